@@ -1,0 +1,69 @@
+"""tbgrid: a folder of photos becomes a TensorBoard run in which look-alikes lie side by side.
+
+``tbgrid.export("photos", "runs/photos")`` runs the whole job. Each stage can be used alone:
+`find_photos`, `load_embedder`, `embed`, `tsne`, `snap`, `mosaic`. Names are imported when first
+used, so that ``import tbgrid`` costs nothing and never loads TensorFlow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "export": "pipeline",
+    "ExportOptions": "pipeline",
+    "ExportResult": "pipeline",
+    "find_photos": "sources",
+    "Source": "sources",
+    "Photo": "sources",
+    "Rejected": "sources",
+    "decode": "images",
+    "load_embedder": "embedders",
+    "embed": "embeddings",
+    "ImageSet": "embeddings",
+    "tsne": "layout",
+    "Layout": "layout",
+    "TsneOptions": "layout",
+    "snap": "grid",
+    "Grid": "grid",
+    "GridOptions": "grid",
+    "mosaic": "artifacts.mosaic",
+    "TbgridError": "errors",
+    "UsageError": "errors",
+}
+__all__ = ["__version__", *_HOME]
+
+if TYPE_CHECKING:
+    from tbgrid.artifacts.mosaic import mosaic as mosaic
+    from tbgrid.embedders import load_embedder as load_embedder
+    from tbgrid.embeddings import ImageSet as ImageSet
+    from tbgrid.embeddings import embed as embed
+    from tbgrid.errors import TbgridError as TbgridError
+    from tbgrid.errors import UsageError as UsageError
+    from tbgrid.grid import Grid as Grid
+    from tbgrid.grid import GridOptions as GridOptions
+    from tbgrid.grid import snap as snap
+    from tbgrid.images import decode as decode
+    from tbgrid.layout import Layout as Layout
+    from tbgrid.layout import TsneOptions as TsneOptions
+    from tbgrid.layout import tsne as tsne
+    from tbgrid.pipeline import ExportOptions as ExportOptions
+    from tbgrid.pipeline import ExportResult as ExportResult
+    from tbgrid.pipeline import export as export
+    from tbgrid.sources import Photo as Photo
+    from tbgrid.sources import Rejected as Rejected
+    from tbgrid.sources import Source as Source
+    from tbgrid.sources import find_photos as find_photos
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tbgrid' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tbgrid.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,7 @@
+"""``python -m tbgrid`` is the ``tbgrid`` command."""
+
+import sys
+
+from tbgrid.cli import main
+
+sys.exit(main())

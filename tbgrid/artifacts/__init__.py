@@ -1,0 +1,1 @@
+"""What an export writes: files for the Projector, pictures, event file, and their publication."""

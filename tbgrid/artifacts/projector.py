@@ -1,0 +1,206 @@
+"""Files for TensorBoard's Projector: checkpoint, metadata, sprite, bookmarks and config.
+
+The rules are those of tensorboard/plugins/projector of TensorBoard 2.21; each constant names the
+file there that it comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tbgrid.artifacts.mosaic import resized
+from tbgrid.grid import Grid
+from tbgrid.layout import principal_components
+from tbgrid.types import Float32Array, Float64Array, UInt8Array
+
+SPRITE_LIMIT = 8192  # px a side, vz_projector/data-provider.ts: WebGL's common texture limit
+COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more texts get no colours
+NO_COLOUR = "No color map"  # the same file: the choice that colours nothing
+VARIABLE = "{}/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint names its variables
+CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
+    "embedding.ckpt",
+    "metadata.tsv",
+    "sprite.png",
+    "bookmarks.json",
+)
+_EMPTY_CELL = "-"
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends
+
+
+def write_checkpoint(prefix: Path, vectors: Float32Array, grid: Grid) -> None:
+    """A checkpoint of `embedding` float32[n, d] and `grid` float32[n, 3].
+
+    `grid` holds (column, -row, 0) with mean zero, so that plain PCA shows the grid. The Projector
+    wants more than one column, so a one-dimensional embedding gets a second one of zeros.
+    """
+    import tensorflow as tf
+
+    if vectors.shape[1] < 2:
+        vectors = np.pad(vectors, ((0, 0), (0, 1)))
+    places = np.zeros((len(vectors), 3), np.float32)
+    places[:, 0] = grid.cells % grid.columns
+    places[:, 1] = -(grid.cells // grid.columns)
+    places -= places.mean(axis=0)
+    with tf.device("CPU"):
+        checkpoint = tf.train.Checkpoint(
+            embedding=tf.Variable(vectors, trainable=False),
+            grid=tf.Variable(places, trainable=False),
+        )
+        checkpoint.write(str(prefix))
+
+
+def metadata_tsv(columns: Mapping[str, Sequence[object]]) -> str:
+    """The TSV of `columns`, name -> one value a photo, with a header.
+
+    The Projector takes line 1 for a header only if it holds a tab, knows no quoting, drops blank
+    lines and stumbles over empty cells (vz_projector/data-provider.ts): so at least two columns,
+    white space inside a value becomes a space, and an empty value "-".
+    """
+    if len(columns) < 2:
+        raise ValueError("the Projector reads a header only over two columns or more")
+    lines = [columns.keys(), *zip(*columns.values(), strict=True)]
+    return "".join("\t".join(_cell(value) for value in line) + "\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = _BREAKS.sub(" ", str(value))
+    return text if text.strip() else _EMPTY_CELL
+
+
+def sprite(thumbnails: UInt8Array) -> Image.Image:
+    """A square of ceil(sqrt(n)) x ceil(sqrt(n)) thumbnails, row by row in the order of rows.
+
+    The shader counts columns as rows (vz_projector/scatterPlotVisualizerSprites.ts), so it must
+    be square. Thumbnails shrink where 8192 px would be passed.
+    """
+    across = max(2, math.ceil(math.sqrt(len(thumbnails))))
+    side = min(thumbnails.shape[1], SPRITE_LIMIT // across)
+    tiles = resized(thumbnails, side)
+    board = np.zeros((across * across, side, side, 3), np.uint8)
+    board[: len(tiles)] = tiles
+    board = board.reshape(across, across, side, side, 3).swapaxes(1, 2)
+    return Image.fromarray(board.reshape(across * side, across * side, 3))
+
+
+def sprite_side(count: int, thumbnail: int) -> int:
+    """The side in pixels of one thumbnail in the `sprite` of `count` photos."""
+    return min(thumbnail, SPRITE_LIMIT // max(2, math.ceil(math.sqrt(count))))
+
+
+def bookmarks(
+    vectors: Float32Array,
+    positions: Float64Array,
+    grid: Grid,
+    columns: Mapping[str, Sequence[object]],
+    perplexity: float,
+) -> list[dict[str, Any]]:
+    """Two states of the Projector, shown by one click each: the t-SNE layout and the grid.
+
+    A state of the projection "tsne" would start t-SNE anew, so the layout comes as a "custom"
+    projection and the grid as a 3-D "umap" one, whose pictures grow with the zoom
+    (vz_projector/data.ts, vz-projector-projections-panel.ts). The Projector stretches each axis
+    to [-1, 1]. Loading a state replaces all projections of a point, so each has the PCA too.
+    """
+    pca = principal_components(vectors, 3)
+    pca = pca / (np.abs(pca).max() or 1.0)
+    label = "label" if "label" in columns else next(iter(columns))
+    colours = len({_cell(value) for value in columns[label]})
+    colour = label if label == "label" and 1 < colours <= COLOUR_LABELS else NO_COLOUR
+    layout = _centred(positions)
+    cells = _centred(
+        np.column_stack([grid.cells % grid.columns, -(grid.cells // grid.columns)]).astype(float)
+    )
+    common = {
+        "isSelected": False,
+        "dataSetDimensions": [len(vectors), max(2, vectors.shape[1])],
+        "tSNEIteration": 0,
+        "tSNEPerplexity": perplexity,
+        "tSNELearningRate": 1,
+        "tSNEis3d": False,
+        "umapNeighbors": 15,
+        "umapMinDist": 0.1,
+        "pcaComponentDimensions": [0, 1, 2],
+        "customSelectedSearchByMetadataOption": label,
+        **{f"custom{side}Text": "" for side in ("XLeft", "XRight", "YUp", "YDown")},
+        **{f"custom{side}Regex": False for side in ("XLeft", "XRight", "YUp", "YDown")},
+        "filteredPoints": None,
+        "selectedPoints": [],
+        "selectedColorOptionName": colour,
+        "forceCategoricalColoring": False,
+        "selectedLabelOption": label,
+    }
+    flat, plane = (
+        {"orthographic": True, "position": [0, 0, 4], "target": [0, 0, 0], "zoom": 1},
+        {"orthographic": False, "position": [0, 0, 2.2], "target": [0, 0, 0], "zoom": 1},
+    )
+    pca_keys = ("pca-0", "pca-1", "pca-2")
+    return [
+        {
+            "label": f"t-SNE (perplexity {perplexity:.3g})",
+            "selectedProjection": "custom",
+            "umapIs3d": False,
+            "projections": _points(("linear-x", "linear-y", *pca_keys), layout, pca),
+            "cameraDef": flat,
+            **common,
+        },
+        {
+            "label": f"grid {grid.rows} x {grid.columns}",
+            "selectedProjection": "umap",
+            "umapIs3d": True,
+            "projections": _points(
+                ("umap-0", "umap-1", "umap-2", *pca_keys), cells, np.zeros((len(cells), 1)), pca
+            ),
+            "cameraDef": plane,
+            **common,
+        },
+    ]
+
+
+def _centred(points: Float64Array) -> Float64Array:
+    """Points with their bounding box in the middle of [-1, 1]², one scale for both axes."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.asarray((points - (low + high) / 2) / ((high - low).max() / 2 or 1.0))
+
+
+def _points(keys: Sequence[str], *parts: Float64Array) -> list[dict[str, float]]:
+    values = np.round(np.hstack(parts), 5).tolist()
+    return [dict(zip(keys, row, strict=True)) for row in values]
+
+
+def bookmarks_json(states: Sequence[Mapping[str, Any]]) -> str:
+    """The states as the JSON array that the Projector reads."""
+    return json.dumps(states, separators=(",", ":"), ensure_ascii=False)
+
+
+def config_pbtxt(folder: str, thumbnail: int) -> str:
+    """The Projector's config, naming the files of `folder` (relative to the run).
+
+    `model_checkpoint_path` stays empty: TensorBoard would look for it from its own working
+    directory (projector_plugin.py).
+    """
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector import projector_config_pb2
+
+    config = projector_config_pb2.ProjectorConfig()
+    for name in ("embedding", "grid"):
+        tensor = config.embeddings.add()
+        tensor.tensor_name = VARIABLE.format(name)
+        tensor.metadata_path = f"{folder}/{METADATA}"
+        tensor.sprite.image_path = f"{folder}/{SPRITE}"
+        tensor.sprite.single_image_dim.extend([thumbnail, thumbnail])
+        if name == "embedding":
+            tensor.bookmarks_path = f"{folder}/{BOOKMARKS}"
+    return str(text_format.MessageToString(config))
+
+
+def checkpoint_state(folder: str) -> str:
+    """The text of TensorBoard's pointer to the newest checkpoint (tf.train.CheckpointState)."""
+    return f'model_checkpoint_path: "{folder}/{CHECKPOINT}"\n'

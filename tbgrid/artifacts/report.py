@@ -1,0 +1,89 @@
+"""What an export says of itself: in words for the Text tab, as a ledger and as JSON."""
+
+from __future__ import annotations
+
+import html
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+
+from tbgrid import __version__
+from tbgrid.sources import Rejected
+from tbgrid.types import Json
+
+SHOWN_REJECTED = 20
+_PACKAGES = (
+    "tensorflow",
+    "tensorflow-hub",
+    "tensorboard",
+    "scikit-learn",
+    "scipy",
+    "numpy",
+    "pillow",
+    "lapjv",
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of tbgrid, Python and the packages that shape a result."""
+    found = {"tbgrid": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def ledger_tsv(rejected: Iterable[Rejected]) -> str:
+    """Every file that is not shown, with its reason, under the header `path<TAB>reason`."""
+    lines = ["path\treason"]
+    lines += [f"{_one_line(item.name)}\t{_one_line(item.reason)}" for item in rejected]
+    return "\n".join(lines) + "\n"
+
+
+def markdown(report: Mapping[str, Json | Sequence[str]], rejected: Sequence[Rejected]) -> str:
+    """The report as Markdown tables, with the first files that were left out."""
+    parts = []
+    for title, content in report.items():
+        if not content:
+            continue
+        parts.append(f"### {title.capitalize()}")
+        if isinstance(content, Mapping):
+            rows = [(key.replace("_", " "), value) for key, value in content.items()]
+            parts.append(_table(("", ""), rows))
+        else:
+            parts.append("\n".join(f"- {_safe(line)}" for line in content))
+    if rejected:
+        parts.append(f"### Left out: {len(rejected)}")
+        reasons = Counter(item.reason for item in rejected).most_common(SHOWN_REJECTED)
+        parts.append(_table(("reason", "files"), reasons))
+        shown = [(item.name, item.reason) for item in rejected[:SHOWN_REJECTED]]
+        parts.append(_table(("file", "reason"), shown))
+        if len(rejected) > len(shown):
+            parts.append(f"… and {len(rejected) - len(shown)} more in the ledger.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_safe(cell) for cell in line) + " |" for line in lines)
+
+
+def _safe(value: object) -> str:
+    """Text that Markdown and HTML show as it is."""
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    elif isinstance(value, float):
+        value = f"{value:.6g}"
+    elif isinstance(value, (list, tuple)):
+        value = " x ".join(str(part) for part in value)
+    text = html.escape(_one_line(str(value)), quote=False)
+    for mark in "\\`*_[]|~":
+        text = text.replace(mark, f"&#{ord(mark)};")
+    return text if text != "---" else "---"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

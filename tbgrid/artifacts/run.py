@@ -1,0 +1,176 @@
+"""The directory that TensorBoard reads: who may write it, and in which order it changes.
+
+Everything of an export lies in one directory that never changes, `plugins/tbgrid/<fingerprint>`.
+It is written whole under another name and renamed; then come the event file, the Projector's
+config, the pointer `checkpoint` (TensorBoard reads the config again when the newest checkpoint's
+path has changed) and the pointer `current`; last, the previous export goes. Each single step
+replaces one name, so that a run is at any moment the old export or the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from tbgrid.artifacts import projector
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.sources import printable
+
+HOME = Path("plugins", "tbgrid")
+CONFIG, CHECKPOINT, CURRENT = "projector_config.pbtxt", "checkpoint", "current"
+OVERRIDE = Path("plugins", "org_tensorflow_tensorboard_projector", CONFIG)
+EVENTS, EVENTS_END = "events.out.tfevents.", ".tbgrid"
+_STAGING = "staging-"
+_URL_UNSAFE = re.compile(r"[&#+%?\\]")
+
+
+def run_directory(logdir: str | os.PathLike[str], run: str | None = None) -> Path:
+    """The directory of the run: `logdir`, or `run` below it.
+
+    Raises:
+        UsageError: `run` leads out of `logdir`, or holds a character that the Projector does not
+            encode in its URLs.
+    """
+    if run is None:
+        return Path(logdir)
+    parts = Path(run).parts
+    if not parts or Path(run).is_absolute() or ".." in parts or parts[0] == "~":
+        raise UsageError(f"run {run!r}", "give a name below the logdir, such as photos/first")
+    unsafe = _URL_UNSAFE.search(run)
+    if unsafe:
+        raise UsageError(
+            f"run {run!r} holds {unsafe.group()!r}, which TensorBoard's Projector cannot fetch",
+            "use letters, digits, dots, dashes and slashes",
+        )
+    return Path(logdir, run)
+
+
+@contextlib.contextmanager
+def claimed(directory: Path) -> Iterator[Path]:
+    """Make sure that the run is ours to write, and keep others out meanwhile.
+
+    Yields an empty directory on the same disk for the files of the export; what is left of it at
+    the end is removed.
+
+    Raises:
+        TbgridError: the directory cannot be written, holds another tool's Projector data, or is
+            being written by another export.
+    """
+    shown = printable(directory)
+    try:
+        _refuse_foreign(directory)
+        home = directory / HOME
+        home.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(home / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise TbgridError(
+            f"another export is writing {shown}", "wait for it, or give another --logdir"
+        ) from error
+    except (NotADirectoryError, FileExistsError) as error:
+        raise TbgridError(
+            f"{shown} is not a directory", "give --logdir a directory, which may be new"
+        ) from error
+    except OSError as error:
+        raise TbgridError(
+            f"cannot write {shown} ({error.strerror})", "give another --logdir"
+        ) from error
+    try:
+        for stale in home.glob(f"{_STAGING}*"):  # of an export that was killed: the lock is ours
+            shutil.rmtree(stale, ignore_errors=True)
+        staging = home / f"{_STAGING}{os.getpid()}"
+        try:
+            staging.mkdir()
+            yield staging
+        except OSError as error:
+            if error.filename is not None and not printable(error.filename).startswith(shown):
+                raise
+            raise TbgridError(
+                f"cannot write {shown} ({error.strerror})", "free space or give another --logdir"
+            ) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    finally:
+        lock.release()
+
+
+def publish(directory: Path, staging: Path, events: Path, thumbnail: int) -> Path:
+    """Make what `staging` and the file `events` hold the run's export; see the module.
+
+    `thumbnail`: the side in pixels of one picture of the sprite. Returns the export's directory.
+    """
+    fingerprint = _fingerprint(staging)
+    home = directory / HOME
+    final = home / fingerprint
+    previous = [path for path in home.iterdir() if path.is_dir() and path != staging]
+    old_events = list(directory.glob(f"{EVENTS}*{EVENTS_END}"))
+    if final in previous:  # the very same bytes are there already
+        previous.remove(final)
+    else:
+        staging.rename(final)
+    folder = (HOME / fingerprint).as_posix()
+    newest = max((_time_of(path) for path in old_events), default=0)
+    stamp = max(int(time.time()), newest + 1)
+    new_events = directory / f"{EVENTS}{stamp:010d}.{fingerprint}{EVENTS_END}"
+    events.replace(new_events)
+    _put(directory / CONFIG, projector.config_pbtxt(folder, thumbnail))
+    _put(directory / CHECKPOINT, projector.checkpoint_state(folder))
+    _put(home / CURRENT, fingerprint + "\n")
+    for path in old_events:
+        path.unlink(missing_ok=True)
+    for path in previous:
+        shutil.rmtree(path, ignore_errors=True)
+    return final
+
+
+def weight(directory: Path) -> int:
+    """Bytes of all files of a run."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Raise if the directory holds Projector data that tbgrid has not written."""
+    ours = HOME.as_posix() + "/"
+    for name in (OVERRIDE, Path(CONFIG), Path(CHECKPOINT)):
+        path = directory / name
+        if not path.exists():
+            continue
+        named = re.findall(r'(?:path|model_checkpoint_path): "([^"]*)"', path.read_text("utf-8"))
+        if name == OVERRIDE or not named or not all(value.startswith(ours) for value in named):
+            raise TbgridError(
+                f"{printable(directory)} holds another tool's {name.as_posix()}",
+                "give another --logdir, or --run NAME",
+            )
+
+
+def _fingerprint(folder: Path) -> str:
+    """16 hexadecimal digits of the SHA-256 of all files, names and contents."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            total.update(path.relative_to(folder).as_posix().encode() + b"\0" + digest.digest())
+    return total.hexdigest()[:16]
+
+
+def _time_of(events: Path) -> int:
+    found = re.match(re.escape(EVENTS) + r"(\d+)\.", events.name)
+    return int(found.group(1)) if found else 0
+
+
+def _put(path: Path, text: str) -> None:
+    """Replace `path` by a file that holds `text`, whole or not at all."""
+    staged = path.with_name(f".{path.name}.new")
+    staged.write_text(text, "utf-8")
+    staged.replace(path)

@@ -1,0 +1,102 @@
+"""The points of the layout, coloured by label, with a legend."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from tbgrid.types import Float64Array
+
+LEGEND_LABELS = 32  # more are drawn in grey, as "other"
+LONGEST_LABEL = 28
+_MARKERS = "os^D"
+_OTHER = "#b0b0b0"
+# Okabe and Ito's colours, which people with any colour vision tell apart, and four between them.
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c6d31", "#6a3d9a")
+
+
+def scatter(
+    positions: Float64Array, labels: Sequence[str] | None, title: str, pixels: int = 1600
+) -> bytes:
+    """A PNG of float64[n, 2] positions (x, y up), `pixels` high; the largest labels have a legend.
+
+    Labels are told apart by eight colours and four marks.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    inches = 8.0
+    order, groups = _groups(labels, len(positions))
+    columns = -(-len(order) // 16)
+    figure = Figure(figsize=(inches + 2.1 * columns, inches), dpi=pixels / inches)
+    FigureCanvasAgg(figure)
+    width = inches + 2.1 * columns
+    axes = figure.add_axes((0.15 / width, 0.15 / inches, (inches - 0.3) / width, 0.925))
+    size = float(np.clip(40_000 / len(positions), 3, 60))
+    for number, name in enumerate(order):
+        member = groups == number
+        other = labels is not None and number == LEGEND_LABELS
+        axes.scatter(
+            positions[member, 0],
+            positions[member, 1],
+            s=size,
+            c=_OTHER if other else _COLOURS[number % len(_COLOURS)],
+            marker=_MARKERS[0 if other else number // len(_COLOURS) % len(_MARKERS)],
+            linewidths=0,
+            alpha=0.85,
+            zorder=1 if other else 2,
+            label=name,
+        )
+    if not order:
+        axes.scatter(positions[:, 0], positions[:, 1], s=size, c=_COLOURS[0], linewidths=0)
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color("#d0d0d0")
+    axes.set_title(_plain(title, 70), loc="left", fontsize=13)
+    if order:
+        legend = figure.legend(
+            loc="upper left",
+            bbox_to_anchor=(inches / width, 0.95),
+            ncols=columns,
+            frameon=False,
+            fontsize=9,
+            handletextpad=0.2,
+            columnspacing=0.8,
+        )
+        for handle in legend.legend_handles:
+            if handle is not None and hasattr(handle, "set_sizes"):
+                handle.set_sizes([45.0])
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*[Gg]lyph.*")  # scripts the font lacks
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.ndarray]:
+    """Legend texts, and for each point the number of its text."""
+    if labels is None:
+        return [], np.zeros(count, np.int64)
+    ranked = sorted(Counter(labels).items(), key=lambda item: (-item[1], item[0]))
+    shown = sorted(name for name, _ in ranked[:LEGEND_LABELS])
+    number = {name: index for index, name in enumerate(shown)}
+    groups = np.array([number.get(label, LEGEND_LABELS) for label in labels])
+    sizes = dict(ranked)
+    texts = [f"{_plain(name, LONGEST_LABEL)} ({sizes[name]})" for name in shown]
+    others = len(ranked) - len(shown)
+    if others:
+        texts.append(f"{others} other ({int((groups == LEGEND_LABELS).sum())})")
+    return texts, groups
+
+
+def _plain(text: str, longest: int) -> str:
+    """One line of at most `longest` characters, with nothing that matplotlib would interpret."""
+    line = " ".join(text.split())
+    line = line if len(line) <= longest else line[: longest - 1] + "…"
+    return line.replace("$", r"\$")

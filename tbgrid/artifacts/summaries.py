@@ -1,0 +1,90 @@
+"""The event file: what the Images and Text tabs show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+
+_DATA_CLASS = {
+    "images": summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
+    "text": summary_pb2.DATA_CLASS_TENSOR,
+}
+
+
+@dataclass(frozen=True)
+class ImageSummary:
+    """One picture of a tag at a step: an encoded JPEG or PNG."""
+
+    tag: str
+    step: int
+    encoded: bytes
+    description: str
+
+
+@dataclass(frozen=True)
+class TextSummary:
+    """Markdown under a tag, at step 0."""
+
+    tag: str
+    markdown: str
+
+
+def write_events(path: Path, summaries: Iterable[ImageSummary | TextSummary], time: float) -> None:
+    """An event file of `summaries`, all at wall time `time` (seconds since 1970).
+
+    The description of a tag is that of its first picture.
+    """
+    import tensorflow as tf
+
+    seen: set[str] = set()
+    with tf.io.TFRecordWriter(str(path)) as records:
+        version = event_pb2.Event(wall_time=time, file_version="brain.Event:2")
+        records.write(version.SerializeToString())
+        for summary in summaries:
+            value = _image(summary) if isinstance(summary, ImageSummary) else _text(summary)
+            if summary.tag in seen:
+                value.ClearField("metadata")
+            seen.add(summary.tag)
+            event = event_pb2.Event(
+                wall_time=time,
+                step=summary.step if isinstance(summary, ImageSummary) else 0,
+                summary=summary_pb2.Summary(value=[value]),
+            )
+            records.write(event.SerializeToString())
+
+
+def _image(summary: ImageSummary) -> summary_pb2.Summary.Value:
+    """An image summary is [width, height, encoded picture], of PNG or JPEG alike."""
+    width, height = Image.open(io.BytesIO(summary.encoded)).size
+    metadata = image_metadata.create_summary_metadata(
+        display_name=None, description=summary.description, converted_to_tensor=True
+    )
+    metadata.data_class = _DATA_CLASS["images"]
+    return summary_pb2.Summary.Value(
+        tag=summary.tag,
+        metadata=metadata,
+        tensor=_strings([str(width).encode(), str(height).encode(), summary.encoded]),
+    )
+
+
+def _text(summary: TextSummary) -> summary_pb2.Summary.Value:
+    metadata = text_metadata.create_summary_metadata(display_name=None, description="")
+    metadata.data_class = _DATA_CLASS["text"]
+    return summary_pb2.Summary.Value(
+        tag=summary.tag, metadata=metadata, tensor=_strings([summary.markdown.encode()])
+    )
+
+
+def _strings(values: list[bytes]) -> TensorProto:
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(values))])
+    return TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=values)

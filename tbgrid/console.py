@@ -1,0 +1,109 @@
+"""The terminal: progress bars and notes on stderr, and silence for libraries that write there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+_UNITS = {"embed": " photos", "t-SNE": " iterations"}
+_TAIL = 4000  # bytes of native output shown beside the traceback of a bug
+
+
+class Console:
+    """Where the story of a command goes. Bars show on a terminal only, and `quiet` hides all but
+    errors."""
+
+    def __init__(self, stream: IO[str], quiet: bool) -> None:
+        self.stream = stream
+        self.quiet = quiet
+        self._bars = not quiet and stream.isatty()
+        self._bar: Any = None
+        self._stage = ""
+
+    def progress(self, stage: str, done: int, total: int | None) -> None:
+        """Draw the bar of `stage`; a `tbgrid.types.Progress`."""
+        if not self._bars:
+            return
+        if stage != self._stage:
+            self.close()
+            from tqdm import tqdm
+
+            timed = "{desc} {elapsed}" if total is None else None
+            self._bar = tqdm(
+                desc=f"{stage:<10}",
+                total=total,
+                unit=_UNITS.get(stage, " steps"),
+                file=self.stream,
+                dynamic_ncols=True,
+                bar_format=timed,
+                mininterval=0.1,
+            )
+            self._stage = stage
+        if total is not None and self._bar.total != total:
+            self._bar.total = total
+            self._bar.bar_format = None
+        self._bar.update(done - self._bar.n)
+        if total is not None and done >= total:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        """Leave the last bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, ""
+
+    def note(self, text: str) -> None:
+        """One line for the user."""
+        self.close()
+        if not self.quiet:
+            print(text, file=self.stream, flush=True)
+
+    def error(self, text: str) -> None:
+        """One line that also `--quiet` shows."""
+        self.close()
+        print(f"tbgrid: {text}", file=self.stream, flush=True)
+
+
+@contextlib.contextmanager
+def native_output_hidden(verbose: bool = False) -> Iterator[IO[str]]:
+    """Keep what C libraries write to file descriptor 2 from the user; yield the real stderr.
+
+    TensorFlow, libtiff and libjpeg write there past Python. Python's own stderr stays the user's,
+    so that a traceback arrives, followed by the end of what was hidden.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    if verbose:
+        yield sys.stderr
+        return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        fd = sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):  # stderr is no file: a notebook, a test
+        yield sys.stderr
+        return
+    sys.stderr.flush()
+    user = os.fdopen(os.dup(fd), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    before = sys.stderr
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), fd)
+        sys.stderr = user
+        try:
+            yield user
+        except Exception:
+            hidden.seek(max(0, hidden.seek(0, os.SEEK_END) - _TAIL))
+            tail = hidden.read().decode("utf-8", "replace")
+            if tail.strip():
+                print(f"Hidden output of libraries, its end:\n{tail}", file=user)
+            raise
+        finally:
+            user.flush()
+            os.dup2(user.fileno(), fd)
+            sys.stderr = before
+            user.close()

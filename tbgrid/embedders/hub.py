@@ -1,0 +1,258 @@
+"""Networks from TF-Hub handles, URLs and SavedModel paths; what they take is read, not assumed.
+
+TF-Hub's convention for image models: float32 images in [0, 1], one vector an image
+(https://www.tensorflow.org/hub/common_signatures/images).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+import urllib.error
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.sources import printable
+from tbgrid.types import Distance, Float32Array
+
+DEFAULT_SIDE = 224  # for models that take any size: what most published ones were trained at
+_SIGNATURES = ("default", "serving_default", "image_feature_vector")
+_OUTPUTS = ("default", "feature_vector", "output_0", "pooled_features", "embedding", "embeddings")
+_WAYS_OUT = (
+    "use --model builtin, a path to a SavedModel, "
+    "or TFHUB_CACHE_DIR with the model already downloaded"
+)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way to call a loaded model: where from, with what picture, giving which output."""
+
+    name: str
+    call: Callable[[Any], Any]
+    shape: tuple[int | None, ...]  # batch, height, width, channels
+    dtype: str
+    output: str | None
+
+
+@dataclass(frozen=True)
+class HubEmbedder:
+    """A SavedModel or TF1 hub module that maps images to vectors; see `load`."""
+
+    model_id: str
+    input_size: tuple[int, int]
+    _way: _Way = field(repr=False)
+    _model: Any = field(repr=False)  # keeps the model's variables alive
+    notes: Sequence[str] = ()
+    distance: Distance = "cosine"
+
+    @classmethod
+    def load(
+        cls, handle: str, image_size: int | None = None, model_id: str | None = None
+    ) -> HubEmbedder:
+        """Fetch and load the model that `handle` (TF-Hub handle, URL or directory) names.
+
+        Raises:
+            UsageError: `handle` is no handle, URL or path, or the model has an input size of
+                its own that is not `image_size`.
+            TbgridError: it cannot be downloaded or loaded, or embeds no images.
+        """
+        model = _load(handle)
+        name = model_id or _short(handle)
+        way = _choose_way(model, name)
+        _, height, width, _ = way.shape
+        notes = []
+        if image_size is not None and (height or image_size, width or image_size) != (
+            image_size,
+            image_size,
+        ):
+            raise UsageError(
+                f"model {name} takes pictures of {height} x {width} pixels, not {image_size}",
+                "leave out --image-size",
+            )
+        if image_size is None and not (height and width):
+            notes.append(
+                f"model {name} takes any picture size; used {DEFAULT_SIDE} px (--image-size)"
+            )
+        side = image_size or DEFAULT_SIDE
+        return cls(name, (height or side, width or side), way, model, tuple(notes))
+
+    def __call__(self, images: Float32Array) -> Float32Array:
+        """float32[b, h, w, 3] in [0, 1] -> float32[b, d].
+
+        A rank-4 output is averaged over its height and width.
+
+        Raises:
+            TbgridError: the model fails on the pictures or gives no vector for each.
+        """
+        import tensorflow as tf
+
+        batch = np.ascontiguousarray(images, np.float32)
+        if self._way.dtype == "uint8":
+            batch = np.rint(batch * 255).astype(np.uint8)
+        fixed = self._way.shape[0]
+        parts = []
+        for start in range(0, len(batch), fixed or len(batch)):
+            part = batch[start : start + fixed] if fixed else batch
+            count = len(part)
+            if fixed and count < fixed:
+                part = np.concatenate([part, np.repeat(part[-1:], fixed - count, axis=0)])
+            try:
+                answer = self._way.call(tf.constant(part))
+            except (tf.errors.OpError, ValueError, TypeError) as error:
+                raise TbgridError(
+                    f"model {self.model_id} failed on pictures of {part.shape[1]} x "
+                    f"{part.shape[2]} pixels ({_first_line(error)})",
+                    "try another --image-size or another --model",
+                ) from error
+            parts.append(_vectors(answer, self._way.output, self.model_id)[:count])
+        return np.concatenate(parts)
+
+
+def _short(handle: str) -> str:
+    """The model's name without the machine's directories in it."""
+    return handle if re.match(r"[a-z]+://", handle) else printable(Path(handle).resolve().name)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def _load(handle: str) -> Any:
+    is_url = re.match(r"[a-z][a-z0-9+.-]*://", handle) is not None
+    if not is_url:
+        folder = Path(handle)
+        if not folder.is_dir():
+            raise UsageError(
+                f"no model {handle!r}",
+                "expected builtin, pixels, a directory that holds a SavedModel, or a URL",
+            )
+        if not any((folder / f"saved_model.{kind}").is_file() for kind in ("pb", "pbtxt")):
+            raise TbgridError(
+                f"{printable(folder)} is no SavedModel (it holds no saved_model.pb)",
+                "give the directory that holds saved_model.pb",
+            )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*pkg_resources")
+        import tensorflow_hub as hub
+    if is_url:
+        try:
+            path = hub.resolve(handle)
+        except (urllib.error.URLError, OSError, tarfile.TarError, ValueError, EOFError) as error:
+            raise TbgridError(
+                f"cannot download {handle} ({_first_line(error)})", _WAYS_OUT
+            ) from error
+    else:
+        path = handle
+    try:
+        return hub.load(path)
+    except Exception as error:  # a damaged SavedModel raises anything, from protobuf to KeyError
+        raise TbgridError(
+            f"cannot load the model {handle} ({_first_line(error)})",
+            "expected a TF2 SavedModel or a TF1 hub module",
+        ) from error
+
+
+def _choose_way(model: Any, name: str) -> _Way:
+    """The first of the model's callables that takes one batch of RGB images."""
+    found: list[str] = []
+    for origin, call, inputs, outputs in _callables(model):
+        described = f"{origin}({', '.join(_describe(spec) for spec in inputs.values())})"
+        found.append(f"{described} -> {_describe_outputs(outputs)}")
+        if len(inputs) != 1:
+            continue
+        (key, spec), *_ = inputs.items()
+        if not _takes_images(spec):
+            continue
+        output = _output_key(outputs)
+        if output == "":
+            continue
+        shape = tuple(spec.shape.as_list()) if spec.shape.rank == 4 else (None, None, None, 3)
+        bound = call if origin == "__call__" else _by_keyword(call, key)
+        return _Way(origin, bound, shape, spec.dtype.name, output)
+    raise TbgridError(
+        f"model {name} embeds no images (found {'; '.join(found) or 'nothing to call'})",
+        "expected float32[batch, height, width, 3] -> one vector an image",
+    )
+
+
+def _by_keyword(call: Callable[..., Any], key: str) -> Callable[[Any], Any]:
+    return lambda images: call(**{key: images})
+
+
+def _callables(model: Any) -> list[tuple[str, Callable[..., Any], dict[str, Any], Any]]:
+    """(name, function, {input: TensorSpec}, outputs) of what can be called, the best first."""
+    import tensorflow as tf
+
+    ways: list[tuple[str, Callable[..., Any], dict[str, Any], Any]] = []
+    if callable(model):
+        for concrete in getattr(model.__call__, "concrete_functions", []):
+            args, kwargs = concrete.structured_input_signature
+            tensors = [value for value in args if isinstance(value, tf.TensorSpec)]
+            # Keras saves one function for training and one without; hub.load calls the latter.
+            training = [value for value in (*args, *kwargs.values()) if value is True]
+            if len(tensors) == 1 and isinstance(args[0], tf.TensorSpec) and not training:
+                ways.append(("__call__", model, {"": tensors[0]}, concrete.structured_outputs))
+    signatures = getattr(model, "signatures", {})
+    names = [name for name in _SIGNATURES if name in signatures]
+    for name in names + sorted(set(signatures) - set(names)):
+        signature = signatures[name]
+        inputs = dict(signature.structured_input_signature[1])
+        ways.append((name, signature, inputs, signature.structured_outputs))
+    return ways
+
+
+def _takes_images(spec: Any) -> bool:
+    if spec.dtype.name not in ("float32", "uint8"):
+        return False
+    return spec.shape.rank is None or (spec.shape.rank == 4 and spec.shape[3] in (None, 3))
+
+
+def _output_key(outputs: Any) -> str | None:
+    """The embedding's key among `outputs`, None if they are one tensor, "" if there is none."""
+    if not isinstance(outputs, Mapping):
+        return None if _is_vectors(outputs) else ""
+    fitting = [key for key in outputs if _is_vectors(outputs[key])]
+    preferred = [key for key in _OUTPUTS if key in fitting]
+    if preferred:
+        return preferred[0]
+    return fitting[0] if len(fitting) == 1 else ""
+
+
+def _is_vectors(spec: Any) -> bool:
+    rank = getattr(getattr(spec, "shape", None), "rank", 0)
+    return rank in (None, 2, 4) and spec.dtype.is_floating
+
+
+def _describe(spec: Any) -> str:
+    shape = getattr(spec, "shape", None)
+    if shape is None:
+        return type(spec).__name__
+    sizes = "..." if shape.rank is None else ",".join("n" if s is None else str(s) for s in shape)
+    return f"{spec.dtype.name}[{sizes}]"
+
+
+def _describe_outputs(outputs: Any) -> str:
+    if isinstance(outputs, Mapping):
+        return ", ".join(f"{key}: {_describe(spec)}" for key, spec in outputs.items())
+    return _describe(outputs)
+
+
+def _vectors(answer: Any, output: str | None, name: str) -> Float32Array:
+    values = np.asarray(answer if output is None else answer[output], np.float32)
+    if values.ndim == 4:
+        values = values.mean(axis=(1, 2))
+    if values.ndim != 2:
+        raise TbgridError(
+            f"model {name} gave an output of shape {values.shape}", "expected one vector an image"
+        )
+    return values

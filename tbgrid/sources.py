@@ -1,0 +1,123 @@
+"""A folder becomes a list of photos, each with the label that its first sub-folder gives."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tbgrid.errors import TbgridError
+
+NO_LABEL = "(none)"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A file that should hold a picture; `name`: its path relative to the source, with slashes."""
+
+    path: Path
+    name: str
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that is not shown, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was found: `photos` sorted by path, and what could not even be tried."""
+
+    name: str
+    photos: tuple[Photo, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any photo has a label."""
+        return any(photo.label is not None for photo in self.photos)
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    """`path` with slashes, in valid UTF-8: bytes that are not become U+FFFD."""
+    return os.fsencode(path).decode("utf-8", "replace").replace(os.sep, "/")
+
+
+def find_photos(folder: str | os.PathLike[str]) -> Source:
+    """Every regular file under `folder`, links followed, sorted by path.
+
+    Hidden files, what is no regular file, folders that cannot be read and links to a folder that
+    is shown anyway are rejected with their reason. Whether a file holds a picture is found out
+    when it is decoded.
+
+    Raises:
+        TbgridError: `folder` is missing, is no folder, cannot be read or holds no file.
+    """
+    root = Path(folder)
+    if not root.exists():
+        raise TbgridError(f"no folder {printable(root)}", "give the path of a folder of photos")
+    if not root.is_dir():
+        raise TbgridError(f"{printable(root)} is a file", "give the folder that holds the photos")
+    photos: list[Photo] = []
+    rejected: list[Rejected] = []
+    for path, reason in sorted(_walk(root), key=lambda found: found[0].parts):
+        relative = path.relative_to(root)
+        name = printable(relative)
+        if reason and path == root:
+            raise TbgridError(f"{printable(root)}: {reason}", "mend it or give another folder")
+        if reason:
+            rejected.append(Rejected(name, reason))
+        else:
+            label = printable(relative.parts[0]) if len(relative.parts) > 1 else None
+            photos.append(Photo(path, name, label))
+    if not photos:
+        left_out = f" ({rejected[0].name}: {rejected[0].reason})" if rejected else ""
+        raise TbgridError(
+            f"no photos in {printable(root)}{left_out}", "give a folder that holds at least 3"
+        )
+    return Source(printable(root.resolve().name), tuple(photos), tuple(rejected))
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str]]:
+    """Each file under `root` with the reason to reject it, or "", in no particular order.
+
+    A folder is entered once. Links are followed last, so that what they lead to keeps the name
+    of its real place where that lies under `root`.
+    """
+    real_folders, links = [root], list[Path]()
+    entered = set()
+    while real_folders or links:
+        is_link = not real_folders
+        folder = (real_folders or links).pop()
+        real = os.path.realpath(folder)
+        if real in entered:
+            yield folder, "link to a folder that is shown already"
+            continue
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            yield folder, f"folder cannot be read: {error.strerror}"
+            continue
+        entered.add(real)
+        for entry in entries:
+            path = Path(entry.path)
+            try:
+                mode = entry.stat().st_mode
+            except OSError as error:
+                yield path, f"cannot be reached: {error.strerror}"
+                continue
+            if entry.name.startswith("."):
+                yield path, "hidden folder" if stat.S_ISDIR(mode) else "hidden file"
+            elif stat.S_ISDIR(mode):
+                (links if is_link or entry.is_symlink() else real_folders).append(path)
+            elif stat.S_ISREG(mode):
+                yield path, ""
+            else:
+                yield path, "not a regular file"
