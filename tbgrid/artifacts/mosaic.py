@@ -67,7 +67,7 @@ def scattered(
     """
     spread = np.ptp(positions, axis=0)
     scale = spread.max() or 1.0
-    side = int(np.clip(1.1 * longest / np.sqrt(len(thumbnails)), 12, tile))
+    side = int(np.clip(0.65 * longest / np.sqrt(len(thumbnails)), 12, tile))
     room = longest - side
     shape = tuple(int(np.ceil(part / scale * room)) + side for part in spread[::-1])
     corner = np.column_stack(

@@ -49,26 +49,26 @@ def markdown(report: Mapping[str, Json | Sequence[str]], rejected: Sequence[Reje
     for title, content in report.items():
         if not content:
             continue
-        parts.append(f"### {title.capitalize()}")
+        heading = title[0].upper() + title[1:]
         if isinstance(content, Mapping):
             rows = [(key.replace("_", " "), value) for key, value in content.items()]
-            parts.append(_table(("", ""), rows))
+            parts.append(_table((heading, ""), rows))
         else:
-            parts.append("\n".join(f"- {_safe(line)}" for line in content))
+            parts.append(_table((heading,), [(line,) for line in content]))
     if rejected:
-        parts.append(f"### Left out: {len(rejected)}")
         reasons = Counter(item.reason for item in rejected).most_common(SHOWN_REJECTED)
-        parts.append(_table(("reason", "files"), reasons))
+        parts.append(_table((f"{len(rejected)} left out, by reason", "files"), reasons))
         shown = [(item.name, item.reason) for item in rejected[:SHOWN_REJECTED]]
-        parts.append(_table(("file", "reason"), shown))
+        parts.append(_table(("Left out", "reason"), shown))
         if len(rejected) > len(shown):
             parts.append(f"… and {len(rejected) - len(shown)} more in the ledger.")
     return "\n\n".join(parts) + "\n"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(_safe(cell) for cell in line) + " |" for line in lines)
+    lines = ["|" + "|".join(f" {_safe(cell)} " for cell in line) + "|" for line in (header, *rows)]
+    lines.insert(1, "|" + " --- |" * len(header))
+    return "\n".join(lines)
 
 
 def _safe(value: object) -> str:
@@ -82,7 +82,7 @@ def _safe(value: object) -> str:
     text = html.escape(_one_line(str(value)), quote=False)
     for mark in "\\`*_[]|~":
         text = text.replace(mark, f"&#{ord(mark)};")
-    return text if text != "---" else "---"
+    return text
 
 
 def _one_line(text: str) -> str:

@@ -1,0 +1,81 @@
+"""What the tests share: generated photos, a quick embedder, public data where it is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import tbgrid
+from tbgrid.types import Float32Array
+
+ROOT = Path(__file__).resolve().parents[1]
+# Public photos, odd files and a pretrained network; see the README on where to get them.
+DATA = Path(os.environ.get("TBGRID_TEST_DATA", ROOT.parent / "shared"))
+COLOURS = {"blue": (30, 60, 220), "green": (20, 160, 60), "red": (220, 40, 30)}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@dataclass(frozen=True)
+class MeanColour:
+    """An embedder that needs no TensorFlow: a picture's colours at 4 x 4 places."""
+
+    model_id: ClassVar[str] = "mean-colour"
+    input_size: ClassVar[tuple[int, int]] = (32, 32)
+    distance: ClassVar[str] = "euclidean"
+    notes: ClassVar[Sequence[str]] = ()
+
+    def __call__(self, images: Float32Array) -> Float32Array:
+        blocks = images.reshape(len(images), 4, 8, 4, 8, 3).mean(axis=(2, 4))
+        return blocks.reshape(len(images), -1).astype(np.float32)
+
+
+def draw_photos(folder: Path, each: int, seed: int = 0) -> Path:
+    """`each` pictures of a blob on a coloured ground, in one sub-folder a colour."""
+    rng = np.random.default_rng(seed)
+    for label, colour in COLOURS.items():
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(each):
+            ground = tuple(int(v) for v in np.clip(rng.normal(colour, 12), 0, 255))
+            picture = Image.new("RGB", (96, 72), ground)
+            x, y = rng.integers(10, 60, 2)
+            ImageDraw.Draw(picture).ellipse((x, y, x + 18, y + 18), fill=(240, 230, 200))
+            picture.save(folder / label / f"{number:03}.jpg", quality=90)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 pictures in three labelled folders."""
+    return draw_photos(tmp_path_factory.mktemp("photos"), each=20)
+
+
+@pytest.fixture(scope="session")
+def exported(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tbgrid.ExportResult:
+    """An export of `photos` by the built-in network, at <logdir>/colours. Not to be changed."""
+    logdir = tmp_path_factory.mktemp("logdir")
+    return tbgrid.export(photos, logdir, run_name="colours")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of public test data."""
+    if not (DATA / "photos").is_dir():
+        pytest.skip(f"no public test data in {DATA.name}/ beside the project (TBGRID_TEST_DATA)")
+    return DATA
