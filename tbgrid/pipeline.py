@@ -152,6 +152,7 @@ def export(
         with times.stage("grid"):
             grid = snap(layout.positions, options.grid, progress=progress)
         told = _report(found, images, embedder, options, distance, layout, grid, times)
+        told["notes"] += run.name_notes(directory)
         finished = _Map(found.name, images, layout, grid, told)
         with times.stage("write"):
             _write_files(staging, finished, progress)

@@ -15,6 +15,9 @@ from PIL import Image, ImageDraw
 import tbgrid
 from tbgrid.types import Float32Array
 
+# A machine that runs tests is busy; OpenMP threads that spin while they wait make it worse.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ROOT = Path(__file__).resolve().parents[1]
 # Public photos, odd files and a pretrained network; see the README on where to get them.
 DATA = Path(os.environ.get("TBGRID_TEST_DATA", ROOT.parent / "shared"))

@@ -53,6 +53,18 @@ def run_directory(logdir: str | os.PathLike[str], run: str | None = None) -> Pat
     return Path(logdir, run)
 
 
+def name_notes(directory: Path) -> list[str]:
+    """A warning if the directory's name would be a run that the Projector cannot fetch."""
+    name = printable(directory.resolve().name)
+    unsafe = _URL_UNSAFE.search(name)
+    if not unsafe:
+        return []
+    return [
+        f"the Projector cannot fetch a run whose name holds {unsafe.group()!r}: "
+        f"give tensorboard the directory {name} itself, or rename it"
+    ]
+
+
 @contextlib.contextmanager
 def claimed(directory: Path) -> Iterator[Path]:
     """Make sure that the run is ours to write, and keep others out meanwhile.
@@ -85,7 +97,10 @@ def claimed(directory: Path) -> Iterator[Path]:
         ) from error
     try:
         for stale in home.glob(f"{_STAGING}*"):  # of an export that was killed: the lock is ours
-            shutil.rmtree(stale, ignore_errors=True)
+            if stale.is_dir():
+                shutil.rmtree(stale, ignore_errors=True)
+            else:
+                stale.unlink(missing_ok=True)
         staging = home / f"{_STAGING}{os.getpid()}"
         try:
             staging.mkdir()

@@ -1,0 +1,213 @@
+"""The snap: an assignment that is valid, optimal where it says so, and the same for any order."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tbgrid import GridOptions, TbgridError, UsageError, assignment, snap
+from tbgrid.assignment import cell_places, pair_costs, total_cost
+from tbgrid.grid import choose_shape, scale_to_grid
+from tbgrid.types import Float64Array
+
+METRICS = ("sqeuclidean", "euclidean")
+HAS_LAPJV = True
+try:
+    import lapjv  # noqa: F401
+except ImportError:
+    HAS_LAPJV = False
+
+
+def clustered(count: int, seed: int = 0) -> Float64Array:
+    """Points as t-SNE leaves them: tight groups with gaps."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 1, (max(2, count // 40), 2))
+    return centres[rng.integers(0, len(centres), count)] + rng.normal(0, 0.05, (count, 2))
+
+
+def points(least: int, most: int) -> st.SearchStrategy[Float64Array]:
+    return st.integers(least, most).flatmap(
+        lambda n: hnp.arrays(np.float64, (n, 2), elements=st.floats(-100, 100, width=16))
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    points(1, 40),
+    st.integers(0, 5),
+    st.sampled_from(METRICS),
+    st.sampled_from(["scipy", "windows", *(["lapjv"] if HAS_LAPJV else [])]),
+)
+def test_cells_are_unique_and_in_range(
+    where: Float64Array, spare: int, metric: str, solver: str
+) -> None:
+    metric = "sqeuclidean" if solver == "windows" else metric
+    rows, columns = choose_shape(len(where) + spare)
+    grid = snap(where, GridOptions(shape=(rows, columns), metric=metric, solver=solver))
+    assert len(np.unique(grid.cells)) == len(where)
+    assert grid.cells.min() >= 0
+    assert grid.cells.max() < rows * columns
+    assert grid.cost == pytest.approx(total_cost(grid.places, grid.cells, columns, metric))
+
+
+@settings(deadline=None, max_examples=40)
+@given(points(2, 7), st.sampled_from(METRICS), st.integers(0, 1))
+def test_no_assignment_costs_less(where: Float64Array, metric: str, spare: int) -> None:
+    grid = snap(where, GridOptions(shape=(2, (len(where) + spare + 1) // 2), metric=metric))
+    costs = pair_costs(grid.places, cell_places(grid.rows, grid.columns), metric)
+    every = itertools.permutations(range(grid.rows * grid.columns), len(where))
+    best = min(costs[np.arange(len(where)), list(cells)].sum() for cells in every)
+    assert grid.optimal
+    assert grid.cost == pytest.approx(best, rel=1e-6, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(points(3, 60), st.integers(0, 2**31), st.sampled_from(METRICS))
+def test_never_above_a_random_assignment(where: Float64Array, seed: int, metric: str) -> None:
+    grid = snap(where, GridOptions(metric=metric))
+    rng = np.random.default_rng(seed)
+    for _ in range(5):
+        cells = rng.permutation(grid.rows * grid.columns)[: len(where)]
+        assert grid.cost <= total_cost(grid.places, cells, grid.columns, metric) + 1e-6
+
+
+@settings(deadline=None, max_examples=30)
+@given(points(3, 60), st.integers(0, 2**31), st.sampled_from(["scipy", "windows"]))
+def test_the_order_of_points_does_not_matter(where: Float64Array, seed: int, solver: str) -> None:
+    order = np.random.default_rng(seed).permutation(len(where))
+    options = GridOptions(solver=solver)
+    one, other = snap(where, options), snap(where[order], options)
+    assert one.cost == pytest.approx(other.cost, rel=1e-6, abs=1e-6)
+    if len(np.unique(where, axis=0)) == len(where) and solver == "scipy":
+        # Ties aside, the photos themselves get the same cells.
+        moved = (one.cells[order] != other.cells).mean()
+        assert moved == 0 or other.cost == pytest.approx(one.cost)
+
+
+@pytest.mark.parametrize("solver", ["scipy", "lapjv"])
+@pytest.mark.parametrize(("count", "shape"), [(400, (20, 20)), (350, (20, 20)), (200, (12, 31))])
+def test_solvers_agree(solver: str, count: int, shape: tuple[int, int]) -> None:
+    from scipy.optimize import linear_sum_assignment
+
+    where = clustered(count)
+    grid = snap(where, GridOptions(shape=shape, solver=solver))
+    plain = pair_costs(scale_to_grid(where, *shape), cell_places(*shape), "sqeuclidean")
+    best = plain[linear_sum_assignment(plain)].sum()
+    assert grid.cost == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "shape"), [(2500, (50, 50)), (2401, (49, 49)), (1800, (50, 50)), (2450, (47, 55))]
+)
+def test_windows_come_near_the_optimum(count: int, shape: tuple[int, int]) -> None:
+    where = clustered(count)
+    near = snap(where, GridOptions(shape=shape, solver="windows"))
+    best = snap(where, GridOptions(shape=shape, solver="scipy"))
+    assert best.optimal
+    assert not near.optimal
+    assert best.cost * (1 - 1e-9) <= near.cost <= best.cost * 1.002
+
+
+@settings(deadline=None, max_examples=40)
+@given(points(1, 200), st.integers(0, 40), st.floats(0.2, 5))
+def test_windows_of_any_shape_are_valid(where: Float64Array, spare: int, aspect: float) -> None:
+    rows, columns = choose_shape(len(where) + spare, aspect)
+    places = scale_to_grid(where, rows, columns)
+    with pytest.MonkeyPatch.context() as small:  # so that a few points take all the steps
+        small.setattr(assignment, "_COARSEST", 12)
+        small.setattr(assignment, "WINDOW", 4)
+        cells = assignment.windows(places, rows, columns)
+    assert len(np.unique(cells)) == len(where)
+    assert cells.min() >= 0
+    assert cells.max() < rows * columns
+    best = assignment.scipy(places, rows, columns, "sqeuclidean")
+    costs = [total_cost(places, found, columns, "sqeuclidean") for found in (best, cells)]
+    assert costs[0] <= costs[1] + 1e-6
+
+
+def test_many_points_are_snapped_in_windows_and_it_is_said() -> None:
+    grid = snap(clustered(10_000))
+    assert len(np.unique(grid.cells)) == 10_000
+    assert (grid.solver, grid.optimal) == ("windows", False)
+    assert "without proof" in grid.notes[0]
+
+
+def test_a_missing_lapjv_is_replaced_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = clustered(100)
+    expected = snap(where)
+    monkeypatch.setitem(sys.modules, "lapjv", None)
+    grid = snap(where, GridOptions(solver="lapjv"))
+    assert "lapjv is not installed" in grid.notes[0]
+    assert grid.cost == pytest.approx(expected.cost)
+
+
+def test_neighbours_stay_neighbours_and_up_stays_up() -> None:
+    across, up = np.meshgrid(np.arange(6), np.arange(4))
+    where = np.column_stack([across.ravel(), up.ravel()]).astype(float)
+    grid = snap(where, GridOptions(shape=(4, 6)))
+    assert (grid.cells == (3 - up.ravel()) * 6 + across.ravel()).all()
+    assert grid.cost == pytest.approx(0)
+
+
+def test_empty_cells_fall_where_the_layout_is_empty() -> None:
+    where = np.concatenate([clustered(50, 1) * 0.1, clustered(50, 1) * 0.1 + (10, 0)])
+    grid = snap(where, GridOptions(shape=(10, 30)))
+    filled = np.zeros(300, bool)
+    filled[grid.cells] = True
+    middle = filled.reshape(10, 30)[:, 12:18]
+    assert filled.sum() == 100
+    assert not middle.any()
+
+
+@pytest.mark.parametrize(
+    ("count", "aspect", "shape"),
+    [
+        (3, 1, (2, 2)),
+        (1024, 1, (32, 32)),
+        (1797, 1, (42, 43)),
+        (1000, 16 / 9, (24, 42)),
+        (5, 100, (1, 5)),
+        (5, 0.01, (5, 1)),
+        (1, 1, (1, 1)),
+    ],
+)
+def test_shapes(count: int, aspect: float, shape: tuple[int, int]) -> None:
+    assert choose_shape(count, aspect) == shape
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200_000), st.floats(0.05, 20))
+def test_a_shape_holds_all_and_wastes_less_than_a_row_or_a_column(
+    count: int, aspect: float
+) -> None:
+    rows, columns = choose_shape(count, aspect)
+    assert 0 <= rows * columns - count < max(rows, columns)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shape": (3, 3)}, "grid 3x3 has 9 cells for 10 photos: use --grid 3x4"),
+        ({"shape": (900, 900)}, "810000 cells for 10 photos"),
+        ({"shape": (0, 5)}, "at least one row"),
+        ({"aspect": 0.0}, "width / height"),
+        ({"metric": "manhattan"}, "sqeuclidean or euclidean"),
+        ({"solver": "magic"}, "expected auto"),
+        ({"solver": "windows", "metric": "euclidean"}, "squared distances"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        snap(clustered(10), GridOptions(**options))  # type: ignore[arg-type]
+    assert message in str(caught.value)
+
+
+def test_positions_must_be_finite() -> None:
+    with pytest.raises(TbgridError, match="not finite"):
+        snap(np.array([[0.0, np.nan], [1, 1], [2, 2]]))
