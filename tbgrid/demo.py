@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 _ROWS, _COLUMNS, _SIDE = 16, 32, 64  # tiles of a photo, and their side in pixels
-_DIGIT_SCALE = 8
+_DIGIT, _MARGIN = 48, 8  # px: a digit, and the white around it
 
 
 def tiles(folder: Path) -> None:
@@ -30,7 +30,7 @@ def tiles(folder: Path) -> None:
 
 
 def digits(folder: Path) -> None:
-    """scikit-learn's 1,797 handwritten digits, 8 x 8 grey values each, drawn at 64 x 64."""
+    """scikit-learn's 1,797 handwritten digits, 8 x 8 grey values each, drawn at 64 x 64 px."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -38,7 +38,5 @@ def digits(folder: Path) -> None:
         target = folder / str(label)
         target.mkdir(parents=True, exist_ok=True)
         grey = np.rint(255 - digit * (255 / 16)).astype(np.uint8)
-        picture = Image.fromarray(grey).resize(
-            (8 * _DIGIT_SCALE, 8 * _DIGIT_SCALE), Image.Resampling.BICUBIC
-        )
-        picture.save(target / f"{number:04}.png")
+        large = Image.fromarray(grey).resize((_DIGIT, _DIGIT), Image.Resampling.BICUBIC)
+        ImageOps.expand(large, _MARGIN, 255).save(target / f"{number:04}.png")

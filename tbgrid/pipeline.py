@@ -270,7 +270,9 @@ def _summaries(done: _Map, progress: Progress) -> Iterator[ImageSummary | TextSu
     yield image(
         "tsne",
         0,
-        pictures.scattered(thumbnails, layout.positions, FRAME_SIDE, side),
+        pictures.scattered(
+            thumbnails, layout.positions, FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE, side
+        ),
         "The photos at their t-SNE places.",
     )
     progress("write", 6, _WRITE_STEPS)

@@ -15,8 +15,19 @@ LEGEND_LABELS = 32  # more are drawn in grey, as "other"
 LONGEST_LABEL = 28
 _MARKERS = "os^D"
 _OTHER = "#b0b0b0"
-# Okabe and Ito's colours, which people with any colour vision tell apart, and four between them.
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8c6d31", "#6a3d9a")
+# Okabe and Ito's colours, which people with any colour vision tell apart, and two between them.
+_COLOURS = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+    "#222222",
+    "#d9cb00",
+    "#6a3d9a",
+    "#8c6d31",
+)
 
 
 def scatter(
@@ -24,7 +35,7 @@ def scatter(
 ) -> bytes:
     """A PNG of float64[n, 2] positions (x, y up), `pixels` high; the largest labels have a legend.
 
-    Labels are told apart by eight colours and four marks.
+    Labels are told apart by ten colours and four marks.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
