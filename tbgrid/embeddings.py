@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,12 @@ def embed(
 
     def run_model() -> None:
         found = embedder(np.stack(waiting).astype(np.float32) / np.float32(255))
+        if found.ndim != 2 or len(found) != len(waiting):
+            raise TbgridError(
+                f"model {embedder.model_id} gave an array of shape {found.shape} for "
+                f"{len(waiting)} photos",
+                "use another model: tbgrid needs one vector a photo",
+            )
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
             first = photos[len(photos) - len(waiting) + int(bad.argmax())]
@@ -78,18 +85,21 @@ def embed(
 
     wanted = (embedder.input_size, (thumbnail, thumbnail))
     progress("embed", 0, total)
-    for photo, decoded in decode_all(source.photos, wanted, fit, workers):
-        if isinstance(decoded, Rejected):
-            rejected.append(decoded)
-        else:
-            row = len(photos)
-            photos.append(photo)
-            waiting.append(decoded.views[0])
-            thumbnails[row] = decoded.views[1]
-            sizes[row] = decoded.width, decoded.height
-            if len(waiting) == batch:
-                run_model()
-        progress("embed", len(photos) - len(waiting) + len(rejected) - len(source.rejected), total)
+    # Closed at once, whatever the model raises, so that no decoding thread outlives this call.
+    with closing(decode_all(source.photos, wanted, fit, workers)) as decoding:
+        for photo, decoded in decoding:
+            if isinstance(decoded, Rejected):
+                rejected.append(decoded)
+            else:
+                row = len(photos)
+                photos.append(photo)
+                waiting.append(decoded.views[0])
+                thumbnails[row] = decoded.views[1]
+                sizes[row] = decoded.width, decoded.height
+                if len(waiting) == batch:
+                    run_model()
+            done = len(photos) - len(waiting) + len(rejected) - len(source.rejected)
+            progress("embed", done, total)
     if waiting:
         run_model()
     progress("embed", total, total)

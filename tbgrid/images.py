@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import io
 import os
+import stat
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,25 +58,31 @@ def decode(
     Raises:
         ImageError: the file holds no picture that Pillow can read.
     """
+    register_heif()
     try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):  # opening a FIFO would wait for a writer
+            raise ImageError("not a regular file")
         with Image.open(path) as image:
             full = image.size
-            drafted = image.draft("", _cover(full, sizes))  # only JPEG decoders act on it
+            # JPEG decoders scale down; HEIC's takes an embedded thumbnail that is large enough.
+            drafted = image.draft("", _cover(full, sizes))
             image.load()
             if drafted is None:
                 full = image.size
+            extent = drafted[1][2:] if drafted else full
             orientation = _orientation(image)
             picture, profile = _resizable(image), image.info.get("icc_profile")
             views = {
-                size: _view(picture, size, fit, profile, orientation)
+                size: _view(picture, extent, size, fit, profile, orientation)
                 for size in dict.fromkeys(sizes)
             }
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(_unidentified(path)) from error
     except Exception as error:
         # A damaged file makes decoders raise almost anything; each such file is one ledger line.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(reason.replace(os.fsdecode(path), "the file")) from error
+        raise ImageError(_reason(error)) from error
     width, height = full if orientation < 5 else full[::-1]
     return Decoded(tuple(views[size] for size in sizes), width, height)
 
@@ -86,9 +92,8 @@ def decode_all(
     sizes: Sequence[tuple[int, int]],
     fit: Fit = "crop",
     workers: int | None = None,
-) -> Iterator[tuple[Photo, Decoded | Rejected]]:
+) -> Generator[tuple[Photo, Decoded | Rejected], None, None]:
     """`decode` every photo on `workers` threads, in order, a little ahead of the reader."""
-    register_heif()
     workers = workers or min(8, os.cpu_count() or 1)
     queue: deque[tuple[Photo, Future[Decoded | Rejected]]] = deque()
 
@@ -99,7 +104,8 @@ def decode_all(
             return Rejected(photo.name, str(error))
 
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, "tbgrid-decode") as pool:
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged metadata: the picture counts
+        # Damaged metadata: the picture counts.
+        warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             for photo in photos:
@@ -117,10 +123,10 @@ def decode_all(
 @functools.cache
 def register_heif() -> bool:
     """Teach Pillow to open HEIC where pillow-heif is installed; say whether it is."""
-    if importlib.util.find_spec("pillow_heif") is None:
+    try:
+        import pillow_heif
+    except ImportError:
         return False
-    import pillow_heif
-
     pillow_heif.register_heif_opener()
     return True
 
@@ -133,6 +139,13 @@ def _unidentified(path: str | os.PathLike[str]) -> str:
         if head[4:8] == b"ftyp" and head[8:11] in (b"hei", b"hev", b"mif") and not register_heif():
             return "HEIC needs pillow-heif: pip install 'tbgrid[heic]'"
     return "not a picture that Pillow can open"
+
+
+def _reason(error: Exception) -> str:
+    """One line, without the path that the system's errors carry."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    return f"Pillow cannot decode it: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 def _cover(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -154,41 +167,48 @@ def _orientation(image: Image.Image) -> int:
 def _resizable(image: Image.Image) -> Image.Image:
     """`image` in a mode that can be scaled without loss of meaning, 8 bits a channel."""
     mode = image.mode
-    if mode in ("P", "PA"):
-        transparent = mode == "PA" or "transparency" in image.info
-        return image.convert("RGBA" if transparent else "RGB")
-    if mode == "1":
-        return image.convert("L")
-    if mode in ("L", "RGB") and "transparency" in image.info:
-        return image.convert("RGBA")
+    if mode in ("I", "F") or mode.startswith("I;"):
+        values = np.asarray(image)
+        grey = Image.fromarray(_to_8_bits(values))
+        clear = image.info.get("transparency")
+        if isinstance(clear, int):
+            grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+        return grey
     if mode in ("La", "RGBa"):
         return image.convert(mode[:-1] + "A")
-    if mode in ("HSV", "RGBX"):
+    if mode in ("1", "L", "P", "PA", "RGB") and image.has_transparency_data:
+        return image.convert("LA" if mode in ("1", "L") else "RGBA")
+    if mode == "1":
+        return image.convert("L")
+    if mode in ("HSV", "P", "RGBX"):
         return image.convert("RGB")
-    if mode in ("I", "F") or mode.startswith("I;"):
-        return Image.fromarray(_to_8_bits(np.asarray(image)))
     return image
 
 
 def _to_8_bits(values: np.ndarray) -> UInt8Array:
-    """Grey of more than 8 bits. The range is the smallest usual one that holds all values: 1 (for
-    fractions), 255, 65535; else from the least to the greatest value."""
-    pixels = values.astype(np.float64)
-    finite = pixels[np.isfinite(pixels)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    """Grey of more than 8 bits. White is the lowest usual one that no value passes: 1 (for
+    fractions), 8, 12 or 16 bits; without any, or with negative values, the greatest value is
+    white and the least is black.
+
+    The width of the file's numbers says little: cameras and scanners store 12 bits in 16, and at
+    their nominal white these pictures are black.
+    """
+    pixels = values.astype(np.float32)
+    finite = np.isfinite(pixels)
+    low = float(pixels.min(where=finite, initial=np.inf))
+    high = float(pixels.max(where=finite, initial=-np.inf))
     fractions = np.issubdtype(values.dtype, np.floating)
-    usual = (
-        ([1.0] if fractions else []) + ([] if values.dtype == np.uint16 else [255.0]) + [65535.0]
-    )
-    top = next((limit for limit in usual if high <= limit), None)
+    usual = ([1.0] if fractions else []) + [2.0**8 - 1, 2.0**12 - 1, 2.0**16 - 1]
+    top = next((white for white in usual if high <= white), None)
     if low < 0 or top is None:
         pixels, top = pixels - low, (high - low) or 1.0
     scaled = np.nan_to_num(pixels, nan=0.0, posinf=top, neginf=0.0) * (255.0 / top)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 
 def _view(
     picture: Image.Image,
+    extent: tuple[float, float],
     size: tuple[int, int],
     fit: Fit,
     profile: bytes | None,
@@ -196,27 +216,29 @@ def _view(
 ) -> UInt8Array:
     """`picture`, as stored, framed at `size` (height, width), in sRGB and upright: uint8[h, w, 3].
 
-    Scaling comes first, so that the rest works on few pixels.
+    `extent` is the (width, height) that the photo takes of `picture`: a scaled JPEG may end within
+    its last pixels. Scaling comes first, so that the rest works on few pixels.
     """
     height, width = size if orientation < 5 else size[::-1]
-    have_w, have_h = picture.size
-    box, inner = (0.0, 0.0, float(have_w), float(have_h)), (width, height)
+    have_w, have_h = extent
+    box, inner = (0.0, 0.0, have_w, have_h), (width, height)
     if fit == "crop":
         scale = min(have_w / width, have_h / height)
-        left, top = (have_w - width * scale) / 2, (have_h - height * scale) / 2
+        # Rounding can make (w / n) * n a little more than w, and Pillow refuses such a box.
+        left = max(0.0, have_w - width * scale) / 2
+        top = max(0.0, have_h - height * scale) / 2
         box = (left, top, have_w - left, have_h - top)
     elif fit == "pad":
         scale = min(width / have_w, height / have_h)
         inner = (max(1, round(have_w * scale)), max(1, round(have_h * scale)))
-    small = picture.resize(inner, Image.Resampling.LANCZOS, box, reducing_gap=2.0)
-    rgb = _to_srgb(small, profile)
-    if inner != (width, height) or rgb.mode == "RGBA":
-        framed = Image.new("RGB", (width, height), BACKGROUND)
-        corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
-        framed.paste(rgb, corner, rgb if rgb.mode == "RGBA" else None)
-        rgb = framed
+    rgb = _to_srgb(picture.resize(inner, Image.Resampling.LANCZOS, box, reducing_gap=2.0), profile)
     if orientation in _TURNS:
         rgb = rgb.transpose(_TURNS[orientation])
+    if rgb.size != size[::-1] or rgb.mode == "RGBA":
+        framed = Image.new("RGB", size[::-1], BACKGROUND)
+        corner = ((size[1] - rgb.width) // 2, (size[0] - rgb.height) // 2)
+        framed.paste(rgb, corner, rgb if rgb.mode == "RGBA" else None)
+        rgb = framed
     return np.array(rgb, np.uint8)
 
 
@@ -224,8 +246,6 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB or RGBA in sRGB. A profile that does not fit the pixels is ignored, as viewers do."""
     alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
     colour = picture.convert(picture.mode[:-1]) if alpha is not None else picture
-    if colour.mode == "LAB" and not profile:
-        profile = _lab_profile()
     converted = None
     if profile:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
@@ -240,8 +260,3 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-
-
-@functools.cache
-def _lab_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()

@@ -60,9 +60,15 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
         TbgridError: `folder` is missing, is no folder, cannot be read or holds no file.
     """
     root = Path(folder)
-    if not root.exists():
-        raise TbgridError(f"no folder {printable(root)}", "give the path of a folder of photos")
-    if not root.is_dir():
+    way_out = "give the path of a folder of photos"
+    try:
+        is_folder = stat.S_ISDIR(root.stat().st_mode)
+    except FileNotFoundError as error:
+        raise TbgridError(f"no folder {printable(root)}", way_out) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise TbgridError(f"{printable(root)} cannot be reached ({reason})", way_out) from error
+    if not is_folder:
         raise TbgridError(f"{printable(root)} is a file", "give the folder that holds the photos")
     photos: list[Photo] = []
     rejected: list[Rejected] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,13 +19,14 @@ from tbgrid.types import Float32Array
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
-# Public photos, odd files and a pretrained network; see the README on where to get them.
+# Public photos, odd files and a pretrained network: data/photos, data/odd, models/...
 DATA = Path(os.environ.get("TBGRID_TEST_DATA", ROOT.parent / "shared"))
 COLOURS = {"blue": (30, 60, 220), "green": (20, 160, 60), "red": (220, 40, 30)}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -33,6 +34,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+    return report
 
 
 @dataclass(frozen=True)
@@ -78,7 +89,7 @@ def exported(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tbgrid.E
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of public test data."""
-    if not (DATA / "photos").is_dir():
-        pytest.skip(f"no public test data in {DATA.name}/ beside the project (TBGRID_TEST_DATA)")
-    return DATA
+    """The folder of public photos, odd files, camera photos and MNIST."""
+    if not (DATA / "data" / "photos").is_dir():
+        pytest.skip("no public test data beside the project (TBGRID_TEST_DATA)")
+    return DATA / "data"

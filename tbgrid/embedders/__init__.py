@@ -9,6 +9,7 @@ from tbgrid.types import Embedder
 
 BUILTIN = Path(__file__).with_name("builtin")
 BUILTIN_INPUT = 64  # the side at which the network's neighbours are best
+BUILTIN_STEP = 16  # its layers halve the picture four times
 
 
 def load_embedder(model: str = "builtin", image_size: int | None = None) -> Embedder:
@@ -29,5 +30,12 @@ def load_embedder(model: str = "builtin", image_size: int | None = None) -> Embe
     from tbgrid.embedders.hub import HubEmbedder
 
     if model == "builtin":
-        return HubEmbedder.load(str(BUILTIN), image_size or BUILTIN_INPUT, model_id="builtin")
+        side = image_size or BUILTIN_INPUT
+        if side % BUILTIN_STEP:
+            near = max(1, round(side / BUILTIN_STEP)) * BUILTIN_STEP
+            raise UsageError(
+                f"model builtin takes sides that are multiples of {BUILTIN_STEP} px, not {side}",
+                f"use --image-size {near}",
+            )
+        return HubEmbedder.load(str(BUILTIN), side, model_id="builtin")
     return HubEmbedder.load(model, image_size)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
-import urllib.error
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 import numpy as np
 
@@ -64,6 +63,8 @@ class HubEmbedder:
                 its own that is not `image_size`.
             TbgridError: it cannot be downloaded or loaded, or embeds no images.
         """
+        if handle.startswith("file://"):
+            handle = url2pathname(handle.removeprefix("file://"))
         model = _load(handle)
         name = model_id or _short(handle)
         way = _choose_way(model, name)
@@ -109,10 +110,16 @@ class HubEmbedder:
             except (tf.errors.OpError, ValueError, TypeError) as error:
                 raise TbgridError(
                     f"model {self.model_id} failed on pictures of {part.shape[1]} x "
-                    f"{part.shape[2]} pixels ({_first_line(error)})",
+                    f"{part.shape[2]} pixels ({_gist(error)})",
                     "try another --image-size or another --model",
                 ) from error
-            parts.append(_vectors(answer, self._way.output, self.model_id)[:count])
+            vectors = _vectors(answer, self._way.output, self.model_id)
+            if len(vectors) != len(part):
+                raise TbgridError(
+                    f"model {self.model_id} gave {len(vectors)} vectors for {len(part)} pictures",
+                    "use another --model",
+                )
+            parts.append(vectors[:count])
         return np.concatenate(parts)
 
 
@@ -121,9 +128,12 @@ def _short(handle: str) -> str:
     return handle if re.match(r"[a-z]+://", handle) else printable(Path(handle).resolve().name)
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
+def _gist(error: BaseException) -> str:
+    """The line of TensorFlow's long messages that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # "Graph execution error:", "Detected at node ... (most recent call last):"
+    telling = [line for line in lines if not line.endswith((":", "traces unavailable>"))]
+    return (telling or lines or [type(error).__name__])[0][:200]
 
 
 def _load(handle: str) -> Any:
@@ -147,17 +157,15 @@ def _load(handle: str) -> Any:
     if is_url:
         try:
             path = hub.resolve(handle)
-        except (urllib.error.URLError, OSError, tarfile.TarError, ValueError, EOFError) as error:
-            raise TbgridError(
-                f"cannot download {handle} ({_first_line(error)})", _WAYS_OUT
-            ) from error
+        except Exception as error:  # of urllib, tarfile, zlib or TensorFlow's file systems
+            raise TbgridError(f"cannot download {handle} ({_gist(error)})", _WAYS_OUT) from error
     else:
         path = handle
     try:
         return hub.load(path)
     except Exception as error:  # a damaged SavedModel raises anything, from protobuf to KeyError
         raise TbgridError(
-            f"cannot load the model {handle} ({_first_line(error)})",
+            f"cannot load the model {handle} ({_gist(error)})",
             "expected a TF2 SavedModel or a TF1 hub module",
         ) from error
 
@@ -177,20 +185,22 @@ def _choose_way(model: Any, name: str) -> _Way:
         if output == "":
             continue
         shape = tuple(spec.shape.as_list()) if spec.shape.rank == 4 else (None, None, None, 3)
-        bound = call if origin == "__call__" else _by_keyword(call, key)
-        return _Way(origin, bound, shape, spec.dtype.name, output)
+        return _Way(origin, _taking_images(call, key), shape, spec.dtype.name, output)
     raise TbgridError(
         f"model {name} embeds no images (found {'; '.join(found) or 'nothing to call'})",
         "expected float32[batch, height, width, 3] -> one vector an image",
     )
 
 
-def _by_keyword(call: Callable[..., Any], key: str) -> Callable[[Any], Any]:
-    return lambda images: call(**{key: images})
+def _taking_images(call: Callable[..., Any], key: str) -> Callable[[Any], Any]:
+    return (lambda images: call(**{key: images})) if key else call
 
 
 def _callables(model: Any) -> list[tuple[str, Callable[..., Any], dict[str, Any], Any]]:
-    """(name, function, {input: TensorSpec}, outputs) of what can be called, the best first."""
+    """(name, function, {input: TensorSpec}, outputs) of what can be called, the best first.
+
+    An input without a name is the function's only argument.
+    """
     import tensorflow as tf
 
     ways: list[tuple[str, Callable[..., Any], dict[str, Any], Any]] = []
@@ -198,10 +208,11 @@ def _callables(model: Any) -> list[tuple[str, Callable[..., Any], dict[str, Any]
         for concrete in getattr(model.__call__, "concrete_functions", []):
             args, kwargs = concrete.structured_input_signature
             tensors = [value for value in args if isinstance(value, tf.TensorSpec)]
-            # Keras saves one function for training and one without; hub.load calls the latter.
+            # Keras saves one function for training and one for use, told apart by an argument.
             training = [value for value in (*args, *kwargs.values()) if value is True]
             if len(tensors) == 1 and isinstance(args[0], tf.TensorSpec) and not training:
-                ways.append(("__call__", model, {"": tensors[0]}, concrete.structured_outputs))
+                call = _with_rest(model, args[1:], kwargs)
+                ways.append(("__call__", call, {"": tensors[0]}, concrete.structured_outputs))
     signatures = getattr(model, "signatures", {})
     names = [name for name in _SIGNATURES if name in signatures]
     for name in names + sorted(set(signatures) - set(names)):
@@ -209,6 +220,12 @@ def _callables(model: Any) -> list[tuple[str, Callable[..., Any], dict[str, Any]
         inputs = dict(signature.structured_input_signature[1])
         ways.append((name, signature, inputs, signature.structured_outputs))
     return ways
+
+
+def _with_rest(
+    call: Callable[..., Any], rest: Sequence[Any], named: Mapping[str, Any]
+) -> Callable[[Any], Any]:
+    return lambda images: call(images, *rest, **named)
 
 
 def _takes_images(spec: Any) -> bool:
