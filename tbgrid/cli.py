@@ -27,7 +27,7 @@ SHOWN_LEFT_OUT = 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = _parser()
+    parser = command_parser()
     given = parser.parse_args(arguments)
     if not hasattr(given, "command"):
         parser.print_help()
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.close()
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="tbgrid",
         description="A folder of photos becomes a TensorBoard run in which look-alikes lie "

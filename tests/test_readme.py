@@ -1,0 +1,113 @@
+"""Every command of the README works, in the order of the page; long ones are at least parsed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, draw_photos
+
+from tbgrid.cli import command_parser
+
+README = (ROOT / "README.md").read_text("utf-8")
+# Needs a network that a test may not have; what it runs is tested on a local server.
+DOWNLOADS = ("https://",)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Each command line of the page, split into words; none twice."""
+    lines = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+    found: list[tuple[str, ...]] = []
+    for line in lines:
+        words: list[str] = []
+        for word in [*shlex.split(line, comments=True), "&&"]:
+            if word == "&&":
+                found.append(tuple(words))
+                words = []
+            else:
+                words.append(word)
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with what the commands name: photos/ and saved_model/."""
+    folder = tmp_path_factory.mktemp("readme")
+    draw_photos(folder / "photos", each=20)
+    shutil.copytree(ROOT / "tbgrid" / "embedders" / "builtin", folder / "saved_model")
+    return folder
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_command(words: tuple[str, ...], place: Path) -> None:
+    program, *arguments = words
+    if program == "tbgrid" and not any(word.startswith(DOWNLOADS) for word in arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "tbgrid", *arguments],
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    elif program == "tbgrid":
+        assert command_parser().parse_args(arguments).model.startswith(DOWNLOADS)
+    elif program == "pip":
+        assert arguments[0] == "install"
+        extras = re.findall(r"\[(\w+)\]", arguments[1])
+        declared = (ROOT / "pyproject.toml").read_text("utf-8")
+        assert all(f"\n{extra} = [" in declared for extra in extras)
+    elif program == "python":
+        assert (ROOT / arguments[0]).is_file()
+    elif program == "tensorboard":
+        assert (place / arguments[1]).is_dir()
+    else:
+        assert shutil.which(program, path=str(Path(sys.executable).parent)) or program in {
+            "ruff",
+            "mypy",
+        }
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
+def test_python(block: str, place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_option_and_link_of_the_page_exists() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    for command in ("export", "demo"):
+        assert f"tbgrid {command}" in README
+
+
+def test_the_example_of_an_own_embedder_runs(place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "own_embedder.py"), "photos", "runs/colours"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(place, done.stdout.strip()).is_file()
