@@ -16,10 +16,12 @@ _HOME = {
     "export": "pipeline",
     "ExportOptions": "pipeline",
     "ExportResult": "pipeline",
-    "find_photos": "sources",
-    "Source": "sources",
-    "Photo": "sources",
-    "Rejected": "sources",
+    "find_photos": "folders",
+    "open_source": "sources",
+    "SourceOptions": "sources",
+    "Source": "types",
+    "Photo": "types",
+    "Rejected": "types",
     "decode": "images",
     "load_embedder": "embedders",
     "embed": "embeddings",
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from tbgrid.embeddings import embed as embed
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError
+    from tbgrid.folders import find_photos as find_photos
     from tbgrid.grid import Grid as Grid
     from tbgrid.grid import GridOptions as GridOptions
     from tbgrid.grid import snap as snap
@@ -53,10 +56,11 @@ if TYPE_CHECKING:
     from tbgrid.pipeline import ExportOptions as ExportOptions
     from tbgrid.pipeline import ExportResult as ExportResult
     from tbgrid.pipeline import export as export
-    from tbgrid.sources import Photo as Photo
-    from tbgrid.sources import Rejected as Rejected
-    from tbgrid.sources import Source as Source
-    from tbgrid.sources import find_photos as find_photos
+    from tbgrid.sources import SourceOptions as SourceOptions
+    from tbgrid.sources import open_source as open_source
+    from tbgrid.types import Photo as Photo
+    from tbgrid.types import Rejected as Rejected
+    from tbgrid.types import Source as Source
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,13 @@
-"""The command line: arguments, progress, exit codes. stdout is the result, stderr the story.
+"""The command line: what each command does, its streams and its exit code.
 
-Exit codes: 0 a map came out, 1 the data are at fault, 2 the arguments are, 130 interrupted.
+stdout is the result, stderr the story. Exit codes: 0 done, 1 the data are at fault (or `check`
+found an error), 2 the arguments are, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shlex
@@ -15,10 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tbgrid import __version__
+from tbgrid.arguments import command_parser
 from tbgrid.errors import TbgridError
 
 if TYPE_CHECKING:
+    from tbgrid.cache import Cache
     from tbgrid.console import Console
     from tbgrid.pipeline import ExportOptions, ExportResult
 
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with native_output_hidden(given.verbose) as stream:
         console = Console(stream, given.quiet)
         try:
-            return int(given.command(given, console))
+            return _COMMANDS[given.command](given, console)
         except TbgridError as error:
             console.error(str(error))
             return error.exit_code
@@ -50,169 +53,147 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.close()
 
 
-def command_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="tbgrid",
-        description="A folder of photos becomes a TensorBoard run in which look-alikes lie "
-        "side by side.",
-        epilog="tbgrid demo shows it on pictures that are already installed.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"tbgrid {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    export = commands.add_parser(
-        "export",
-        help="a folder of photos becomes a TensorBoard run",
-        description="Embed the photos of a folder, lay them out by t-SNE, snap them to a grid and "
-        "write it all as one TensorBoard run.",
-        allow_abbrev=False,
-    )
-    export.add_argument("source", metavar="PHOTOS", help="folder; its first sub-folders are labels")
-    export.add_argument("--logdir", required=True, metavar="DIR", help="the run's directory")
-    _add_options(export)
-    export.set_defaults(command=_export)
-    demo = commands.add_parser(
-        "demo",
-        help="an export of pictures that are already installed",
-        description="Export pictures that come with scikit-learn: 1,024 tiles of its two photos, "
-        "or its 1,797 handwritten digits. Needs no network.",
-        allow_abbrev=False,
-    )
-    demo.add_argument("--set", choices=("tiles", "digits"), default="tiles", help="default: tiles")
-    demo.add_argument(
-        "--logdir", metavar="DIR", help="the run's directory (default: runs/demo-tiles or -digits)"
-    )
-    _add_options(demo)
-    demo.set_defaults(command=_demo)
-    return parser
-
-
-def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--run", metavar="NAME", help="write to DIR/NAME instead of DIR")
-    model = command.add_argument_group("model")
-    model.add_argument(
-        "--model",
-        default="builtin",
-        help="builtin (default), pixels, a TF-Hub handle, a URL, or a SavedModel's directory",
-    )
-    model.add_argument(
-        "--image-size", type=int, metavar="PX", help="side of the model's input, where it is free"
-    )
-    model.add_argument(
-        "--distance",
-        choices=("cosine", "euclidean"),
-        help="between vectors (default: cosine for networks, euclidean for pixels)",
-    )
-    model.add_argument(
-        "--fit",
-        choices=("crop", "pad", "squash"),
-        default="crop",
-        help="how a photo becomes a square (default: crop)",
-    )
-    model.add_argument(
-        "--batch", type=int, default=32, metavar="N", help="photos at once (default: 32)"
-    )
-    layout = command.add_argument_group("layout")
-    layout.add_argument(
-        "--perplexity",
-        type=float,
-        metavar="P",
-        help="t-SNE's number of neighbours (default: 30, less for few photos)",
-    )
-    layout.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
-    shape = layout.add_mutually_exclusive_group()
-    shape.add_argument("--grid", type=_grid_shape, metavar="ROWSxCOLS", help="default: by --aspect")
-    shape.add_argument(
-        "--aspect", type=_aspect, default=1.0, metavar="W:H", help="of the grid (default: 1:1)"
-    )
-    layout.add_argument(
-        "--metric",
-        choices=("sqeuclidean", "euclidean"),
-        default="sqeuclidean",
-        help="what the snap makes least in total (default: squared distances)",
-    )
-    layout.add_argument(
-        "--solver",
-        choices=("auto", "lapjv", "scipy", "windows"),
-        default="auto",
-        help="of the assignment (default: auto, the fastest that serves)",
-    )
-    layout.add_argument(
-        "--tile", type=int, default=64, metavar="PX", help="a photo's side in the mosaic (64)"
-    )
-    output = command.add_argument_group("output")
-    output.add_argument("--quiet", action="store_true", help="only the result, and errors")
-    output.add_argument("--verbose", action="store_true", help="also what libraries print")
-    output.add_argument("--json", action="store_true", help="print the report as JSON")
-
-
-def _grid_shape(text: str) -> tuple[int, int]:
-    rows, x, columns = text.lower().partition("x")
-    if not (x and rows.isdecimal() and columns.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not ROWSxCOLS, such as 32x32")
-    return int(rows), int(columns)
-
-
-def _aspect(text: str) -> float:
-    width, colon, height = text.partition(":")
-    try:
-        return float(width) / float(height) if colon else float(width)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is not W:H, such as 16:9") from None
-
-
 def _options(given: argparse.Namespace) -> ExportOptions:
     from tbgrid.grid import GridOptions
     from tbgrid.layout import TsneOptions
     from tbgrid.pipeline import ExportOptions
+    from tbgrid.sources import SourceOptions
 
+    source = SourceOptions()
+    if given.command == "export":
+        source = SourceOptions(
+            include=tuple(given.include),
+            exclude=tuple(given.exclude),
+            sample=given.sample,
+            limit=given.limit,
+            seed=given.seed,
+            metadata=given.metadata,
+            vectors=given.vectors,
+        )
     return ExportOptions(
         model=given.model,
         image_size=given.image_size,
+        input_range=given.input_range,
         distance=given.distance,
         fit=given.fit,
         tile=given.tile,
         batch=given.batch,
+        cache=given.cache,
+        use_cache=not given.no_cache,
+        source=source,
         tsne=TsneOptions(given.perplexity, given.seed),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver),
     )
 
 
 def _export(given: argparse.Namespace, console: Console) -> int:
+    options = _options(given)
     from tbgrid.pipeline import export
 
     result = export(
-        given.source,
-        given.logdir,
-        _options(given),
-        run_name=given.run,
-        progress=console.progress,
+        given.source, given.logdir, options, run_name=given.run, progress=console.progress
     )
     _tell(result, given, console)
+    if given.strict and result.rejected:
+        console.error(f"{len(result.rejected)} files left out, and --strict was given")
+        return 1
     return 0
 
 
 def _demo(given: argparse.Namespace, console: Console) -> int:
+    options = _options(given)
     from tbgrid import demo
     from tbgrid.pipeline import export
 
-    make: Callable[[Path], Any] = demo.tiles if given.set == "tiles" else demo.digits
-    logdir = given.logdir or str(Path("runs", f"demo-{given.set}"))
-    options = _options(given)
+    make: Callable[[Path], None] = demo.tiles if given.set == "tiles" else demo.digits
+    given.logdir = given.logdir or str(Path("runs", f"demo-{given.set}"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, given.set)
         make(folder)
-        result = export(folder, logdir, options, run_name=given.run, progress=console.progress)
-    given.logdir = logdir
+        result = export(
+            folder, given.logdir, options, run_name=given.run, progress=console.progress
+        )
     _tell(result, given, console)
     return 0
+
+
+def _models(given: argparse.Namespace, console: Console) -> int:
+    from tbgrid.embedders import registry
+
+    if given.json:
+        print(
+            json.dumps(
+                [
+                    {**dataclasses.asdict(known), "offline": registry.offline(known)}
+                    for known in registry.KNOWN
+                ],
+                indent=1,
+            )
+        )
+        return 0
+    rows = [("name", "input", "dimensions", "network", "what it is", "handle")]
+    for known in registry.KNOWN:
+        there = "not needed" if registry.offline(known) else "needed"
+        size = f"{known.side} px"
+        rows.append(
+            (known.name, size, str(known.dimensions), there, known.about, known.handle or "-")
+        )
+    _print_table(rows)
+    console.note(
+        "Also: any TF-Hub handle or URL, the directory of a SavedModel, "
+        "kaggle:OWNER/MODEL/FRAMEWORK/VARIATION, keras:NAME (Keras Applications)"
+    )
+    return 0
+
+
+def _check(given: argparse.Namespace, _: Console) -> int:
+    from tbgrid.check import check, exit_code, format_findings
+
+    findings = check(given.run)
+    if given.json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+    else:
+        print(format_findings(findings))
+    return exit_code(findings)
+
+
+def _cache(given: argparse.Namespace, _: Console) -> int:
+    from tbgrid.cache import Cache, default_directory
+
+    directory = Path(given.cache) if given.cache else default_directory()
+    with Cache(directory) as cache:
+        if cache.trouble:
+            raise TbgridError(cache.trouble, "give another --cache")
+        if given.clear:
+            cache.clear()
+        _tell_cache(cache, given.json)
+    return 0
+
+
+def _tell_cache(cache: Cache, as_json: bool) -> None:
+    usage = cache.usage()
+    total = sum(part.size for part in usage)
+    if as_json:
+        parts = [dataclasses.asdict(part) for part in usage]
+        print(json.dumps({"path": os.fspath(cache.path or ""), "bytes": total, "kinds": parts}))
+        return
+    rows = [(part.kind, f"{part.entries:,}", f"{part.size / 1e6:.1f} MB") for part in usage]
+    if rows:
+        _print_table([("kept", "entries", "size"), *rows])
+    print(f"{total / 1e6:.1f} MB of at most {cache.limit / 1e9:.0f} GB in {cache.path}")
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(line.rstrip())
 
 
 def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
     """The result on stdout: a summary to read, or JSON."""
     from tbgrid.artifacts.run import weight
-    from tbgrid.sources import printable
+    from tbgrid.types import printable
 
     console.close()
     for note in result.notes:
@@ -238,12 +219,22 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
     if more > 0:
         console.note(f"left out: {more} more, all listed in {printable(result.ledger)}")
     shown, grid = len(result.images.photos), result.grid
+    _print_table([(f"{name}:", value) for name, value in result.card.lines()])
     print(f"mosaic: {printable(result.mosaic)}")
     print(
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
         f"{len(result.rejected):,} left out; {size / 1e6:.1f} MB in {printable(result.directory)}"
     )
     print(f"Now type: {command}")
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Any], int]] = {
+    "export": _export,
+    "demo": _demo,
+    "models": _models,
+    "check": _check,
+    "cache": _cache,
+}
 
 
 if __name__ == "__main__":

@@ -1,18 +1,37 @@
-"""Photos become vectors, and the thumbnails to show them by, in one pass."""
+"""Photos become vectors, and the thumbnails to show them by, in one pass through the cache."""
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+import PIL
 
+from tbgrid.cache import Cache, key_of
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.images import decode_all
-from tbgrid.sources import NO_LABEL, Photo, Rejected, Source
-from tbgrid.types import Embedder, Fit, Float32Array, IntArray, Progress, UInt8Array, silent
+from tbgrid.images import Decoded, decode_all
+from tbgrid.types import (
+    NO_LABEL,
+    Embedder,
+    Fit,
+    Float32Array,
+    IntArray,
+    Photo,
+    Progress,
+    Rejected,
+    Source,
+    UInt8Array,
+    silent,
+)
 
 FEWEST = 3  # photos that make a map
+DECODING = 1  # to be raised when a change of `tbgrid.images` gives other pixels
+_AT_ONCE = 256  # photos looked up in the cache together
 
 
 @dataclass(frozen=True)
@@ -20,7 +39,8 @@ class ImageSet:
     """The photos that can be shown; row i is the same photo in every array.
 
     `vectors` float32[n, d]; `thumbnails` uint8[n, t, t, 3]; `sizes` int64[n, 2], the upright
-    width and height of each photo in pixels.
+    width and height of each photo in pixels. Where `pictured` is False there are no pictures: the
+    thumbnails are empty, and sizes are 0. `columns` names the `fields` of the photos.
     """
 
     photos: tuple[Photo, ...]
@@ -28,6 +48,9 @@ class ImageSet:
     thumbnails: UInt8Array
     sizes: IntArray
     rejected: tuple[Rejected, ...] = ()
+    columns: tuple[str, ...] = ()
+    pictured: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> list[str] | None:
@@ -39,17 +62,20 @@ class ImageSet:
 
 def embed(
     source: Source,
-    embedder: Embedder,
+    embedder: Embedder | None,
     *,
     thumbnail: int = 64,
     fit: Fit = "crop",
     batch: int = 32,
     workers: int | None = None,
+    cache: Cache | None = None,
     progress: Progress = silent,
 ) -> ImageSet:
     """Decode each photo of `source` once, for the model and for its `thumbnail` (side in pixels).
 
-    Decoding runs on threads beside the model. A photo that cannot be read is rejected.
+    Decoding runs on threads beside the model. A photo that cannot be read is rejected, together
+    with its vector where the source brings vectors of its own; `embedder` is not asked then and
+    may be None. What `cache` holds of a photo's bytes is neither decoded nor embedded again.
 
     Raises:
         UsageError: `thumbnail` or `batch` below 1.
@@ -57,63 +83,206 @@ def embed(
     """
     if thumbnail < 1 or batch < 1:
         raise UsageError(f"thumbnail {thumbnail}, batch {batch}", "both are numbers from 1 up")
-    total = len(source.photos)
-    photos: list[Photo] = []
-    rejected: list[Rejected] = list(source.rejected)
-    thumbnails = np.empty((total, thumbnail, thumbnail, 3), np.uint8)
-    sizes = np.empty((total, 2), np.int64)
-    vectors: list[Float32Array] = []
-    waiting: list[UInt8Array] = []
+    progress("embed", 0, len(source.photos))
+    with Cache(None) as nothing:
+        work = _Work(source, embedder, thumbnail, fit, batch, cache or nothing, progress)
+        if source.pictured:
+            for start in range(0, len(source.photos), _AT_ONCE):
+                work.embed(source.photos[start : start + _AT_ONCE], workers)
+        else:
+            work.photos.extend(source.photos)
+    progress("embed", len(source.photos), len(source.photos))
+    return work.finished()
 
-    def run_model() -> None:
-        found = embedder(np.stack(waiting).astype(np.float32) / np.float32(255))
-        if found.ndim != 2 or len(found) != len(waiting):
+
+class _Work:
+    """What has been embedded so far."""
+
+    def __init__(
+        self,
+        source: Source,
+        embedder: Embedder | None,
+        thumbnail: int,
+        fit: Fit,
+        batch: int,
+        cache: Cache,
+        progress: Progress,
+    ) -> None:
+        self.source, self.embedder, self.fit, self.batch = source, embedder, fit, batch
+        self.cache, self.progress = cache, progress
+        self.side = thumbnail
+        self.photos: list[Photo] = []
+        self.rejected: list[Rejected] = list(source.rejected)
+        rows = len(source.photos) if source.pictured else 0
+        self.thumbnails = np.empty((rows, thumbnail, thumbnail, 3), np.uint8)
+        self.sizes = np.zeros((rows, 2), np.int64)
+        self.vectors: list[Float32Array] = []
+        self.notes: list[str] = []
+        self.done = 0
+        decoding = (DECODING, PIL.__version__, fit)
+        self.view_kind = ("view", *decoding, thumbnail)
+        fingerprint = getattr(embedder, "fingerprint", "")
+        size = embedder.input_size if embedder else None
+        self.vector_kind = ("vector", *decoding, size, fingerprint) if fingerprint else None
+
+    def embed(self, photos: Sequence[Photo], workers: int | None) -> None:
+        """Add the rows of some photos; those the cache knows are not decoded."""
+        with ThreadPoolExecutor(workers) as pool:
+            digests = list(pool.map(self._digest, photos))
+        views = [key_of(*self.view_kind, digest) if digest else b"" for digest in digests]
+        keys = [
+            key_of(*self.vector_kind, digest) if digest and self.vector_kind else b""
+            for digest in digests
+        ]
+        held = self.cache.get([key for key in {*views, *keys} if key])
+        fresh = [
+            index
+            for index in range(len(photos))
+            if views[index] not in held or (self.embedder and keys[index] not in held)
+        ]
+        sizes = [(self.side, self.side)]
+        if self.embedder:
+            sizes.append(self.embedder.input_size)
+        found: dict[int, Decoded | Rejected] = {}
+        vectors: dict[int, Float32Array] = {}
+        waiting: list[int] = []
+
+        def run_model() -> None:
+            inputs = [_of(found[index]).views[-1] for index in waiting]
+            new = self._run_model(np.stack(inputs), [photos[index] for index in waiting])
+            vectors.update(zip(waiting, new, strict=True))
+            waiting.clear()
+
+        def flush(indices: list[int]) -> None:
+            """Keep what is finished, so that an interrupted export goes on from here."""
+            self.cache.put(
+                "thumbnail",
+                [(views[i], _packed(_of(found[i]))) for i in indices if views[i]],
+            )
+            if self.embedder:
+                self.cache.put(
+                    "vector", [(keys[i], vectors[i].tobytes()) for i in indices if keys[i]]
+                )
+
+        # Closed at once, whatever the model raises, so that no decoding thread outlives this call.
+        with closing(decode_all([photos[i] for i in fresh], sizes, self.fit, workers)) as decoding:
+            unsaved: list[int] = []
+            for index, (_, decoded) in zip(fresh, decoding, strict=True):
+                found[index] = decoded
+                if isinstance(decoded, Decoded):
+                    unsaved.append(index)
+                    if self.embedder and keys[index] in held:
+                        vectors[index] = np.frombuffer(held[keys[index]], np.float32)
+                    elif self.embedder:
+                        waiting.append(index)
+                if len(waiting) == self.batch or len(unsaved) >= 4 * self.batch:
+                    if waiting:
+                        run_model()
+                    flush(unsaved)
+                    unsaved = []
+                known = len(photos) - len(fresh)
+                self.progress(
+                    "embed",
+                    self.done + known + len(found) - len(waiting),
+                    len(self.source.photos),
+                )
+            if waiting:
+                run_model()
+            flush(unsaved)
+        for index, photo in enumerate(photos):
+            result = found.get(index) or _unpacked(held[views[index]], self.side)
+            if isinstance(result, Rejected):
+                self.rejected.append(result)
+                continue
+            row = len(self.photos)
+            self.photos.append(photo)
+            self.thumbnails[row] = result.views[0]
+            self.sizes[row] = result.width, result.height
+            if self.embedder:
+                vector = vectors.get(index)
+                stored = np.frombuffer(held[keys[index]], np.float32) if vector is None else vector
+                self.vectors.append(stored)
+        self.done += len(photos)
+        self.progress("embed", self.done, len(self.source.photos))
+
+    def _digest(self, photo: Photo) -> bytes:
+        """What the photo's picture is known by; b"" if it cannot be read or nothing is kept."""
+        if self.cache.path is None:
+            return b""
+        if photo.pixels is not None:
+            return key_of(photo.pixels.shape, photo.pixels.tobytes())
+        try:
+            return self.cache.digest(photo.path) if photo.path and photo.path.is_file() else b""
+        except OSError:
+            return b""
+
+    def _run_model(self, inputs: UInt8Array, photos: Sequence[Photo]) -> Float32Array:
+        assert self.embedder is not None
+        name = self.embedder.model_id
+        found = self.embedder(inputs.astype(np.float32) / np.float32(255))
+        if found.ndim != 2 or len(found) != len(photos):
             raise TbgridError(
-                f"model {embedder.model_id} gave an array of shape {found.shape} for "
-                f"{len(waiting)} photos",
+                f"model {name} gave an array of shape {found.shape} for {len(photos)} photos",
                 "use another model: tbgrid needs one vector a photo",
             )
         bad = ~np.isfinite(found).all(axis=1)
         if bad.any():
-            first = photos[len(photos) - len(waiting) + int(bad.argmax())]
             raise TbgridError(
-                f"model {embedder.model_id} gave a vector that is not finite for {first.name}",
-                "use another model, or leave the photo out",
+                f"model {name} gave a vector that is not finite for "
+                f"{photos[int(bad.argmax())].name}",
+                "try another --input-range or another model, or leave the photo out",
             )
-        vectors.append(found)
-        waiting.clear()
+        if not self.vectors and not self.notes and len(found) > 1:
+            alike = np.ptp(found, axis=0).max() == 0
+            if alike and (inputs != inputs[0]).any():
+                self.notes.append(
+                    f"model {name} gave one and the same vector for the first {len(found)} "
+                    "photos: it may want another --input-range"
+                )
+        return np.asarray(found, np.float32)
 
-    wanted = (embedder.input_size, (thumbnail, thumbnail))
-    progress("embed", 0, total)
-    # Closed at once, whatever the model raises, so that no decoding thread outlives this call.
-    with closing(decode_all(source.photos, wanted, fit, workers)) as decoding:
-        for photo, decoded in decoding:
-            if isinstance(decoded, Rejected):
-                rejected.append(decoded)
-            else:
-                row = len(photos)
-                photos.append(photo)
-                waiting.append(decoded.views[0])
-                thumbnails[row] = decoded.views[1]
-                sizes[row] = decoded.width, decoded.height
-                if len(waiting) == batch:
-                    run_model()
-            done = len(photos) - len(waiting) + len(rejected) - len(source.rejected)
-            progress("embed", done, total)
-    if waiting:
-        run_model()
-    progress("embed", total, total)
-    count = len(photos)
-    if count < FEWEST:
-        example = f", {rejected[-1].name}: {rejected[-1].reason}" if rejected else ""
-        raise TbgridError(
-            f"{count} of {total + len(source.rejected)} files can be shown{example}",
-            f"a map needs at least {FEWEST} photos",
+    def finished(self) -> ImageSet:
+        """All rows as one set."""
+        count, source = len(self.photos), self.source
+        if count < FEWEST:
+            example = ""
+            if self.rejected:
+                example = f", {self.rejected[-1].name}: {self.rejected[-1].reason}"
+            raise TbgridError(
+                f"{count} of {count + len(self.rejected)} files can be shown{example}",
+                f"a map needs at least {FEWEST} photos",
+            )
+        if source.vectors is not None:
+            vectors = source.vectors[[photo.row for photo in self.photos]]
+        else:
+            vectors = np.stack(self.vectors)
+        if np.ptp(vectors, axis=0).max() == 0:
+            self.notes.append("all vectors are equal: the map says nothing of the photos")
+        return ImageSet(
+            tuple(self.photos),
+            vectors,
+            self.thumbnails[:count],
+            self.sizes[:count],
+            tuple(sorted(self.rejected, key=lambda left_out: left_out.name)),
+            source.columns,
+            source.pictured,
+            tuple(self.notes),
         )
-    return ImageSet(
-        tuple(photos),
-        np.concatenate(vectors),
-        thumbnails[:count],
-        sizes[:count],
-        tuple(sorted(rejected, key=lambda left_out: left_out.name)),
+
+
+def _of(result: Decoded | Rejected) -> Decoded:
+    assert isinstance(result, Decoded)
+    return result
+
+
+def _packed(decoded: Decoded) -> bytes:
+    """A thumbnail and the photo's size, as the cache keeps them."""
+    return struct.pack("<II", decoded.width, decoded.height) + zlib.compress(
+        decoded.views[0].tobytes(), 1
     )
+
+
+def _unpacked(data: bytes, side: int) -> Decoded:
+    width, height = struct.unpack_from("<II", data)
+    pixels = np.frombuffer(zlib.decompress(data[8:]), np.uint8).reshape(side, side, 3)
+    return Decoded((pixels,), width, height)

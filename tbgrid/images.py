@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from tbgrid.sources import Photo, Rejected
-from tbgrid.types import Fit, UInt8Array
+from tbgrid.types import Fit, Photo, Rejected, UInt8Array
 
 BACKGROUND = (255, 255, 255)
 _TURNS = {
@@ -87,6 +86,15 @@ def decode(
     return Decoded(tuple(views[size] for size in sizes), width, height)
 
 
+def frame(pixels: UInt8Array, sizes: Sequence[tuple[int, int]], fit: Fit = "crop") -> Decoded:
+    """A picture that is in memory already, uint8[h, w] or uint8[h, w, 3], at each of `sizes`."""
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    views = {
+        size: _view(picture, picture.size, size, fit, None, 1) for size in dict.fromkeys(sizes)
+    }
+    return Decoded(tuple(views[size] for size in sizes), picture.width, picture.height)
+
+
 def decode_all(
     photos: Sequence[Photo],
     sizes: Sequence[tuple[int, int]],
@@ -99,6 +107,10 @@ def decode_all(
 
     def one(photo: Photo) -> Decoded | Rejected:
         try:
+            if photo.pixels is not None:
+                return frame(photo.pixels, sizes, fit)
+            if photo.path is None:
+                raise ImageError("no picture")
             return decode(photo.path, sizes, fit)
         except ImageError as error:
             return Rejected(photo.name, str(error))

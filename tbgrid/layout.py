@@ -80,7 +80,7 @@ def tsne(
         raise TbgridError("vectors that are not finite", "leave out rows with NaN or infinity")
     notes: tuple[str, ...] = ()
     limit = (count - 1) / 3
-    perplexity = DEFAULT_PERPLEXITY if options.perplexity is None else options.perplexity
+    perplexity = float(DEFAULT_PERPLEXITY if options.perplexity is None else options.perplexity)
     if perplexity > limit and options.perplexity is not None:
         raise UsageError(
             f"perplexity {perplexity:g} needs more than {math.floor(3 * perplexity)} photos; "

@@ -1,44 +1,64 @@
-"""The one place where the stages meet: a folder in, a TensorBoard run out."""
+"""The one place where the stages meet: photos in, a TensorBoard run out."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
-import json
+import dataclasses
+import html
+import io
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tbgrid.artifacts import mosaic as pictures
-from tbgrid.artifacts import projector, report, run
-from tbgrid.artifacts.scatter import scatter
-from tbgrid.artifacts.summaries import ImageSummary, TextSummary, write_events
-from tbgrid.embedders import load_embedder
+import numpy as np
+from PIL import Image
+
+from tbgrid.artifacts import contents, projector, report, run
+from tbgrid.artifacts.summaries import write_events
+from tbgrid.cache import Cache, default_directory, key_of
+from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import UsageError
 from tbgrid.grid import Grid, GridOptions, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
-from tbgrid.sources import Rejected, Source, find_photos
-from tbgrid.types import Distance, Embedder, Fit, Json, Progress, UInt8Array, silent
+from tbgrid.quality import ReportCard, report_card
+from tbgrid.sources import SourceOptions, open_source
+from tbgrid.types import (
+    Distance,
+    Embedder,
+    Fit,
+    InputRange,
+    Json,
+    Progress,
+    Rejected,
+    Source,
+    silent,
+)
 
-SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
-FRAME_SIDE = 2048  # px: the longest side of one step of the snap
-MOSAIC, LEDGER = "mosaic.jpg", "ledger.tsv"
-_WRITE_STEPS = 9
+NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """How an export is made. `model` names the embedder (`load_embedder`); `image_size` its input
-    side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic."""
+    side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic.
+
+    `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
+    """
 
     model: str = "builtin"
     image_size: int | None = None
+    input_range: InputRange = "unit"
     distance: Distance | None = None
     fit: Fit = "crop"
     tile: int = 64
     batch: int = 32
+    cache: str | os.PathLike[str] | None = None
+    use_cache: bool = True
+    source: SourceOptions = field(default_factory=SourceOptions)
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
 
@@ -47,22 +67,34 @@ class ExportOptions:
             raise UsageError(f"distance {self.distance}", "expected cosine or euclidean")
         if self.fit not in ("crop", "pad", "squash"):
             raise UsageError(f"fit {self.fit}", "expected crop, pad or squash")
+        if self.input_range not in ("unit", "signed", "bytes"):
+            raise UsageError(f"input range {self.input_range}", "expected unit, signed or bytes")
         if not 8 <= self.tile <= 512:
             raise UsageError(f"tile {self.tile}", "give a number of pixels from 8 to 512")
         if not 1 <= self.batch <= 4096:
             raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
 
+    def open_cache(self) -> Cache:
+        """The cache that these options name."""
+        if not self.use_cache:
+            return Cache(None)
+        return Cache(Path(self.cache) if self.cache is not None else default_directory())
+
 
 @dataclass(frozen=True)
 class ExportResult:
     """A finished export: the run's `directory`, the `export` directory in it, and every stage's
-    result. `report` is what the Text tab and report.json say."""
+    result. `card` says how good the map is; `report` is what the Text tab and report.json say.
+
+    In a notebook it shows its mosaic and report card.
+    """
 
     directory: Path
     export: Path
     images: ImageSet
     layout: Layout
     grid: Grid
+    card: ReportCard
     report: Json
 
     @property
@@ -73,17 +105,35 @@ class ExportResult:
     @property
     def mosaic(self) -> Path:
         """The mosaic's file."""
-        return self.export / MOSAIC
+        return self.export / contents.MOSAIC
 
     @property
     def ledger(self) -> Path:
         """The file that lists what was left out, with the reasons."""
-        return self.export / LEDGER
+        return self.export / contents.LEDGER
 
     @property
     def notes(self) -> list[str]:
         """What the user should know about how the options were applied."""
         return list(self.report["notes"])
+
+    def _repr_html_(self) -> str:
+        with Image.open(self.mosaic) as board:
+            board.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
+            buffer = io.BytesIO()
+            board.save(buffer, "JPEG", quality=85)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        rows = [("photos", f"{len(self.images.photos)}, {len(self.rejected)} left out")]
+        rows += self.card.lines()
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in rows
+        )
+        return (
+            f"<img alt='mosaic of {len(self.images.photos)} photos' style='max-width:100%' "
+            f"src='data:image/jpeg;base64,{data}'><table>{cells}</table>"
+        )
 
 
 @dataclass
@@ -99,19 +149,8 @@ class _Times:
         self.seconds[name] = round(time.perf_counter() - start, 3)
 
 
-@dataclass(frozen=True)
-class _Map:
-    """All that is known when writing begins."""
-
-    title: str
-    images: ImageSet
-    layout: Layout
-    grid: Grid
-    report: Json
-
-
 def export(
-    source: str | os.PathLike[str] | Source,
+    source: str | os.PathLike[str] | Source | None,
     logdir: str | os.PathLike[str],
     options: ExportOptions = ExportOptions(),
     *,
@@ -119,8 +158,9 @@ def export(
     embedder: Embedder | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
-    """Turn a folder of photos into a TensorBoard run at `logdir`, or at `logdir`/`run_name`.
+    """Turn photos into a TensorBoard run at `logdir`, or at `logdir`/`run_name`.
 
+    `source`: a folder, a pattern, a manifest or an array (`open_source`); None for vectors alone.
     An export that is there already is replaced at the end, whole. `embedder` overrides
     `options.model`: any object that fits `tbgrid.types.Embedder`.
 
@@ -132,50 +172,129 @@ def export(
     times = _Times()
     progress("find", 0, None)
     with times.stage("find"):
-        found = source if isinstance(source, Source) else find_photos(source)
-    with run.claimed(directory) as staging:
-        progress("load model", 0, None)
-        with times.stage("load model"):
-            embedder = embedder or load_embedder(options.model, options.image_size)
-        distance = options.distance or embedder.distance
+        found = source if isinstance(source, Source) else open_source(source, options.source)
+    with run.claimed(directory) as staging, options.open_cache() as cache:
+        if found.vectors is None and embedder is None:
+            progress("load model", 0, None)
+            with times.stage("load model"):
+                embedder = open_embedder(
+                    options.model, options.image_size, options.input_range, cache
+                )
         with times.stage("embed"):
             images = embed(
                 found,
-                embedder,
+                None if found.vectors is not None else embedder,
                 thumbnail=options.tile,
                 fit=options.fit,
                 batch=options.batch,
+                cache=cache,
                 progress=progress,
             )
+        model = _model(found, images, embedder, options)
         with times.stage("t-SNE"):
-            layout = tsne(images.vectors, options.tsne, distance=distance, progress=progress)
+            layout = _layout(images, options.tsne, model["distance"], cache, progress)
         with times.stage("grid"):
             grid = snap(layout.positions, options.grid, progress=progress)
-        told = _report(found, images, embedder, options, distance, layout, grid, times)
-        told["notes"] += run.name_notes(directory)
-        finished = _Map(found.name, images, layout, grid, told)
+        with times.stage("quality"):
+            card = report_card(
+                images.vectors,
+                layout.positions,
+                grid,
+                images.labels,
+                distance=model["distance"],
+                kl=layout.kl,
+                progress=progress,
+            )
+        told = _report(found, images, model, options, layout, grid, card)
+        told["notes"] = [
+            *found.notes,
+            *(embedder.notes if embedder else ()),
+            *images.notes,
+            *layout.notes,
+            *grid.notes,
+            *run.name_notes(directory),
+            *([cache.trouble] if cache.trouble else []),
+        ]
+        told["seconds"] = times.seconds
+        tiles = images.thumbnails if images.pictured else contents.plain_tiles(images, options.tile)
+        tensors = projector.tensors(images.vectors, grid)
+        finished = contents.Map(found.name, images, tiles, tensors, layout, grid, card, told)
         with times.stage("write"):
-            _write_files(staging, finished, progress)
+            contents.write_files(staging, finished, progress)
             events = staging.with_name(staging.name + ".events")
             try:
-                write_events(events, _summaries(finished, progress), time.time())
+                write_events(events, contents.summaries(finished, progress), time.time())
                 side = projector.sprite_side(len(images.photos), options.tile)
-                final = run.publish(directory, staging, events, side)
+                final = run.publish(
+                    directory, staging, events, tensors, side if images.pictured else 0
+                )
             finally:
                 events.unlink(missing_ok=True)
-        progress("write", _WRITE_STEPS, _WRITE_STEPS)
-    return ExportResult(directory, final, images, layout, grid, told)
+        progress("write", contents.STEPS, contents.STEPS)
+    return ExportResult(directory, final, images, layout, grid, card, told)
+
+
+def _layout(
+    images: ImageSet, options: TsneOptions, distance: Distance, cache: Cache, progress: Progress
+) -> Layout:
+    """The t-SNE layout, from the cache if these very vectors were laid out so before."""
+    import sklearn
+
+    key = key_of(
+        "t-SNE",
+        sklearn.__version__,
+        images.vectors.shape,
+        images.vectors.tobytes(),
+        options,
+        distance,
+    )
+    held = cache.get([key]).get(key)
+    if held is not None:
+        with np.load(io.BytesIO(held)) as kept:
+            return Layout(
+                kept["positions"],
+                float(kept["perplexity"]),
+                float(kept["kl"]),
+                tuple(kept["notes"].tolist()),
+            )
+    layout = tsne(images.vectors, options, distance=distance, progress=progress)
+    buffer = io.BytesIO()
+    np.savez(buffer, **{**dataclasses.asdict(layout), "notes": np.array(layout.notes, str)})
+    cache.put("layout", [(key, buffer.getvalue())])
+    return layout
+
+
+def _model(
+    found: Source, images: ImageSet, embedder: Embedder | None, options: ExportOptions
+) -> Json:
+    """What the report says of where the vectors are from."""
+    dimensions = int(images.vectors.shape[1])
+    if found.vectors is not None or embedder is None:
+        name = f"vectors of {Path(options.source.vectors or found.name).name}"
+        return {
+            "name": name,
+            "dimensions": dimensions,
+            "distance": options.distance or "euclidean",
+            "fit": options.fit,
+        }
+    return {
+        "name": embedder.model_id,
+        "input": list(embedder.input_size),
+        "input_range": options.input_range,
+        "dimensions": dimensions,
+        "distance": options.distance or embedder.distance,
+        "fit": options.fit,
+    }
 
 
 def _report(
     source: Source,
     images: ImageSet,
-    embedder: Embedder,
+    model: Json,
     options: ExportOptions,
-    distance: Distance,
     layout: Layout,
     grid: Grid,
-    times: _Times,
+    card: ReportCard,
 ) -> Json:
     labels = images.labels
     return {
@@ -185,13 +304,8 @@ def _report(
             "left_out": len(images.rejected),
             "labels": len(set(labels)) if labels else 0,
         },
-        "model": {
-            "name": embedder.model_id,
-            "input": list(embedder.input_size),
-            "dimensions": int(images.vectors.shape[1]),
-            "distance": distance,
-            "fit": options.fit,
-        },
+        "report card": card.scalars(),
+        "model": model,
         "t-SNE": {
             "perplexity": layout.perplexity,
             "seed": options.tsne.seed,
@@ -205,82 +319,7 @@ def _report(
             "cost": grid.cost,
             "optimal": grid.optimal,
         },
-        "notes": [*embedder.notes, *layout.notes, *grid.notes],
-        "seconds": times.seconds,
+        "notes": [],
+        "seconds": {},
         "versions": report.versions(),
     }
-
-
-def _columns(images: ImageSet) -> dict[str, list[object]]:
-    """The metadata of each photo; labels first where there are any, since viewers start there."""
-    columns: dict[str, list[object]] = {}
-    labels = images.labels
-    if labels is not None:
-        columns["label"] = list(labels)
-    columns["path"] = [photo.name for photo in images.photos]
-    columns["width"] = images.sizes[:, 0].tolist()
-    columns["height"] = images.sizes[:, 1].tolist()
-    return columns
-
-
-def _write_files(folder: Path, done: _Map, progress: Progress) -> None:
-    """The files of the export's own directory."""
-    images, grid = done.images, done.grid
-    progress("write", 0, _WRITE_STEPS)
-    projector.write_checkpoint(folder / projector.CHECKPOINT, images.vectors, grid)
-    progress("write", 1, _WRITE_STEPS)
-    columns = _columns(images)
-    _write(folder / projector.METADATA, projector.metadata_tsv(columns))
-    states = projector.bookmarks(
-        images.vectors, done.layout.positions, grid, columns, done.layout.perplexity
-    )
-    _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
-    progress("write", 2, _WRITE_STEPS)
-    # Photos compress little in PNG, and level 1 takes a fifth of the default's time.
-    projector.sprite(images.thumbnails).save(folder / projector.SPRITE, compress_level=1)
-    progress("write", 3, _WRITE_STEPS)
-    tile = pictures.tile_within(grid, images.thumbnails.shape[1], pictures.JPEG_LIMIT)
-    canvas = pictures.mosaic(images.thumbnails, grid, tile)
-    (folder / MOSAIC).write_bytes(pictures.jpeg(canvas))
-    progress("write", 4, _WRITE_STEPS)
-    _write(folder / LEDGER, report.ledger_tsv(images.rejected))
-    _write(folder / "report.json", json.dumps(done.report, indent=1) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8", newline="\n")
-
-
-def _summaries(done: _Map, progress: Progress) -> Iterator[ImageSummary | TextSummary]:
-    """What the Images and Text tabs show."""
-    images, layout, grid = done.images, done.layout, done.grid
-    thumbnails, side = images.thumbnails, images.thumbnails.shape[1]
-
-    def image(tag: str, step: int, canvas: UInt8Array, description: str) -> ImageSummary:
-        return ImageSummary(f"tbgrid/{tag}", step, pictures.jpeg(canvas), description)
-
-    yield image(
-        "mosaic",
-        0,
-        pictures.mosaic(thumbnails, grid, pictures.tile_within(grid, side, SHOWN_SIDE)),
-        f"{len(thumbnails)} photos on a grid of {grid.rows} x {grid.columns}; look-alikes lie "
-        "side by side. Click to enlarge.",
-    )
-    progress("write", 5, _WRITE_STEPS)
-    yield image(
-        "tsne",
-        0,
-        pictures.scattered(
-            thumbnails, layout.positions, FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE, side
-        ),
-        "The photos at their t-SNE places.",
-    )
-    progress("write", 6, _WRITE_STEPS)
-    tile = pictures.tile_within(grid, side, FRAME_SIDE)
-    for step, frame in enumerate(pictures.snap_frames(thumbnails, grid, tile)):
-        yield image("snap", step, frame, "From the t-SNE places to the grid: move the slider.")
-    progress("write", 7, _WRITE_STEPS)
-    title = f"{done.title}: t-SNE of {len(thumbnails)} photos, {done.report['model']['name']}"
-    picture = scatter(layout.positions, images.labels, title)
-    yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
-    yield TextSummary("tbgrid/report", report.markdown(done.report, images.rejected))

@@ -1,129 +1,166 @@
-"""A folder becomes a list of photos, each with the label that its first sub-folder gives."""
+"""What a user brings becomes a list of photos with labels and metadata."""
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import os
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tbgrid.errors import TbgridError
+import numpy as np
 
-NO_LABEL = "(none)"
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A file that should hold a picture; `name`: its path relative to the source, with slashes."""
-
-    path: Path
-    name: str
-    label: str | None = None
+from tbgrid import arrays, tables
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.folders import WAY_OUT, find_pattern, find_photos
+from tbgrid.manifests import read_manifest, with_metadata
+from tbgrid.types import Float32Array, Photo, Rejected, Source, printable
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """A file that is not shown, and why."""
+class SourceOptions:
+    """Which photos, and what is known of them.
 
-    name: str
-    reason: str
+    `include` and `exclude`: patterns of names, as in a shell, where * also stands for slashes.
+    `sample`: so many photos, drawn by `seed` from each label in proportion; `limit`: the first so
+    many. `metadata`: a table that is joined by path or file name. `vectors`: an .npy file.
+    """
 
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sample: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    metadata: str | os.PathLike[str] | None = None
+    vectors: str | os.PathLike[str] | None = None
 
-@dataclass(frozen=True)
-class Source:
-    """What was found: `photos` sorted by path, and what could not even be tried."""
-
-    name: str
-    photos: tuple[Photo, ...]
-    rejected: tuple[Rejected, ...] = ()
-
-    @property
-    def labelled(self) -> bool:
-        """Whether any photo has a label."""
-        return any(photo.label is not None for photo in self.photos)
-
-
-def printable(path: str | os.PathLike[str]) -> str:
-    """`path` with slashes, in valid UTF-8: bytes that are not become U+FFFD."""
-    return os.fsencode(path).decode("utf-8", "replace").replace(os.sep, "/")
+    def __post_init__(self) -> None:
+        for name, value in (("limit", self.limit), ("sample", self.sample)):
+            if value is not None and value < 3:
+                raise UsageError(f"{name} {value}", "a map needs at least 3 photos")
 
 
-def find_photos(folder: str | os.PathLike[str]) -> Source:
-    """Every regular file under `folder`, links followed, sorted by path.
+def open_source(
+    source: str | os.PathLike[str] | None, options: SourceOptions = SourceOptions()
+) -> Source:
+    """The photos of a folder, a pattern, a manifest or an array, chosen and joined by `options`.
 
-    Hidden files, what is no regular file, folders that cannot be read and links to a folder that
-    is shown anyway are rejected with their reason. Whether a file holds a picture is found out
-    when it is decoded.
+    Without a `source` the rows are those of the vectors, and there are no pictures.
 
     Raises:
-        TbgridError: `folder` is missing, is no folder, cannot be read or holds no file.
+        TbgridError: nothing usable is there, or the parts do not fit each other.
+        UsageError: neither a source nor vectors.
     """
-    root = Path(folder)
-    way_out = "give the path of a folder of photos"
-    try:
-        is_folder = stat.S_ISDIR(root.stat().st_mode)
-    except FileNotFoundError as error:
-        raise TbgridError(f"no folder {printable(root)}", way_out) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise TbgridError(f"{printable(root)} cannot be reached ({reason})", way_out) from error
-    if not is_folder:
-        raise TbgridError(f"{printable(root)} is a file", "give the folder that holds the photos")
-    photos: list[Photo] = []
-    rejected: list[Rejected] = []
-    for path, reason in sorted(_walk(root), key=lambda found: found[0].parts):
-        relative = path.relative_to(root)
-        name = printable(relative)
-        if reason and path == root:
-            raise TbgridError(f"{printable(root)}: {reason}", "mend it or give another folder")
-        if reason:
-            rejected.append(Rejected(name, reason))
-        else:
-            label = printable(relative.parts[0]) if len(relative.parts) > 1 else None
-            photos.append(Photo(path, name, label))
-    if not photos:
-        left_out = f" ({rejected[0].name}: {rejected[0].reason})" if rejected else ""
+    vectors = None if options.vectors is None else arrays.read_vectors(options.vectors)
+    if source is None:
+        if vectors is None or options.vectors is None:
+            raise UsageError("no photos", WAY_OUT)
+        found = _rows_of(len(vectors), printable(Path(options.vectors).stem))
+    else:
+        found = _find(source, pictured=vectors is None)
+    if options.metadata is not None:
+        found = with_metadata(found, options.metadata)
+    if vectors is not None:
+        found = _with_vectors(found, vectors, printable(Path(options.vectors or "").name))
+    return _chosen(found, options)
+
+
+def _find(source: str | os.PathLike[str], *, pictured: bool) -> Source:
+    path = Path(source)
+    text = os.fspath(source)
+    if not path.exists() and glob.has_magic(text):
+        return find_pattern(text)
+    if path.is_file():
+        if path.suffix.lower() in tables.SUFFIXES:
+            return read_manifest(path, pictured=pictured)
+        if arrays.is_array_file(path):
+            return _read_array(path)
+        raise TbgridError(f"{printable(path)} is a file of a kind that is not read", WAY_OUT)
+    return find_photos(path)
+
+
+def _read_array(path: Path) -> Source:
+    images, labels = arrays.read_images(path)
+    digits = len(str(len(images)))
+    photos = tuple(
+        Photo(None, f"{row:0{digits}}", labels[row] if labels else None, images[row], row=row)
+        for row in range(len(images))
+    )
+    return Source(printable(path.name.partition(".")[0]), photos, listed=len(photos))
+
+
+def _rows_of(count: int, name: str) -> Source:
+    digits = len(str(count))
+    photos = tuple(Photo(None, f"{row:0{digits}}", row=row) for row in range(count))
+    return Source(name, photos, listed=count, pictured=False)
+
+
+def _with_vectors(found: Source, vectors: Float32Array, name: str) -> Source:
+    """Vectors from elsewhere; rows whose vector is not finite leave with their reason."""
+    if len(vectors) != found.listed:
         raise TbgridError(
-            f"no photos in {printable(root)}{left_out}", "give a folder that holds at least 3"
+            f"{name} has {len(vectors)} rows for {found.listed} photos",
+            "give one row for each photo, in the same order",
         )
-    return Source(printable(root.resolve().name), tuple(photos), tuple(rejected))
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    kept = tuple(photo for photo in found.photos if finite[photo.row])
+    left = tuple(
+        Rejected(photo.name, f"row {photo.row} of {name} is not finite")
+        for photo in found.photos
+        if not finite[photo.row]
+    )
+    if not kept:
+        raise TbgridError(f"{name} holds no finite row", "give vectors without NaN or infinity")
+    return replace(found, photos=kept, rejected=found.rejected + left, vectors=vectors)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Each file under `root` with the reason to reject it, or "", in no particular order.
+def _chosen(found: Source, options: SourceOptions) -> Source:
+    """The photos that pass the patterns, the sample and the limit; what that left is noted."""
+    photos, notes = found.photos, list(found.notes)
+    if options.include or options.exclude:
+        passed = [
+            photo
+            for photo in photos
+            if (not options.include or _matches(photo.name, options.include))
+            and not _matches(photo.name, options.exclude)
+        ]
+        if not passed:
+            raise TbgridError(
+                f"no photo of {len(photos)} passes --include and --exclude",
+                f"patterns are matched to names such as {photos[0].name}",
+            )
+        if len(passed) < len(photos):
+            notes.append(f"{len(photos) - len(passed)} photos left by --include and --exclude")
+        photos = tuple(passed)
+    if options.sample is not None and options.sample < len(photos):
+        notes.append(f"a sample of {options.sample} of {len(photos)} photos (seed {options.seed})")
+        photos = _sampled(photos, options.sample, options.seed)
+    if options.limit is not None and options.limit < len(photos):
+        notes.append(f"the first {options.limit} of {len(photos)} photos")
+        photos = photos[: options.limit]
+    return replace(found, photos=photos, notes=tuple(notes))
 
-    A folder is entered once. Links are followed last, so that what they lead to keeps the name
-    of its real place where that lies under `root`.
-    """
-    real_folders, links = [root], list[Path]()
-    entered = set()
-    while real_folders or links:
-        is_link = not real_folders
-        folder = (real_folders or links).pop()
-        real = os.path.realpath(folder)
-        if real in entered:
-            yield folder, "link to a folder that is shown already"
-            continue
-        try:
-            with os.scandir(folder) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name, reverse=True)
-        except OSError as error:
-            yield folder, f"folder cannot be read: {error.strerror}"
-            continue
-        entered.add(real)
-        for entry in entries:
-            path = Path(entry.path)
-            try:
-                mode = entry.stat().st_mode
-            except OSError as error:
-                yield path, f"cannot be reached: {error.strerror}"
-                continue
-            if entry.name.startswith("."):
-                yield path, "hidden folder" if stat.S_ISDIR(mode) else "hidden file"
-            elif stat.S_ISDIR(mode):
-                (links if is_link or entry.is_symlink() else real_folders).append(path)
-            elif stat.S_ISREG(mode):
-                yield path, ""
-            else:
-                yield path, "not a regular file"
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a pattern fits the whole name or its last part."""
+    base = name.rpartition("/")[2]
+    return any(fnmatch.fnmatchcase(part, p) for p in patterns for part in (name, base))
+
+
+def _sampled(photos: tuple[Photo, ...], count: int, seed: int) -> tuple[Photo, ...]:
+    """`count` photos in their order, from each label in proportion (largest remainders)."""
+    members: dict[str | None, list[int]] = defaultdict(list)
+    for index, photo in enumerate(photos):
+        members[photo.label].append(index)
+    exact = {label: count * len(who) / len(photos) for label, who in members.items()}
+    quota = {label: int(share) for label, share in exact.items()}
+    by_remainder = sorted(exact, key=lambda label: (quota[label] - exact[label], str(label)))
+    for label in by_remainder[: count - sum(quota.values())]:
+        quota[label] += 1
+    rng = np.random.default_rng(seed)
+    chosen: list[int] = []
+    for label, who in members.items():
+        chosen.extend(rng.choice(who, quota[label], replace=False).tolist())
+    return tuple(photos[index] for index in sorted(chosen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from tbgrid.types import Float32Array
 
 # A machine that runs tests is busy; OpenMP threads that spin while they wait make it worse.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# The tests' own cache, so that they neither find nor leave anything in the user's.
+_CACHE = tempfile.TemporaryDirectory(prefix="tbgrid-test-cache-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 ROOT = Path(__file__).resolve().parents[1]
 # Public photos, odd files and a pretrained network: data/photos, data/odd, models/...

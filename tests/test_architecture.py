@@ -15,17 +15,20 @@ PACKAGE = ROOT / "tbgrid"
 # A module may import from its own layer or from those above it in this list.
 LAYERS = [
     {"errors", "types"},
-    {"sources", "assignment"},
-    {"images", "layout", "grid", "embedders"},
-    {"embeddings", "artifacts"},
-    {"pipeline", "demo"},
-    {"console", "cli"},
+    {"tables", "arrays", "folders", "assignment", "cache"},
+    {"manifests", "images", "layout", "grid", "embedders"},
+    {"sources", "embeddings", "quality"},
+    {"artifacts"},
+    {"pipeline", "demo", "check", "check_files"},
+    {"console", "arguments", "cli"},
     {"__main__"},
 ]
 HEAVY = ("tensorflow", "tensorflow_hub", "sklearn", "matplotlib", "tensorboard", "PIL", "numpy")
 # Who may import TensorFlow, and only inside functions.
 TENSORFLOW = {
     "embedders/hub.py": {"tensorflow", "tensorflow_hub"},
+    "embedders/keras.py": {"tensorflow"},
+    "check.py": {"tensorflow"},
     "artifacts/projector.py": {"tensorflow"},
     "artifacts/summaries.py": {"tensorflow"},
 }

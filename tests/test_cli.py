@@ -61,7 +61,8 @@ def test_the_last_lines_say_what_came_out(finished: tuple[Path, list[str], str])
     logdir, out, _ = finished
     assert out[-2].startswith("9 photos shown on a grid of 3 x 3, 3 left out; ")
     assert out[-1] == f"Now type: tensorboard --logdir '{logdir}'"
-    assert Path(out[0].removeprefix("mosaic: ")).is_file()
+    assert Path(out[-3].removeprefix("mosaic: ")).is_file()
+    assert [line for line in out if "DPQ_16" in line and "random order" in line]
 
 
 def test_stderr_tells_what_was_left_out_and_nothing_of_libraries(
@@ -177,7 +178,7 @@ def test_a_bug_keeps_its_traceback(photos: Path, tmp_path: Path) -> None:
         "def broken(*_, **__):\n"
         "    os.write(2, b'native words\\n')\n"
         "    raise ZeroDivisionError('a bug')\n"
-        "tbgrid.pipeline.find_photos = broken\n"
+        "tbgrid.pipeline.open_source = broken\n"
         "from tbgrid.cli import main\n"
         "main(sys.argv[1:])\n"
     )
@@ -201,7 +202,7 @@ def test_help_and_version_need_no_stage() -> None:
 def test_bars_show_on_a_terminal(photos: Path, tmp_path: Path) -> None:
     lead, follow = pty.openpty()
     fcntl.ioctl(follow, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    arguments = ["export", str(photos), "--logdir", str(tmp_path / "run"), "--model", "pixels"]
+    arguments = ["export", str(photos), "--logdir", str(tmp_path / "run"), "--no-cache"]
     process = subprocess.Popen(
         [sys.executable, "-m", "tbgrid", *arguments], stdout=subprocess.PIPE, stderr=follow
     )

@@ -23,8 +23,8 @@ from PIL import Image
 from tbgrid.embedders import load_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.sources import Photo, Source, find_photos
-from tbgrid.types import Embedder, Float32Array
+from tbgrid.folders import find_photos
+from tbgrid.types import Embedder, Float32Array, Photo, Source
 
 SEVEN = np.random.default_rng(1).integers(0, 256, (7, models.SIDE, models.SIDE, 3)) / 255
 
@@ -162,7 +162,7 @@ def test_a_path_that_is_no_model_is_refused(tmp_path: Path) -> None:
     assert_refused(str(tmp_path), TbgridError, "it holds no saved_model.pb")
     for name in ("missing", "mobilenet", str(tmp_path / "cut" / "saved_model.pb")):
         text = assert_refused(name, UsageError, "no model ")
-        assert "builtin, pixels, a directory that holds a SavedModel, or a URL" in text
+        assert "a directory that holds a SavedModel, a URL" in text
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from tbgrid import images
+from tbgrid.folders import find_photos
 from tbgrid.images import Decoded, ImageError, decode, decode_all, register_heif
-from tbgrid.sources import Photo, Rejected, find_photos
-from tbgrid.types import Fit, UInt8Array
+from tbgrid.types import Fit, Photo, Rejected, UInt8Array
 
 SIDE = 32
 HERE = (SIDE, SIDE)

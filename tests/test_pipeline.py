@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import threading
 from collections import defaultdict
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from conftest import COLOURS, MeanColour, draw_photos
 from PIL import Image
 from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.hparams import plugin_data_pb2 as hparams_pb2
 
 import tbgrid
 from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, export
@@ -97,9 +100,7 @@ def test_the_images_tab_gets_mosaic_places_snap_and_scatter(
     exported: tbgrid.ExportResult,
 ) -> None:
     found = events(exported.directory)
-    assert set(found) == {
-        f"tbgrid/{tag}" for tag in ("mosaic", "tsne", "snap", "scatter", "report")
-    }
+    assert set(found) >= {f"tbgrid/{tag}" for tag in ("mosaic", "tsne", "snap", "scatter")}
     steps = [step for step, _ in found["tbgrid/snap"]]
     assert steps == list(range(8))
     mosaic = np.asarray(picture(found["tbgrid/mosaic"][0][1])).astype(int)
@@ -119,6 +120,36 @@ def test_photos_stand_at_their_places_before_the_snap(exported: tbgrid.ExportRes
     place = np.rint(exported.grid.places[-1] * 64).astype(int)
     shown = frame[place[0] : place[0] + 64, place[1] : place[1] + 64]
     assert np.abs(shown - exported.images.thumbnails[-1]).mean() < 4
+
+
+def test_the_report_card_stands_in_scalars_hparams_and_report(
+    exported: tbgrid.ExportResult,
+) -> None:
+    found = events(exported.directory)
+    report = json.loads((exported.export / "report.json").read_text())
+    for name, value in exported.card.scalars().items():
+        ((_, scalar),) = found[f"tbgrid/{name}"]
+        assert scalar.metadata.plugin_data.plugin_name == "scalars"
+        assert scalar.tensor.float_val[0] == pytest.approx(value)
+        assert report["report card"][name] == value
+    assert exported.card.agreement is not None
+    assert exported.card.agreement > 2 / 3
+    ((_, hparams),) = found["_hparams_/session_start_info"]
+    told = hparams_pb2.HParamsPluginData.FromString(hparams.metadata.plugin_data.content)
+    assert told.session_start_info.hparams["model"].string_value == "builtin"
+    assert told.session_start_info.hparams["perplexity"].number_value == pytest.approx(59 / 3)
+    text = found["tbgrid/report"][0][1].tensor.string_val[0].decode()
+    assert "DPQ_16".replace("_", "&#95;") in text
+
+
+def test_a_notebook_shows_the_mosaic_and_the_card(exported: tbgrid.ExportResult) -> None:
+    shown = exported._repr_html_()
+    encoded = re.search(r"base64,([^']+)'", shown)
+    assert encoded
+    picture = Image.open(io.BytesIO(base64.b64decode(encoded.group(1))))
+    assert picture.width == min(1024, exported.grid.columns * 64)
+    assert "DPQ_16" in shown
+    assert "random order" in shown
 
 
 def test_the_text_tab_tells_model_versions_and_reasons(tmp_path: Path) -> None:

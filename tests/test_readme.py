@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, draw_photos
 
-from tbgrid.cli import command_parser
+from tbgrid.arguments import command_parser
 
 README = (ROOT / "README.md").read_text("utf-8")
 # Needs a network that a test may not have; what it runs is tested on a local server.

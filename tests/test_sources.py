@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tbgrid.errors import TbgridError
+from tbgrid.folders import find_photos
 from tbgrid.images import ImageError, decode
-from tbgrid.sources import Source, find_photos, printable
+from tbgrid.types import Source, printable
 
 posix = pytest.mark.skipif(os.name != "posix", reason="what only POSIX file systems hold")
 NOBODY = 65534
@@ -47,13 +48,13 @@ def test_photos_are_sorted_by_folder_and_labelled_by_the_first(tmp_path: Path) -
         ("root.jpg", None),
     ]
     assert found.name == tmp_path.name
-    assert found.labelled
     assert found.rejected == ()
     assert all(photo.path.is_file() for photo in found.photos)
 
 
 def test_files_without_folders_have_no_labels(tmp_path: Path) -> None:
-    assert not find_photos(make(tmp_path, "1.jpg", "2.jpg")).labelled
+    found = find_photos(make(tmp_path, "1.jpg", "2.jpg"))
+    assert [photo.label for photo in found.photos] == [None, None]
 
 
 def test_a_relative_folder_is_named_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,11 @@ file there that it comes from.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,37 +25,52 @@ from tbgrid.types import Float32Array, Float64Array, UInt8Array
 SPRITE_LIMIT = 8192  # px a side, vz_projector/data-provider.ts: WebGL's common texture limit
 COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more texts get no colours
 NO_COLOUR = "No color map"  # the same file: the choice that colours nothing
-VARIABLE = "{}/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint names its variables
 CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
     "embedding.ckpt",
     "metadata.tsv",
     "sprite.png",
     "bookmarks.json",
 )
+# Cells a side between which photos on a plane in space neither leave gaps nor overlap, tried in
+# a browser: there their size is 1/37 of the plane at any zoom.
+UPRIGHT = (13, 40)
+_PCA = ("pca-0", "pca-1", "pca-2")
 _EMPTY_CELL = "-"
-_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends
+# Controls, line ends, and what is white space to JavaScript but not to Python.
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
-def write_checkpoint(prefix: Path, vectors: Float32Array, grid: Grid) -> None:
-    """A checkpoint of `embedding` float32[n, d] and `grid` float32[n, 3].
+def tensors(vectors: Float32Array, grid: Grid) -> dict[str, Float32Array]:
+    """What the checkpoint holds: the `embedding` float32[n, d] and the `grid` float32[n, 3].
 
-    `grid` holds (column, -row, 0) with mean zero, so that plain PCA shows the grid. The Projector
-    wants more than one column, so a one-dimensional embedding gets a second one of zeros.
+    A name ends in a digest of the values, since a running TensorBoard never asks again for a
+    tensor of a name that it has shown (projector_plugin.py, tensor_cache). `grid` holds
+    (column, -row, 0) with mean zero, so that plain PCA shows the grid. The Projector wants more
+    than one column, so a one-dimensional embedding gets a second one of zeros.
     """
-    import tensorflow as tf
-
     if vectors.shape[1] < 2:
         vectors = np.pad(vectors, ((0, 0), (0, 1)))
     places = np.zeros((len(vectors), 3), np.float32)
     places[:, 0] = grid.cells % grid.columns
     places[:, 1] = -(grid.cells // grid.columns)
     places -= places.mean(axis=0)
+    return {
+        f"{name}-{hashlib.sha256(values.tobytes()).hexdigest()[:6]}": values
+        for name, values in (("embedding", vectors), ("grid", places))
+    }
+
+
+def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
+    """A checkpoint of `values` by their names."""
+    import tensorflow as tf
+
     with tf.device("CPU"):
-        checkpoint = tf.train.Checkpoint(
-            embedding=tf.Variable(vectors, trainable=False),
-            grid=tf.Variable(places, trainable=False),
+        tf.raw_ops.SaveV2(
+            prefix=str(prefix),
+            tensor_names=list(values),
+            shape_and_slices=[""] * len(values),
+            tensors=[tf.constant(array) for array in values.values()],
         )
-        checkpoint.write(str(prefix))
 
 
 def metadata_tsv(columns: Mapping[str, Sequence[object]]) -> str:
@@ -102,18 +118,21 @@ def bookmarks(
     columns: Mapping[str, Sequence[object]],
     perplexity: float,
 ) -> list[dict[str, Any]]:
-    """Two states of the Projector, shown by one click each: the t-SNE layout and the grid.
+    """States of the Projector, shown by one click each: the t-SNE layout and the grid.
 
-    A state of the projection "tsne" would start t-SNE anew, so the layout comes as a "custom"
-    projection and the grid as a 3-D "umap" one, whose pictures grow with the zoom
-    (vz_projector/data.ts, vz-projector-projections-panel.ts). The Projector stretches each axis
-    to [-1, 1]. Loading a state replaces all projections of a point, so each has the PCA too.
+    Where there are labels, first coloured by label and then as the photos are, since the
+    Projector multiplies the colours into the photos.
+
+    A state of the projection "tsne" would start t-SNE anew, so layouts come as a flat "custom"
+    projection, or as a plane in a 3-D "umap" one (vz_projector/data.ts,
+    vz-projector-projections-panel.ts). The Projector stretches each axis to [-1, 1]. Loading a
+    state replaces all projections of a point, so each has the PCA too.
     """
     pca = principal_components(vectors, 3)
     pca = pca / (np.abs(pca).max() or 1.0)
     label = "label" if "label" in columns else next(iter(columns))
-    colours = len({_cell(value) for value in columns[label]})
-    colour = label if label == "label" and 1 < colours <= COLOUR_LABELS else NO_COLOUR
+    names = len({_cell(value) for value in columns[label]})
+    coloured = label == "label" and 1 < names <= COLOUR_LABELS
     layout = _centred(positions)
     cells = _centred(
         np.column_stack([grid.cells % grid.columns, -(grid.cells // grid.columns)]).astype(float)
@@ -133,35 +152,54 @@ def bookmarks(
         **{f"custom{side}Regex": False for side in ("XLeft", "XRight", "YUp", "YDown")},
         "filteredPoints": None,
         "selectedPoints": [],
-        "selectedColorOptionName": colour,
         "forceCategoricalColoring": False,
         "selectedLabelOption": label,
     }
-    flat, plane = (
-        {"orthographic": True, "position": [0, 0, 4], "target": [0, 0, 0], "zoom": 1},
-        {"orthographic": False, "position": [0, 0, 2.2], "target": [0, 0, 0], "zoom": 1},
-    )
-    pca_keys = ("pca-0", "pca-1", "pca-2")
+    planes = {
+        f"t-SNE, perplexity {perplexity:.3g}": _flat(layout, pca),
+        f"grid {grid.rows} x {grid.columns}": (
+            _upright(cells, pca)
+            if UPRIGHT[0] <= max(grid.rows, grid.columns) <= UPRIGHT[1]
+            else _flat(cells, pca)
+        ),
+    }
+    looks = {", by label": "label", ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
     return [
-        {
-            "label": f"t-SNE (perplexity {perplexity:.3g})",
-            "selectedProjection": "custom",
-            "umapIs3d": False,
-            "projections": _points(("linear-x", "linear-y", *pca_keys), layout, pca),
-            "cameraDef": flat,
-            **common,
-        },
-        {
-            "label": f"grid {grid.rows} x {grid.columns}",
-            "selectedProjection": "umap",
-            "umapIs3d": True,
-            "projections": _points(
-                ("umap-0", "umap-1", "umap-2", *pca_keys), cells, np.zeros((len(cells), 1)), pca
-            ),
-            "cameraDef": plane,
-            **common,
-        },
+        {"label": name + look, **plane, **common, "selectedColorOptionName": colour}
+        for look, colour in looks.items()
+        for name, plane in planes.items()
     ]
+
+
+def _flat(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
+    """A two-dimensional view: photos keep their size on the screen."""
+    return {
+        "selectedProjection": "custom",
+        "umapIs3d": False,
+        "projections": _points(("linear-x", "linear-y", *_PCA), points, pca),
+        "cameraDef": {
+            "orthographic": True,
+            "position": [0, 0, 4],
+            "target": [0, 0, 0],
+            "zoom": 1,
+        },
+    }
+
+
+def _upright(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
+    """A plane in space, seen from the front: photos grow with the zoom."""
+    depth = np.zeros((len(points), 1))
+    return {
+        "selectedProjection": "umap",
+        "umapIs3d": True,
+        "projections": _points(("umap-0", "umap-1", "umap-2", *_PCA), points, depth, pca),
+        "cameraDef": {
+            "orthographic": False,
+            "position": [0, 0, 2.2],
+            "target": [0, 0, 0],
+            "zoom": 1,
+        },
+    }
 
 
 def _centred(points: Float64Array) -> Float64Array:
@@ -180,8 +218,10 @@ def bookmarks_json(states: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps(states, separators=(",", ":"), ensure_ascii=False)
 
 
-def config_pbtxt(folder: str, thumbnail: int) -> str:
-    """The Projector's config, naming the files of `folder` (relative to the run).
+def config_pbtxt(folder: str, names: Iterable[str], thumbnail: int) -> str:
+    """The Projector's config: tensors by `names`, and the files of `folder` below the run.
+
+    `thumbnail`: the side in pixels of one picture of the sprite; 0 where there is no sprite.
 
     `model_checkpoint_path` stays empty: TensorBoard would look for it from its own working
     directory (projector_plugin.py).
@@ -190,13 +230,14 @@ def config_pbtxt(folder: str, thumbnail: int) -> str:
     from tensorboard.plugins.projector import projector_config_pb2
 
     config = projector_config_pb2.ProjectorConfig()
-    for name in ("embedding", "grid"):
+    for name in names:
         tensor = config.embeddings.add()
-        tensor.tensor_name = VARIABLE.format(name)
+        tensor.tensor_name = name
         tensor.metadata_path = f"{folder}/{METADATA}"
-        tensor.sprite.image_path = f"{folder}/{SPRITE}"
-        tensor.sprite.single_image_dim.extend([thumbnail, thumbnail])
-        if name == "embedding":
+        if thumbnail:
+            tensor.sprite.image_path = f"{folder}/{SPRITE}"
+            tensor.sprite.single_image_dim.extend([thumbnail, thumbnail])
+        if name.startswith("embedding"):
             tensor.bookmarks_path = f"{folder}/{BOOKMARKS}"
     return str(text_format.MessageToString(config))
 

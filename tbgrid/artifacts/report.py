@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 
 from tbgrid import __version__
-from tbgrid.sources import Rejected
-from tbgrid.types import Json
+from tbgrid.types import Json, Rejected
 
 SHOWN_REJECTED = 20
 _PACKAGES = (
@@ -45,19 +44,20 @@ def ledger_tsv(rejected: Iterable[Rejected]) -> str:
 
 def markdown(report: Mapping[str, Json | Sequence[str]], rejected: Sequence[Rejected]) -> str:
     """The report as Markdown tables, with the first files that were left out."""
-    parts = []
+    rows: list[tuple[object, object]] = []
     for title, content in report.items():
-        if not content:
-            continue
-        heading = title[0].upper() + title[1:]
+        heading = title if title == "t-SNE" else title.capitalize()
         if isinstance(content, Mapping):
-            rows = [(key.replace("_", " "), value) for key, value in content.items()]
-            parts.append(_table((heading, ""), rows))
+            rows.append((_Bold(heading), ""))
+            rows += [(_spoken(key), value) for key, value in content.items()]
         else:
-            parts.append(_table((heading,), [(line,) for line in content]))
+            rows += [
+                (_Bold(heading) if first == 0 else "", line) for first, line in enumerate(content)
+            ]
+    parts = [_table(("tbgrid", __version__), rows)]
     if rejected:
         reasons = Counter(item.reason for item in rejected).most_common(SHOWN_REJECTED)
-        parts.append(_table((f"{len(rejected)} left out, by reason", "files"), reasons))
+        parts.append(_table((f"{len(rejected)} left out", "files"), reasons))
         shown = [(item.name, item.reason) for item in rejected[:SHOWN_REJECTED]]
         parts.append(_table(("Left out", "reason"), shown))
         if len(rejected) > len(shown):
@@ -71,8 +71,19 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+def _spoken(key: str) -> str:
+    """`left_out` in words; a name such as DPQ_16 as it is."""
+    return key.replace("_", " ") if key.islower() else key
+
+
+class _Bold(str):
+    """Text that heads the rows below it."""
+
+
 def _safe(value: object) -> str:
     """Text that Markdown and HTML show as it is."""
+    if isinstance(value, _Bold):
+        return f"**{value}**"
     if isinstance(value, bool):
         value = "yes" if value else "no"
     elif isinstance(value, float):

@@ -15,14 +15,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from tbgrid.artifacts import projector
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.sources import printable
+from tbgrid.types import printable
 
 HOME = Path("plugins", "tbgrid")
 CONFIG, CHECKPOINT, CURRENT = "projector_config.pbtxt", "checkpoint", "current"
@@ -117,10 +117,13 @@ def claimed(directory: Path) -> Iterator[Path]:
         lock.release()
 
 
-def publish(directory: Path, staging: Path, events: Path, thumbnail: int) -> Path:
+def publish(
+    directory: Path, staging: Path, events: Path, names: Iterable[str], thumbnail: int
+) -> Path:
     """Make what `staging` and the file `events` hold the run's export; see the module.
 
-    `thumbnail`: the side in pixels of one picture of the sprite. Returns the export's directory.
+    `names`: the checkpoint's tensors. `thumbnail`: the side in pixels of one picture of the
+    sprite, 0 if there is none. Returns the export's directory.
     """
     fingerprint = _fingerprint(staging)
     home = directory / HOME
@@ -136,7 +139,7 @@ def publish(directory: Path, staging: Path, events: Path, thumbnail: int) -> Pat
     stamp = max(int(time.time()), newest + 1)
     new_events = directory / f"{EVENTS}{stamp:010d}.{fingerprint}{EVENTS_END}"
     events.replace(new_events)
-    _put(directory / CONFIG, projector.config_pbtxt(folder, thumbnail))
+    _put(directory / CONFIG, projector.config_pbtxt(folder, names, thumbnail))
     _put(directory / CHECKPOINT, projector.checkpoint_state(folder))
     _put(home / CURRENT, fingerprint + "\n")
     for path in old_events:
@@ -158,7 +161,8 @@ def _refuse_foreign(directory: Path) -> None:
         path = directory / name
         if not path.exists():
             continue
-        named = re.findall(r'(?:path|model_checkpoint_path): "([^"]*)"', path.read_text("utf-8"))
+        text = path.read_text("utf-8", "replace")
+        named = re.findall(r'(?:path|model_checkpoint_path): "([^"]*)"', text)
         if name == OVERRIDE or not named or not all(value.startswith(ours) for value in named):
             raise TbgridError(
                 f"{printable(directory)} holds another tool's {name.as_posix()}",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tbgrid.types import Float64Array
+from tbgrid.types import Float64Array, UInt8Array
 
 LEGEND_LABELS = 32  # more are drawn in grey, as "other"
 LONGEST_LABEL = 28
@@ -43,9 +43,9 @@ def scatter(
     inches = 8.0
     order, groups = _groups(labels, len(positions))
     columns = -(-len(order) // 16)
-    figure = Figure(figsize=(inches + 2.1 * columns, inches), dpi=pixels / inches)
+    figure = Figure(figsize=(inches + 2.6 * columns, inches), dpi=pixels / inches)
     FigureCanvasAgg(figure)
-    width = inches + 2.1 * columns
+    width = inches + 2.6 * columns
     axes = figure.add_axes((0.15 / width, 0.15 / inches, (inches - 0.3) / width, 0.925))
     size = float(np.clip(40_000 / len(positions), 3, 60))
     for number, name in enumerate(order):
@@ -69,14 +69,14 @@ def scatter(
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_color("#d0d0d0")
-    axes.set_title(_plain(title, 70), loc="left", fontsize=13)
+    axes.set_title(_plain(title, 70), loc="left", fontsize=16)
     if order:
         legend = figure.legend(
             loc="upper left",
             bbox_to_anchor=(inches / width, 0.95),
             ncols=columns,
             frameon=False,
-            fontsize=9,
+            fontsize=12,
             handletextpad=0.2,
             columnspacing=0.8,
         )
@@ -86,8 +86,27 @@ def scatter(
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*[Gg]lyph.*")  # scripts the font lacks
-        figure.savefig(buffer, format="png")
+        figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.12)
     return buffer.getvalue()
+
+
+def point_colours(labels: Sequence[str] | None, components: Float64Array) -> UInt8Array:
+    """uint8[n, 3]: a colour for each point, of its label as `scatter` draws it; without labels the
+    first three principal components, float64[n, 3], as red, green and blue."""
+    if labels is None:
+        span = np.ptp(components, axis=0)
+        share = (components - components.min(axis=0)) / np.where(span > 0, span, 1)
+        return np.asarray(40 + 190 * share, np.uint8)
+    order, groups = _groups(labels, len(labels))
+    names = [
+        _OTHER if number == LEGEND_LABELS else _COLOURS[number % len(_COLOURS)]
+        for number in range(len(order))
+    ]
+    return np.asarray(np.array([_rgb(name) for name in names], np.uint8)[groups])
+
+
+def _rgb(name: str) -> tuple[int, int, int]:
+    return int(name[1:3], 16), int(name[3:5], 16), int(name[5:7], 16)
 
 
 def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.ndarray]:
@@ -109,5 +128,6 @@ def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.nda
 def _plain(text: str, longest: int) -> str:
     """One line of at most `longest` characters, with nothing that matplotlib would interpret."""
     line = " ".join(text.split())
-    line = line if len(line) <= longest else line[: longest - 1] + "…"
+    if len(line) > longest:  # labels often differ at their ends
+        line = f"{line[: longest - longest // 3 - 1]}…{line[-(longest // 3) :]}"
     return line.replace("$", r"\$")

@@ -1,18 +1,20 @@
-"""The event file: what the Images and Text tabs show."""
+"""The event file: what the Images, Text, Scalars and HParams tabs show."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from PIL import Image
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
-from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
 from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 
 _DATA_CLASS = {
@@ -39,7 +41,25 @@ class TextSummary:
     markdown: str
 
 
-def write_events(path: Path, summaries: Iterable[ImageSummary | TextSummary], time: float) -> None:
+@dataclass(frozen=True)
+class ScalarSummary:
+    """A number under a tag, at step 0."""
+
+    tag: str
+    value: float
+
+
+@dataclass(frozen=True)
+class HParamsSummary:
+    """The options of a run, for the HParams tab; its numbers there are the run's scalars."""
+
+    options: Mapping[str, bool | float | str]
+
+
+Summary: TypeAlias = ImageSummary | TextSummary | ScalarSummary | HParamsSummary
+
+
+def write_events(path: Path, summaries: Iterable[Summary], time: float) -> None:
     """An event file of `summaries`, all at wall time `time` (seconds since 1970).
 
     The description of a tag is that of its first picture.
@@ -51,16 +71,37 @@ def write_events(path: Path, summaries: Iterable[ImageSummary | TextSummary], ti
         version = event_pb2.Event(wall_time=time, file_version="brain.Event:2")
         records.write(version.SerializeToString())
         for summary in summaries:
-            value = _image(summary) if isinstance(summary, ImageSummary) else _text(summary)
-            if summary.tag in seen:
+            value = _value(summary)
+            if value.tag in seen:
                 value.ClearField("metadata")
-            seen.add(summary.tag)
+            seen.add(value.tag)
             event = event_pb2.Event(
                 wall_time=time,
                 step=summary.step if isinstance(summary, ImageSummary) else 0,
                 summary=summary_pb2.Summary(value=[value]),
             )
             records.write(event.SerializeToString())
+
+
+def _value(summary: Summary) -> summary_pb2.Summary.Value:
+    if isinstance(summary, ImageSummary):
+        return _image(summary)
+    if isinstance(summary, TextSummary):
+        return _text(summary)
+    if isinstance(summary, ScalarSummary):
+        return _scalar(summary)
+    from tensorboard.plugins.hparams import summary as hparams_summary  # imports TensorFlow
+
+    # Where TensorFlow is installed the value comes in TensorFlow's own message class.
+    (value,) = hparams_summary.session_start_pb(dict(summary.options)).value
+    return summary_pb2.Summary.Value.FromString(value.SerializeToString())
+
+
+def _scalar(summary: ScalarSummary) -> summary_pb2.Summary.Value:
+    metadata = scalar_metadata.create_summary_metadata(display_name=None, description="")
+    metadata.data_class = summary_pb2.DATA_CLASS_SCALAR
+    tensor = TensorProto(dtype=DT_FLOAT, tensor_shape=TensorShapeProto(), float_val=[summary.value])
+    return summary_pb2.Summary.Value(tag=summary.tag, metadata=metadata, tensor=tensor)
 
 
 def _image(summary: ImageSummary) -> summary_pb2.Summary.Value:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tbgrid.errors import UsageError
-from tbgrid.types import Embedder
+from tbgrid.embedders import registry
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.types import Embedder, InputRange
 
 BUILTIN = Path(__file__).with_name("builtin")
-BUILTIN_INPUT = 64  # the side at which the network's neighbours are best
+BUILTIN_INPUT = registry.BY_NAME["builtin"].side
 BUILTIN_STEP = 16  # its layers halve the picture four times
 
 
-def load_embedder(model: str = "builtin", image_size: int | None = None) -> Embedder:
-    """The embedder that `model` names: `builtin`, `pixels`, or a TF-Hub handle, URL or path.
+def load_embedder(
+    model: str = "builtin", image_size: int | None = None, input_range: InputRange = "unit"
+) -> Embedder:
+    """The embedder that `model` names.
 
-    `image_size` is the side in pixels of the input; a model that fixes its own refuses another.
+    A short name (`tbgrid models` lists them), a TF-Hub handle or URL, the directory of a
+    SavedModel, `kaggle:OWNER/MODEL/FRAMEWORK/VARIATION` or a URL of Kaggle Models, or
+    `keras:NAME` for a network of Keras Applications. `image_size` is the side in pixels of the
+    input; a model that fixes its own refuses another. `input_range`: what numbers it is given.
 
     Raises:
         UsageError: the name means nothing, or the model cannot take `image_size`.
@@ -26,7 +32,11 @@ def load_embedder(model: str = "builtin", image_size: int | None = None) -> Embe
     if model == "pixels":
         from tbgrid.embedders.pixels import PixelEmbedder
 
-        return PixelEmbedder(image_size or 32)
+        return PixelEmbedder(image_size or registry.BY_NAME[model].side)
+    if model.startswith(registry.KERAS):
+        from tbgrid.embedders.keras import KerasEmbedder
+
+        return KerasEmbedder.load(model.removeprefix(registry.KERAS), image_size)
     from tbgrid.embedders.hub import HubEmbedder
 
     if model == "builtin":
@@ -38,4 +48,28 @@ def load_embedder(model: str = "builtin", image_size: int | None = None) -> Embe
                 f"use --image-size {near}",
             )
         return HubEmbedder.load(str(BUILTIN), side, model_id="builtin")
-    return HubEmbedder.load(model, image_size)
+    kaggle = registry.kaggle_handle(model)
+    if kaggle is not None:
+        path = _download_from_kaggle(kaggle)
+        return HubEmbedder.load(path, image_size, f"{registry.KAGGLE}{kaggle}", input_range)
+    known = registry.BY_NAME.get(model)
+    if known is not None:
+        return HubEmbedder.load(known.handle, image_size or known.side, model, input_range)
+    return HubEmbedder.load(model, image_size, input_range=input_range)
+
+
+def _download_from_kaggle(handle: str) -> str:
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise TbgridError(
+            f"{handle} is a model of Kaggle, which needs kagglehub",
+            "pip install 'tbgrid[kaggle]', or download the model and give its directory",
+        ) from error
+    try:
+        return str(kagglehub.model_download(handle))
+    except Exception as error:  # of requests, of kagglehub itself, of the file system
+        text = " ".join(str(error).split())[:200] or type(error).__name__
+        raise TbgridError(
+            f"cannot download {handle} from Kaggle ({text})", registry.ways_out("")
+        ) from error

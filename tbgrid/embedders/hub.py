@@ -6,6 +6,7 @@ TF-Hub's convention for image models: float32 images in [0, 1], one vector an im
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import warnings
@@ -17,17 +18,15 @@ from urllib.request import url2pathname
 
 import numpy as np
 
+from tbgrid.cache import digest_of
+from tbgrid.embedders import registry
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.sources import printable
-from tbgrid.types import Distance, Float32Array
+from tbgrid.types import Distance, Float32Array, InputRange, printable
 
 DEFAULT_SIDE = 224  # for models that take any size: what most published ones were trained at
 _SIGNATURES = ("default", "serving_default", "image_feature_vector")
 _OUTPUTS = ("default", "feature_vector", "output_0", "pooled_features", "embedding", "embeddings")
-_WAYS_OUT = (
-    "use --model builtin, a path to a SavedModel, "
-    "or TFHUB_CACHE_DIR with the model already downloaded"
-)
+_SCALES = {"unit": (1.0, 0.0), "signed": (2.0, -1.0), "bytes": (255.0, 0.0)}
 
 
 @dataclass(frozen=True)
@@ -49,12 +48,18 @@ class HubEmbedder:
     input_size: tuple[int, int]
     _way: _Way = field(repr=False)
     _model: Any = field(repr=False)  # keeps the model's variables alive
+    _path: str = field(repr=False)
+    input_range: InputRange = "unit"
     notes: Sequence[str] = ()
     distance: Distance = "cosine"
 
     @classmethod
     def load(
-        cls, handle: str, image_size: int | None = None, model_id: str | None = None
+        cls,
+        handle: str,
+        image_size: int | None = None,
+        model_id: str | None = None,
+        input_range: InputRange = "unit",
     ) -> HubEmbedder:
         """Fetch and load the model that `handle` (TF-Hub handle, URL or directory) names.
 
@@ -65,7 +70,7 @@ class HubEmbedder:
         """
         if handle.startswith("file://"):
             handle = url2pathname(handle.removeprefix("file://"))
-        model = _load(handle)
+        path, model = _load(handle)
         name = model_id or _short(handle)
         way = _choose_way(model, name)
         _, height, width, _ = way.shape
@@ -83,7 +88,13 @@ class HubEmbedder:
                 f"model {name} takes any picture size; used {DEFAULT_SIDE} px (--image-size)"
             )
         side = image_size or DEFAULT_SIDE
-        return cls(name, (height or side, width or side), way, model, tuple(notes))
+        size = (height or side, width or side)
+        return cls(name, size, way, model, path, input_range, tuple(notes))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The model's files and the range of its input."""
+        return f"{digest_of(self._path).hex()} {self.input_range}"
 
     def __call__(self, images: Float32Array) -> Float32Array:
         """float32[b, h, w, 3] in [0, 1] -> float32[b, d].
@@ -98,6 +109,9 @@ class HubEmbedder:
         batch = np.ascontiguousarray(images, np.float32)
         if self._way.dtype == "uint8":
             batch = np.rint(batch * 255).astype(np.uint8)
+        elif self.input_range != "unit":
+            factor, offset = _SCALES[self.input_range]
+            batch = batch * np.float32(factor) + np.float32(offset)
         fixed = self._way.shape[0]
         parts = []
         for start in range(0, len(batch), fixed or len(batch)):
@@ -136,14 +150,16 @@ def _gist(error: BaseException) -> str:
     return (telling or lines or [type(error).__name__])[0][:200]
 
 
-def _load(handle: str) -> Any:
+def _load(handle: str) -> tuple[str, Any]:
+    """The directory of a model, and the model."""
     is_url = re.match(r"[a-z][a-z0-9+.-]*://", handle) is not None
     if not is_url:
         folder = Path(handle)
         if not folder.is_dir():
             raise UsageError(
                 f"no model {handle!r}",
-                "expected builtin, pixels, a directory that holds a SavedModel, or a URL",
+                "expected a name that tbgrid models lists, a directory that holds a SavedModel, "
+                "a URL, kaggle:... or keras:NAME",
             )
         if not any((folder / f"saved_model.{kind}").is_file() for kind in ("pb", "pbtxt")):
             raise TbgridError(
@@ -158,11 +174,13 @@ def _load(handle: str) -> Any:
         try:
             path = hub.resolve(handle)
         except Exception as error:  # of urllib, tarfile, zlib or TensorFlow's file systems
-            raise TbgridError(f"cannot download {handle} ({_gist(error)})", _WAYS_OUT) from error
+            raise TbgridError(
+                f"cannot download {handle} ({_gist(error)})", registry.ways_out(handle)
+            ) from error
     else:
         path = handle
     try:
-        return hub.load(path)
+        return path, hub.load(path)
     except Exception as error:  # a damaged SavedModel raises anything, from protobuf to KeyError
         raise TbgridError(
             f"cannot load the model {handle} ({_gist(error)})",

@@ -20,6 +20,11 @@ class PixelEmbedder:
     notes: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def fingerprint(self) -> str:
+        """What its vectors depend on."""
+        return "pixels"
+
+    @property
     def input_size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.side, self.side

@@ -1,0 +1,195 @@
+"""What can be typed: the commands and options of the command line."""
+
+from __future__ import annotations
+
+import argparse
+
+from tbgrid import __version__
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="tbgrid",
+        description="A folder of photos becomes a TensorBoard run in which look-alikes lie "
+        "side by side.",
+        epilog="tbgrid demo shows it on pictures that are already installed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"tbgrid {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    export = commands.add_parser(
+        "export",
+        help="a folder of photos becomes a TensorBoard run",
+        description="Embed the photos of a folder, lay them out by t-SNE, snap them to a grid and "
+        "write it all as one TensorBoard run.",
+        allow_abbrev=False,
+    )
+    export.add_argument(
+        "source",
+        metavar="PHOTOS",
+        nargs="?",
+        help="a folder, whose first sub-folders are labels; a pattern in quotes; a CSV or TSV with "
+        "a column path; an .npy, .npz or idx file of pictures. May be left out with --vectors",
+    )
+    export.add_argument("--logdir", required=True, metavar="DIR", help="the run's directory")
+    _add_source(export)
+    _add_options(export)
+    export.set_defaults(command="export")
+    demo = commands.add_parser(
+        "demo",
+        help="an export of pictures that are already installed",
+        description="Export pictures that come with scikit-learn: 1,024 tiles of its two photos, "
+        "or its 1,797 handwritten digits. Needs no network.",
+        allow_abbrev=False,
+    )
+    demo.add_argument("--set", choices=("tiles", "digits"), default="tiles", help="default: tiles")
+    demo.add_argument(
+        "--logdir", metavar="DIR", help="the run's directory (default: runs/demo-tiles or -digits)"
+    )
+    _add_options(demo)
+    demo.set_defaults(command="demo")
+    models = commands.add_parser(
+        "models",
+        help="the models with short names",
+        description="List the models with short names: input size in pixels, dimensions of the "
+        "vectors, and whether each is there without a network.",
+        allow_abbrev=False,
+    )
+    _add_output(models)
+    models.set_defaults(command="models")
+    check = commands.add_parser(
+        "check",
+        help="will TensorBoard accept this run?",
+        description="Look for what TensorBoard's Projector stumbles over in a run, of tbgrid or of "
+        "any other exporter, and name the cure. Exits 1 if there is an error.",
+        allow_abbrev=False,
+    )
+    check.add_argument("run", metavar="RUN", help="the run's directory")
+    _add_output(check)
+    check.set_defaults(command="check")
+    cache = commands.add_parser(
+        "cache",
+        help="what is kept of earlier exports",
+        description="Show, or with --clear remove, what is kept of earlier exports: vectors, "
+        "thumbnails and layouts.",
+        allow_abbrev=False,
+    )
+    cache.add_argument("--clear", action="store_true", help="remove all of it")
+    cache.add_argument("--cache", metavar="DIR", help="another cache than the user's own")
+    _add_output(cache)
+    cache.set_defaults(command="cache")
+    return parser
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    source = command.add_argument_group("photos")
+    source.add_argument(
+        "--metadata",
+        metavar="FILE",
+        help="a CSV or TSV whose columns are joined by path or file name",
+    )
+    source.add_argument(
+        "--vectors", metavar="FILE.npy", help="vectors from elsewhere, a row a photo, for a model's"
+    )
+    for option, does in (("--include", "only photos"), ("--exclude", "no photos")):
+        source.add_argument(
+            option,
+            action="append",
+            default=[],
+            metavar="PATTERN",
+            help=f"{does} whose path or file name fits, such as 'cat/*'; may be given again",
+        )
+    source.add_argument("--sample", type=int, metavar="N", help="N photos, from all labels alike")
+    source.add_argument("--limit", type=int, metavar="N", help="the first N photos")
+    source.add_argument(
+        "--strict", action="store_true", help="exit 1 if a photo is left out, after all is written"
+    )
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--run", metavar="NAME", help="write to DIR/NAME instead of DIR")
+    model = command.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        default="builtin",
+        help="a name that tbgrid models lists (default: builtin), a TF-Hub handle or URL, a "
+        "SavedModel's directory, kaggle:HANDLE, or keras:NAME",
+    )
+    model.add_argument(
+        "--image-size", type=int, metavar="PX", help="side of the model's input, where it is free"
+    )
+    model.add_argument(
+        "--input-range",
+        choices=("unit", "signed", "bytes"),
+        default="unit",
+        help="what the model is given: 0 to 1 (default, TF-Hub's), -1 to 1, or 0 to 255",
+    )
+    model.add_argument(
+        "--distance",
+        choices=("cosine", "euclidean"),
+        help="between vectors (default: cosine for networks, euclidean for pixels)",
+    )
+    model.add_argument(
+        "--fit",
+        choices=("crop", "pad", "squash"),
+        default="crop",
+        help="how a photo becomes a square (default: crop)",
+    )
+    model.add_argument(
+        "--batch", type=int, default=32, metavar="N", help="photos at once (default: 32)"
+    )
+    layout = command.add_argument_group("layout")
+    layout.add_argument(
+        "--perplexity",
+        type=float,
+        metavar="P",
+        help="t-SNE's number of neighbours (default: 30, less for few photos)",
+    )
+    layout.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    shape = layout.add_mutually_exclusive_group()
+    shape.add_argument("--grid", type=_grid_shape, metavar="ROWSxCOLS", help="default: by --aspect")
+    shape.add_argument(
+        "--aspect", type=_aspect, default=1.0, metavar="W:H", help="of the grid (default: 1:1)"
+    )
+    layout.add_argument(
+        "--metric",
+        choices=("sqeuclidean", "euclidean"),
+        default="sqeuclidean",
+        help="what the snap makes least in total (default: squared distances)",
+    )
+    layout.add_argument(
+        "--solver",
+        choices=("auto", "lapjv", "scipy", "windows"),
+        default="auto",
+        help="of the assignment (default: auto, the fastest that serves)",
+    )
+    layout.add_argument(
+        "--tile", type=int, default=64, metavar="PX", help="a photo's side in the mosaic (64)"
+    )
+    kept = command.add_argument_group("cache").add_mutually_exclusive_group()
+    kept.add_argument("--cache", metavar="DIR", help="another cache than the user's own")
+    kept.add_argument("--no-cache", action="store_true", help="compute all anew, keep nothing")
+    _add_output(command)
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
+    output = command.add_argument_group("output")
+    output.add_argument("--quiet", action="store_true", help="only the result, and errors")
+    output.add_argument("--verbose", action="store_true", help="also what libraries print")
+    output.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _grid_shape(text: str) -> tuple[int, int]:
+    rows, x, columns = text.lower().partition("x")
+    if not (x and rows.isdecimal() and columns.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ROWSxCOLS, such as 32x32")
+    return int(rows), int(columns)
+
+
+def _aspect(text: str) -> float:
+    width, colon, height = text.partition(":")
+    try:
+        return float(width) / float(height) if colon else float(width)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not W:H, such as 16:9") from None

@@ -1,0 +1,158 @@
+"""What the files and the events of an export hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tbgrid.artifacts import mosaic as pictures
+from tbgrid.artifacts import projector, report
+from tbgrid.artifacts.scatter import point_colours, scatter
+from tbgrid.artifacts.summaries import (
+    HParamsSummary,
+    ImageSummary,
+    ScalarSummary,
+    Summary,
+    TextSummary,
+)
+from tbgrid.embeddings import ImageSet
+from tbgrid.grid import Grid
+from tbgrid.layout import Layout, principal_components
+from tbgrid.quality import ReportCard
+from tbgrid.types import Float32Array, Json, Progress, UInt8Array
+
+SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
+FRAME_SIDE = 2048  # px: the longest side of one step of the snap
+MOSAIC, LEDGER, REPORT = "mosaic.jpg", "ledger.tsv", "report.json"
+STEPS = 9  # of the progress of writing
+
+
+@dataclass(frozen=True)
+class Map:
+    """All that is known when writing begins. `tiles`: what stands for each photo, the thumbnails
+    or, without pictures, cells of one colour. `tensors`: what the checkpoint holds."""
+
+    title: str
+    images: ImageSet
+    tiles: UInt8Array
+    tensors: dict[str, Float32Array]
+    layout: Layout
+    grid: Grid
+    card: ReportCard
+    report: Json
+
+
+def plain_tiles(images: ImageSet, side: int) -> UInt8Array:
+    """uint8[n, side, side, 3]: a cell of one colour for each point that has no picture."""
+    colours = point_colours(images.labels, principal_components(images.vectors, 3))
+    return np.ascontiguousarray(
+        np.broadcast_to(colours[:, None, None, :], (len(colours), side, side, 3))
+    )
+
+
+def columns_of(images: ImageSet) -> dict[str, list[object]]:
+    """The metadata of each photo; labels first where there are any, since viewers start there."""
+    columns: dict[str, list[object]] = {}
+    labels = images.labels
+    if labels is not None:
+        columns["label"] = list(labels)
+    columns["path"] = [photo.name for photo in images.photos]
+    if images.pictured:
+        columns["width"] = images.sizes[:, 0].tolist()
+        columns["height"] = images.sizes[:, 1].tolist()
+    taken = {"label", "path", "width", "height"}
+    for index, name in enumerate(images.columns):
+        unique, number = name or f"column {index + 1}", 2
+        while unique.lower() in taken:
+            unique, number = f"{name} {number}", number + 1
+        taken.add(unique.lower())
+        columns[unique] = [photo.fields[index] for photo in images.photos]
+    if len(columns) < 2:  # the Projector wants two
+        columns["row"] = list(range(len(images.photos)))
+    return columns
+
+
+def write_files(folder: Path, done: Map, progress: Progress) -> None:
+    """The files of the export's own directory."""
+    images, grid = done.images, done.grid
+    progress("write", 0, STEPS)
+    projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
+    progress("write", 1, STEPS)
+    columns = columns_of(images)
+    _write(folder / projector.METADATA, projector.metadata_tsv(columns))
+    states = projector.bookmarks(
+        images.vectors, done.layout.positions, grid, columns, done.layout.perplexity
+    )
+    _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
+    progress("write", 2, STEPS)
+    # Photos compress little in PNG, and level 1 takes a fifth of the default's time.
+    if images.pictured:
+        projector.sprite(images.thumbnails).save(folder / projector.SPRITE, compress_level=1)
+    progress("write", 3, STEPS)
+    tile = pictures.tile_within(grid, done.tiles.shape[1], pictures.JPEG_LIMIT)
+    canvas = pictures.mosaic(done.tiles, grid, tile)
+    (folder / MOSAIC).write_bytes(pictures.jpeg(canvas))
+    progress("write", 4, STEPS)
+    _write(folder / LEDGER, report.ledger_tsv(images.rejected))
+    _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8", newline="\n")
+
+
+def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
+    """What the Images, Text, Scalars and HParams tabs show."""
+    images, layout, grid = done.images, done.layout, done.grid
+    thumbnails, side = done.tiles, done.tiles.shape[1]
+
+    def image(tag: str, step: int, canvas: UInt8Array, description: str) -> ImageSummary:
+        return ImageSummary(f"tbgrid/{tag}", step, pictures.jpeg(canvas), description)
+
+    yield image(
+        "mosaic",
+        0,
+        pictures.mosaic(thumbnails, grid, pictures.tile_within(grid, side, SHOWN_SIDE)),
+        f"{len(thumbnails)} photos on a grid of {grid.rows} x {grid.columns}; look-alikes lie "
+        "side by side. Click to enlarge.",
+    )
+    progress("write", 5, STEPS)
+    yield image(
+        "tsne",
+        0,
+        pictures.scattered(
+            thumbnails, layout.positions, FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE, side
+        ),
+        "The photos at their t-SNE places.",
+    )
+    progress("write", 6, STEPS)
+    tile = pictures.tile_within(grid, side, FRAME_SIDE)
+    for step, frame in enumerate(pictures.snap_frames(thumbnails, grid, tile)):
+        yield image("snap", step, frame, "From the t-SNE places to the grid: move the slider.")
+    progress("write", 7, STEPS)
+    title = f"{done.title}: t-SNE of {len(thumbnails)} photos, {done.report['model']['name']}"
+    picture = scatter(layout.positions, images.labels, title)
+    yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
+    told = {**done.report, "report card": dict(done.card.lines())}
+    yield TextSummary("tbgrid/report", report.markdown(told, images.rejected))
+    for name, value in done.card.scalars().items():
+        yield ScalarSummary(f"tbgrid/{name}", value)
+    for name, value in done.report["seconds"].items():
+        yield ScalarSummary(f"tbgrid seconds/{name.replace(' ', '_')}", value)
+    model, chosen = done.report["model"], done.report["grid"]
+    yield HParamsSummary(
+        {
+            "model": model["name"],
+            "distance": model["distance"],
+            "fit": model["fit"],
+            "perplexity": layout.perplexity,
+            "seed": done.report["t-SNE"]["seed"],
+            "grid": f"{grid.rows}x{grid.columns}",
+            "metric": chosen["metric"],
+            "photos": len(images.photos),
+        }
+    )

@@ -1,0 +1,220 @@
+"""What earlier exports computed, kept by content: vectors, thumbnails, layouts.
+
+One SQLite file in the user's cache directory. Every entry is written whole or not at all, by
+several exports at once if need be, so that an interrupted export goes on where it was. A key is
+made of all that its value depends on; a file counts by its bytes, not its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tbgrid.errors import TbgridError
+
+DEFAULT_LIMIT = 8_000_000_000  # bytes: the vectors and thumbnails of about half a million photos
+_NAME = "cache-1.sqlite"  # a new layout of the tables gets a new number
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    key BLOB PRIMARY KEY, kind TEXT NOT NULL, value BLOB NOT NULL, used INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime INTEGER NOT NULL, digest BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+_AT_ONCE = 500  # keys in one query; SQLite allows 999 on old systems
+# A file changed so shortly before it was read may change again within its time stamp's grain.
+_SETTLED = 2_000_000_000  # ns
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How many entries of a kind there are, and their bytes."""
+
+    kind: str
+    entries: int
+    size: int
+
+
+def default_directory() -> Path:
+    """The user's cache directory for tbgrid, as the system places it."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("tbgrid", appauthor=False))
+
+
+def key_of(*parts: object) -> bytes:
+    """A key that differs whenever a part does: SHA-256 over the parts with their lengths."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode()
+        total.update(len(data).to_bytes(8, "little") + data)
+    return total.digest()
+
+
+def digest_of(path: str | os.PathLike[str]) -> bytes:
+    """SHA-256 of a file, or of all files below a directory with their names."""
+    root = Path(path)
+    total = hashlib.sha256()
+    files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
+    for file in files:
+        inner = hashlib.sha256()
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                inner.update(block)
+        if file == root:
+            return inner.digest()
+        total.update(key_of(os.fsencode(file.relative_to(root)), inner.digest()))
+    return total.digest()
+
+
+class Cache:
+    """An open cache; `None` as directory is one that holds nothing and keeps nothing.
+
+    A cache that fails (a full disk, a damaged file) fails silently for its callers, who compute
+    anew; `trouble` then says why.
+    """
+
+    def __init__(self, directory: Path | None, limit: int = DEFAULT_LIMIT) -> None:
+        self.path = directory / _NAME if directory else None
+        self.limit = limit
+        self.trouble = ""
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        if self.path is not None:
+            with self._tolerated():
+                self._connection = _opened(self.path)
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget the longest unused entries past the limit, and close."""
+        with self._tolerated():
+            if self._connection is not None:
+                _prune(self._connection, self.limit)
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def digest(self, path: Path) -> bytes:
+        """SHA-256 of a file's bytes; not read again while size and modification time stay."""
+        status = path.stat()
+        name = os.fsencode(path.absolute())
+        if self._connection is not None:
+            with self._tolerated(), self._lock:
+                row = self._connection.execute(
+                    "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime = ?",
+                    (name, status.st_size, status.st_mtime_ns),
+                ).fetchone()
+                if row:
+                    return bytes(row[0])
+        found = digest_of(path)
+        if self._connection is not None and time.time_ns() - status.st_mtime_ns > _SETTLED:
+            with self._tolerated(), self._lock:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+                    (name, status.st_size, status.st_mtime_ns, found),
+                )
+        return found
+
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The values of those `keys` that are there."""
+        found: dict[bytes, bytes] = {}
+        if self._connection is None:
+            return found
+        with self._tolerated(), self._lock:
+            for start in range(0, len(keys), _AT_ONCE):
+                some = keys[start : start + _AT_ONCE]
+                marks = ",".join("?" * len(some))
+                rows = self._connection.execute(
+                    f"SELECT key, value FROM entries WHERE key IN ({marks})", some
+                ).fetchall()
+                found.update((bytes(key), bytes(value)) for key, value in rows)
+                self._connection.execute(
+                    f"UPDATE entries SET used = ? WHERE key IN ({marks})",
+                    (int(time.time()), *some),
+                )
+        return found
+
+    def put(self, kind: str, items: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep (key, value) pairs, all of them or none."""
+        if self._connection is None:
+            return
+        now = int(time.time())
+        with self._tolerated(), self._lock, self._connection:
+            self._connection.execute("BEGIN")
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
+                [(key, kind, value, now) for key, value in items],
+            )
+
+    def usage(self) -> list[Usage]:
+        """What is there, by kind."""
+        if self._connection is None:
+            return []
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT kind, COUNT(*), SUM(LENGTH(value)) FROM entries GROUP BY kind ORDER BY kind"
+            ).fetchall()
+        return [Usage(str(kind), int(count), int(size)) for kind, count, size in rows]
+
+    def clear(self) -> None:
+        """Forget everything and give the space back."""
+        if self._connection is None:
+            return
+        with self._lock:
+            self._connection.execute("DELETE FROM entries")
+            self._connection.execute("DELETE FROM files")
+            self._connection.execute("VACUUM")
+
+    @contextlib.contextmanager
+    def _tolerated(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            self.trouble = f"the cache {self.path} is not used ({error})"
+            self._connection = None
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise TbgridError(
+            f"the cache {path} is damaged ({error})", "remove it, or use --no-cache"
+        ) from error
+    return connection
+
+
+def _prune(connection: sqlite3.Connection, limit: int) -> None:
+    total = connection.execute("SELECT COALESCE(SUM(LENGTH(value)), 0) FROM entries").fetchone()[0]
+    if total <= limit:
+        return
+    kept = 0
+    stale = []
+    for key, size in connection.execute(
+        "SELECT key, LENGTH(value) FROM entries ORDER BY used DESC, key"
+    ):
+        kept += size
+        if kept > 0.8 * limit:  # some room, so that not every export prunes
+            stale.append((key,))
+    connection.executemany("DELETE FROM entries WHERE key = ?", stale)
+    connection.execute("VACUUM")

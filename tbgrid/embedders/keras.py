@@ -1,0 +1,104 @@
+"""Keras Applications networks with the preprocessing that each was trained with."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tbgrid.embedders import registry
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.types import Distance, Float32Array
+
+# Input sides of the published weights where they are not 224 (the classes' documentation in
+# keras.applications).
+_SIDES = {
+    "EfficientNetB1": 240,
+    "EfficientNetB2": 260,
+    "EfficientNetB3": 300,
+    "EfficientNetB4": 380,
+    "EfficientNetB5": 456,
+    "EfficientNetB6": 528,
+    "EfficientNetB7": 600,
+    "EfficientNetV2B1": 240,
+    "EfficientNetV2B2": 260,
+    "EfficientNetV2B3": 300,
+    "EfficientNetV2S": 384,
+    "EfficientNetV2M": 480,
+    "EfficientNetV2L": 480,
+    "InceptionResNetV2": 299,
+    "InceptionV3": 299,
+    "NASNetLarge": 331,
+    "Xception": 299,
+}
+
+
+@dataclass(frozen=True)
+class KerasEmbedder:
+    """A network of keras.applications without its classes, averaged over the picture."""
+
+    model_id: str
+    input_size: tuple[int, int]
+    fingerprint: str
+    _model: Any = field(repr=False)
+    _preprocess: Any = field(repr=False)
+    notes: tuple[str, ...] = ()
+    distance: Distance = "cosine"
+
+    @classmethod
+    def load(
+        cls, name: str, image_size: int | None = None, weights: str | None = "imagenet"
+    ) -> KerasEmbedder:
+        """The network called `name` in keras.applications, in whatever case, `-` and `_` left out.
+
+        `weights` None: random ones, which need no download.
+
+        Raises:
+            UsageError: there is no such network.
+            TbgridError: its weights cannot be downloaded.
+        """
+        import tensorflow as tf
+
+        networks = {
+            key: value
+            for key, value in vars(tf.keras.applications).items()
+            if key[:1].isupper() and callable(value)
+        }
+        plain = {re.sub(r"[-_]", "", key).lower(): key for key in networks}
+        found = plain.get(re.sub(r"[-_]", "", name).lower())
+        if found is None:
+            raise UsageError(
+                f"no Keras Applications network {name!r}", f"expected one of {', '.join(networks)}"
+            )
+        side = image_size or _SIDES.get(found, 224)
+        build = networks[found]
+        try:
+            model = build(
+                include_top=False, weights=weights, input_shape=(side, side, 3), pooling="avg"
+            )
+        except ValueError as error:  # a side below the network's smallest
+            raise UsageError(
+                f"{found} cannot take pictures of {side} px ({str(error).splitlines()[0]})",
+                "use another --image-size",
+            ) from error
+        except Exception as error:  # of urllib, or of Keras where a download is damaged
+            raise TbgridError(
+                f"cannot download the weights of {found} ({str(error).splitlines()[0][:200]})",
+                registry.ways_out(""),
+            ) from error
+        preprocess = importlib.import_module(build.__module__).preprocess_input
+        fingerprint = f"{registry.KERAS}{found}, {weights}, Keras {tf.keras.__version__}"
+        return cls(
+            f"{registry.KERAS}{found}",
+            (side, side),
+            fingerprint if weights else "",
+            model,
+            preprocess,
+        )
+
+    def __call__(self, images: Float32Array) -> Float32Array:
+        """float32[b, h, w, 3] in [0, 1] -> float32[b, d]."""
+        return np.asarray(self._model(self._preprocess(images * 255.0), training=False), np.float32)

@@ -1,0 +1,281 @@
+"""An export as a user sees it: a real TensorBoard in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import COLOURS
+from PIL import Image, ImageColor
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from tensorboard_process import tensorboard
+
+import tbgrid
+from tbgrid.types import Float64Array, UInt8Array
+
+PATIENCE = 30  # seconds for anything to appear: the browser draws in software
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+
+# The Projector's state, read from its element `p` (vz_projector/vz-projector.ts).
+LOADED = "p => !!(p.projection && p.dataSet.spriteAndMetadataInfo.spriteImage)"
+PROJECTION = "p => p.projection.projectionType"
+RUNNING = "p => p.dataSet.hasTSNERun || p.dataSet.hasUmapRun || p.dataSet.tSNEIteration > 0"
+PLACES = """p => {
+    const plot = p.projectorScatterPlotAdapter.scatterPlot;
+    const world = plot.worldSpacePointPositions;
+    const view = plot.camera.projectionMatrix.clone().multiply(plot.camera.matrixWorldInverse);
+    return p.dataSet.points.map((_, i) => {
+        const point = plot.camera.position.clone().fromArray(world, 3 * i).applyMatrix4(view);
+        return [(point.x + 1) / 2 * plot.width, (1 - point.y) / 2 * plot.height];
+    });
+}"""
+TINTS = """p => p.dataSet.points.map(point => {
+    const colour = p.selectedColorOption;
+    return colour.map ? colour.map(point.metadata[colour.name]) : "#ffffff";
+})"""
+PIXELS = """image => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return canvas.toDataURL();
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(
+    exported: tbgrid.ExportResult, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    executable = Path(sys.executable).with_name("tensorboard")
+    log = tmp_path_factory.mktemp("tensorboard") / "log"
+    with tensorboard(executable, exported.directory.parent, log) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A new page, on which nothing may go wrong."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(1000 * PATIENCE)
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    opened.on(
+        "response",
+        lambda answer: (
+            complaints.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
+        ),
+    )
+    yield opened
+    opened.close()
+    assert not complaints
+
+
+class Projector:
+    """The Projector tab, loaded."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        page.goto(f"{address}/#projector")
+        self.page = page
+        self.frame: FrameLocator = page.frame_locator("iframe").frame_locator("iframe")
+        self.element = self.frame.locator("vz-projector")
+        self.until(LOADED)
+
+    def ask(self, script: str) -> Any:
+        return self.element.evaluate(script)
+
+    def until(self, script: str, wanted: object = True) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while (found := self.ask(script)) != wanted:
+            assert time.monotonic() < deadline, f"{found}, not {wanted}: {script}"
+            self.page.wait_for_timeout(100)
+
+    def open_bookmark(self, label: str) -> None:
+        rows = self.frame.locator(".state-row")
+        expect(rows).to_have_count(2, timeout=1000 * PATIENCE)
+        titles = [row.locator(".state-label-input").evaluate("e => e.value") for row in rows.all()]
+        (number,) = (index for index, title in enumerate(titles) if title.startswith(label))
+        rows.nth(number).locator(".state-radio paper-icon-button:visible").click()
+
+    def places(self) -> Float64Array:
+        """(x, y down) of each point on the canvas, in pixels."""
+        return np.array(self.ask(PLACES))
+
+    def drawn(self) -> UInt8Array:
+        return picture(self.frame.locator("#scatter").screenshot())
+
+
+def picture(encoded: bytes) -> UInt8Array:
+    return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+
+
+def axes_stretched(points: Any) -> Float64Array:
+    """Points with each axis stretched to [-1, 1], as the Projector shows them."""
+    low, high = np.min(points, axis=0), np.max(points, axis=0)
+    return np.asarray((points - (low + high) / 2) / ((high - low) / 2))
+
+
+def assert_laid_out_as(shown: Float64Array, given: Float64Array, pixel: float = 1.0) -> None:
+    """`shown` (x, y down) lies as `given` does up to the scale of each axis, to one pixel."""
+    tolerance = 2 * pixel / np.ptp(shown, axis=0).min()
+    np.testing.assert_allclose(axes_stretched(shown), axes_stretched(given), atol=tolerance)
+
+
+def assert_stays(projector: Projector, seconds: float = 2) -> None:
+    """Nothing moves, and neither t-SNE nor UMAP has begun to run."""
+    before = projector.places()
+    projector.page.wait_for_timeout(1000 * seconds)
+    np.testing.assert_allclose(projector.places(), before, atol=0.01)
+    assert not projector.ask(RUNNING)
+
+
+@pytest.fixture
+def projector(page: Page, address: str) -> Projector:
+    return Projector(page, address)
+
+
+def test_the_projector_shows_the_photos(projector: Projector) -> None:
+    drawn = projector.drawn().astype(int)
+    for label, colour in COLOURS.items():
+        near = (np.abs(drawn - colour).max(axis=2) < 40).sum()
+        assert near > 500, f"{near} pixels of {label} photos"
+
+
+def test_a_click_shows_the_tsne_layout(projector: Projector, exported: tbgrid.ExportResult) -> None:
+    projector.open_bookmark("t-SNE")
+    projector.until(PROJECTION, "custom")
+    assert_laid_out_as(projector.places(), exported.layout.positions * (1, -1))
+    assert_stays(projector)
+
+
+def test_a_click_shows_the_grid(projector: Projector, exported: tbgrid.ExportResult) -> None:
+    projector.open_bookmark("grid")
+    projector.until(PROJECTION, "umap")
+    grid, places = exported.grid, projector.places()
+    cells = np.column_stack([grid.cells % grid.columns, grid.cells // grid.columns])
+    assert_laid_out_as(places, cells)
+    assert_stays(projector)
+
+    # Each photo is drawn in its cell: its colour, times the tint of its label if there is one.
+    drawn = projector.drawn().astype(float)
+    tints = [np.array(ImageColor.getrgb(tint)) / 255 for tint in projector.ask(TINTS)]
+    for number, (x, y) in enumerate(np.rint(places).astype(int)):
+        found = drawn[y - 3 : y + 4, x - 3 : x + 4].mean(axis=(0, 1))
+        middle = exported.images.thumbnails[number, 16:48, 16:48].mean(axis=(0, 1))
+        assert np.abs(found - middle * tints[number]).max() < 40, exported.images.photos[number]
+
+
+@pytest.mark.parametrize("bookmark", ["t-SNE", "grid"])
+def test_bookmarks_colour_by_label_with_a_legend(projector: Projector, bookmark: str) -> None:
+    projector.open_bookmark(bookmark)
+    projector.until("p => p.selectedColorOption.name", "label")
+    panel = projector.frame.locator("vz-projector-data-panel")
+    for label in COLOURS:
+        expect(panel.locator(".item", has_text=re.compile(rf"{label}\s*20"))).to_be_visible()
+
+
+class Card:
+    """One tag of the Images tab."""
+
+    def __init__(self, page: Page, tag: str) -> None:
+        self.page = page
+        heading = page.get_by_text(f"tag: {tag}", exact=True)
+        self.element: Locator = page.locator("tf-image-loader").filter(has=heading)
+
+    def picture(self) -> UInt8Array:
+        """The pixels of the picture that is shown."""
+        image = self.element.locator("img")
+        image.wait_for()
+        image.evaluate("image => image.decode()")
+        encoded = image.evaluate(PIXELS).partition(",")[2]
+        return picture(base64.b64decode(encoded))
+
+    def go_to_step(self, step: int) -> None:
+        """Move the slider from another step with the keyboard."""
+        shown = self.element.locator("img").get_attribute("src") or ""
+        slider = self.element.locator("paper-slider")
+        slider.focus()
+        slider.press("Home")
+        for _ in range(step):
+            slider.press("ArrowRight")
+        expect(self.element.get_by_text(re.compile(rf"^\s*step\s+{step}\s*$"))).to_be_visible()
+        expect(self.element.locator("img")).not_to_have_attribute("src", shown)
+
+
+def tile_colours(canvas: UInt8Array, exported: tbgrid.ExportResult) -> Float64Array:
+    """The mean colour of each photo's tile of a mosaic, in the order of the photos."""
+    grid = exported.grid
+    side = canvas.shape[0] // grid.rows
+    tiles = canvas.reshape(grid.rows, side, grid.columns, side, 3).mean(axis=(1, 3))
+    return np.asarray(tiles[grid.cells // grid.columns, grid.cells % grid.columns])
+
+
+def test_the_images_tab_shows_the_mosaic_and_its_making(
+    page: Page, address: str, exported: tbgrid.ExportResult
+) -> None:
+    page.goto(f"{address}/#images")
+    cards = {name: Card(page, f"tbgrid/{name}") for name in ("mosaic", "tsne", "scatter", "snap")}
+    for card in cards.values():
+        expect(card.element).to_be_visible(timeout=1000 * PATIENCE)
+    grid, thumbnails = exported.grid, exported.images.thumbnails
+    side = thumbnails.shape[1]
+    photos = thumbnails.mean(axis=(1, 2))
+
+    mosaic = cards["mosaic"].picture()
+    assert mosaic.shape == (grid.rows * side, grid.columns * side, 3)
+    np.testing.assert_allclose(tile_colours(mosaic, exported), photos, atol=3)
+
+    snap = cards["snap"]
+    assert snap.element.locator("paper-slider").evaluate("slider => slider.max") == 7
+    np.testing.assert_allclose(tile_colours(snap.picture(), exported), photos, atol=3)
+    snap.go_to_step(0)
+    start = snap.picture()
+    assert start.shape == mosaic.shape
+    # The photos are at their t-SNE places; the last one is drawn over all others.
+    assert np.abs(tile_colours(start, exported) - photos).max() > 50
+    top, left = np.rint(grid.places[-1] * side).astype(int)
+    last = start[top : top + side, left : left + side].mean(axis=(0, 1))
+    np.testing.assert_allclose(last, photos[-1], atol=3)
+
+    for name in ("tsne", "scatter"):
+        shown = cards[name].picture()
+        assert (shown < 200).any(axis=2).mean() > 0.001, f"{name} is blank"
+
+
+def test_the_text_tab_shows_the_report_as_tables(page: Page, address: str) -> None:
+    page.goto(f"{address}/#text")
+    report = page.locator("tf-text-loader")
+    row = report.locator("tr", has_text=re.compile(r"^\s*shown\s+60\s*$"))
+    expect(row).to_be_visible(timeout=1000 * PATIENCE)
+    headings = report.locator("th").all_inner_texts()
+    assert {"photos", "model", "grid"} <= {text.strip().lower() for text in headings}
