@@ -33,6 +33,8 @@ _HOME = {
     "Grid": "grid",
     "GridOptions": "grid",
     "mosaic": "artifacts.mosaic",
+    "report_card": "quality",
+    "bars": "console",
     "TbgridError": "errors",
     "UsageError": "errors",
 }
@@ -40,6 +42,7 @@ __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
     from tbgrid.artifacts.mosaic import mosaic as mosaic
+    from tbgrid.console import bars as bars
     from tbgrid.embedders import load_embedder as load_embedder
     from tbgrid.embeddings import ImageSet as ImageSet
     from tbgrid.embeddings import embed as embed

@@ -7,11 +7,69 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from typing import IO, Any
 
 _UNITS = {"embed": " photos", "t-SNE": " iterations"}
 _TAIL = 4000  # bytes of native output shown beside the traceback of a bug
+
+
+class Bars:
+    """A progress bar for each stage, one below the other; a `tbgrid.types.Progress`.
+
+    In a notebook they are widgets where it has them, else text on stderr or `stream`.
+    """
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream
+        self._bar: Any = None
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Draw the bar of `stage`."""
+        if stage != self._stage:
+            self.close()
+            self._bar = self._new(stage, total)
+            self._stage = stage
+        if total is not None and self._bar.total != total:
+            self._bar.total = total
+            self._bar.bar_format = None
+        self._bar.update(done - self._bar.n)
+        if total is not None and done >= total:
+            self._bar.refresh()
+
+    def _new(self, stage: str, total: int | None) -> Any:
+        with warnings.catch_warnings():  # tqdm misses the widgets, and draws text then
+            warnings.simplefilter("ignore")
+            from tqdm import tqdm as text
+            from tqdm.auto import tqdm as anywhere
+
+            return (anywhere if self._stream is None else text)(
+                desc=f"{stage:<10}",
+                total=total,
+                unit=_UNITS.get(stage, " steps"),
+                file=self._stream,
+                dynamic_ncols=True,
+                bar_format="{desc} {elapsed}" if total is None else None,
+                mininterval=0.1,
+            )
+
+    def close(self) -> None:
+        """Leave the last bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, ""
+
+
+def bars(stage: str, done: int, total: int | None) -> None:
+    """A `tbgrid.types.Progress` for notebooks and scripts: a bar for each stage."""
+    _BARS(stage, done, total)
+    if total is not None and done >= total:
+        _BARS.close()
+
+
+_BARS = Bars()
 
 
 class Console:
@@ -21,41 +79,17 @@ class Console:
     def __init__(self, stream: IO[str], quiet: bool) -> None:
         self.stream = stream
         self.quiet = quiet
-        self._bars = not quiet and stream.isatty()
-        self._bar: Any = None
-        self._stage = ""
+        self._bars = Bars(stream) if not quiet and stream.isatty() else None
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
         """Draw the bar of `stage`; a `tbgrid.types.Progress`."""
-        if not self._bars:
-            return
-        if stage != self._stage:
-            self.close()
-            from tqdm import tqdm
-
-            timed = "{desc} {elapsed}" if total is None else None
-            self._bar = tqdm(
-                desc=f"{stage:<10}",
-                total=total,
-                unit=_UNITS.get(stage, " steps"),
-                file=self.stream,
-                dynamic_ncols=True,
-                bar_format=timed,
-                mininterval=0.1,
-            )
-            self._stage = stage
-        if total is not None and self._bar.total != total:
-            self._bar.total = total
-            self._bar.bar_format = None
-        self._bar.update(done - self._bar.n)
-        if total is not None and done >= total:
-            self._bar.refresh()
+        if self._bars is not None:
+            self._bars(stage, done, total)
 
     def close(self) -> None:
         """Leave the last bar as it stands."""
-        if self._bar is not None:
-            self._bar.close()
-        self._bar, self._stage = None, ""
+        if self._bars is not None:
+            self._bars.close()
 
     def note(self, text: str) -> None:
         """One line for the user."""

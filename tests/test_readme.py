@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, draw_photos
+from PIL import Image
 
 from tbgrid.arguments import command_parser
 
@@ -41,10 +43,15 @@ def commands() -> list[tuple[str, ...]]:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with what the commands name: photos/ and saved_model/."""
+    """A directory with what the commands name: photos/, photos.csv, saved_model/ and arrays."""
     folder = tmp_path_factory.mktemp("readme")
-    draw_photos(folder / "photos", each=20)
+    photos = sorted(draw_photos(folder / "photos", each=20).rglob("*.jpg"))
+    lines = [f"{path.relative_to(folder)},{path.parent.name},{path.stem}" for path in photos]
+    (folder / "photos.csv").write_text("\n".join(["path,label,number", *lines]) + "\n")
     shutil.copytree(ROOT / "tbgrid" / "embedders" / "builtin", folder / "saved_model")
+    pictures = np.stack([np.asarray(Image.open(path).convert("L")) for path in photos])
+    np.savez(folder / "digits.npz", images=pictures, y=[path.parent.name for path in photos])
+    np.save(folder / "vectors.npy", pictures[:, ::8, ::8].reshape(len(photos), -1) / 255)
     return folder
 
 
