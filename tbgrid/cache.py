@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime INTEGER NOT NULL, digest BLOB NOT NULL
 ) WITHOUT ROWID;
 """
+_USAGE = "SELECT kind, COUNT(*), SUM(LENGTH(value)) FROM entries GROUP BY kind ORDER BY kind"
 _AT_ONCE = 500  # keys in one query; SQLite allows 999 on old systems
 # A file changed so shortly before it was read may change again within its time stamp's grain.
 _SETTLED = 2_000_000_000  # ns
@@ -100,9 +101,9 @@ class Cache:
 
     def close(self) -> None:
         """Forget the longest unused entries past the limit, and close."""
-        with self._tolerated():
-            if self._connection is not None:
-                _prune(self._connection, self.limit)
+        with self._locked() as connection:
+            if connection is not None:
+                _prune(connection, self.limit)
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -111,18 +112,18 @@ class Cache:
         """SHA-256 of a file's bytes; not read again while size and modification time stay."""
         status = path.stat()
         name = os.fsencode(path.absolute())
-        if self._connection is not None:
-            with self._tolerated(), self._lock:
-                row = self._connection.execute(
+        with self._locked() as connection:
+            if connection is not None:
+                row = connection.execute(
                     "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime = ?",
                     (name, status.st_size, status.st_mtime_ns),
                 ).fetchone()
                 if row:
                     return bytes(row[0])
         found = digest_of(path)
-        if self._connection is not None and time.time_ns() - status.st_mtime_ns > _SETTLED:
-            with self._tolerated(), self._lock:
-                self._connection.execute(
+        with self._locked() as connection:
+            if connection is not None and time.time_ns() - status.st_mtime_ns > _SETTLED:
+                connection.execute(
                     "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
                     (name, status.st_size, status.st_mtime_ns, found),
                 )
@@ -131,17 +132,17 @@ class Cache:
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The values of those `keys` that are there."""
         found: dict[bytes, bytes] = {}
-        if self._connection is None:
-            return found
-        with self._tolerated(), self._lock:
+        with self._locked() as connection:
+            if connection is None:
+                return found
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(some))
-                rows = self._connection.execute(
+                rows = connection.execute(
                     f"SELECT key, value FROM entries WHERE key IN ({marks})", some
                 ).fetchall()
                 found.update((bytes(key), bytes(value)) for key, value in rows)
-                self._connection.execute(
+                connection.execute(
                     f"UPDATE entries SET used = ? WHERE key IN ({marks})",
                     (int(time.time()), *some),
                 )
@@ -149,34 +150,38 @@ class Cache:
 
     def put(self, kind: str, items: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep (key, value) pairs, all of them or none."""
-        if self._connection is None:
-            return
         now = int(time.time())
-        with self._tolerated(), self._lock, self._connection:
-            self._connection.execute("BEGIN")
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
-                [(key, kind, value, now) for key, value in items],
-            )
+        with self._locked() as connection:
+            if connection is None:
+                return
+            with connection:
+                connection.execute("BEGIN")
+                connection.executemany(
+                    "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
+                    [(key, kind, value, now) for key, value in items],
+                )
 
     def usage(self) -> list[Usage]:
         """What is there, by kind."""
-        if self._connection is None:
-            return []
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT kind, COUNT(*), SUM(LENGTH(value)) FROM entries GROUP BY kind ORDER BY kind"
-            ).fetchall()
+        rows = []
+        with self._locked() as connection:
+            if connection is not None:
+                rows = connection.execute(_USAGE).fetchall()
         return [Usage(str(kind), int(count), int(size)) for kind, count, size in rows]
 
     def clear(self) -> None:
         """Forget everything and give the space back."""
-        if self._connection is None:
-            return
-        with self._lock:
-            self._connection.execute("DELETE FROM entries")
-            self._connection.execute("DELETE FROM files")
-            self._connection.execute("VACUUM")
+        with self._locked() as connection:
+            if connection is not None:
+                connection.execute("DELETE FROM entries")
+                connection.execute("DELETE FROM files")
+                connection.execute("VACUUM")
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[sqlite3.Connection | None]:
+        """The connection, for one thread at a time; None if there is none, or none any more."""
+        with self._lock, self._tolerated():
+            yield self._connection
 
     @contextlib.contextmanager
     def _tolerated(self) -> Iterator[None]:
@@ -184,6 +189,9 @@ class Cache:
             yield
         except (sqlite3.Error, OSError) as error:
             self.trouble = f"the cache {self.path} is not used ({error})"
+            if self._connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.close()
             self._connection = None
 
 

@@ -26,7 +26,8 @@ _STAGING = "staging-"  # artifacts/run.py
 # data-provider-server.ts puts the names of run and tensor into its URLs as they are.
 _URL_UNSAFE = re.compile(r"[&#+%]")
 _AGAIN = "run the export again"
-_VARIABLE = "{}/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint names its variables
+# What tf.train.Checkpoint, and tbgrid (artifacts/projector.py), add to the name of a tensor.
+_ADDED = re.compile(r"(/\.ATTRIBUTES/VARIABLE_VALUE|-[0-9a-f]{6})$")
 _SLOT = ".OPTIMIZER_SLOT"  # projector_plugin.py: variables that are no embeddings
 
 # Findings on the way, and what is known at the end.
@@ -365,7 +366,8 @@ def _asset(run: Path, name: Path, given: str) -> _Check:
 def _variable(subject: str, reader: Any, shapes: Any, flat: list[str]) -> _Check:
     """The shape of a variable of the checkpoint, or None."""
     if subject not in shapes:
-        near = [_VARIABLE.format(subject)] if _VARIABLE.format(subject) in shapes else []
+        bare = _ADDED.sub("", subject)
+        near = [found for found in sorted(shapes) if _ADDED.sub("", found) == bare]
         near = near or difflib.get_close_matches(subject, flat, 1) or flat
         message = f"not in the checkpoint, which has {some('tensor', near)}" if near else "missing"
         yield error(subject, message, "write tensor_name as the checkpoint has it")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import json
 import os
 import shlex
@@ -26,10 +27,30 @@ if TYPE_CHECKING:
     from tbgrid.pipeline import ExportOptions, ExportResult
 
 SHOWN_LEFT_OUT = 5
+_INTERRUPTED = "interrupted; no run is half written, and the cache keeps what was embedded"
+# A full disk, too many open files and the like: no bugs, wherever they strike.
+_OF_THE_SYSTEM = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:  # outside of the work: while modules load, while streams close
+        print(f"tbgrid: {_INTERRUPTED}", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = command_parser()
     given = parser.parse_args(arguments)
     if not hasattr(given, "command"):
@@ -46,8 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except TbgridError as error:
             console.error(str(error))
             return error.exit_code
+        except MemoryError as error:
+            reason = " ".join(str(error).split())
+            console.error(
+                f"not enough memory{f' ({reason})' if reason else ''}: use a smaller --tile, "
+                "--batch or --image-size, or fewer photos (--sample)"
+            )
+            return 1
+        except OSError as error:
+            if error.errno not in _OF_THE_SYSTEM:
+                raise
+            from tbgrid.types import printable
+
+            where = f" at {printable(error.filename)}" if error.filename else ""
+            console.error(f"the system refuses{where} ({error.strerror}): mend that and try again")
+            return 1
         except KeyboardInterrupt:
-            console.error("interrupted; what was there before is unchanged")
+            console.error(_INTERRUPTED)
             return 130
         finally:
             console.close()
@@ -121,7 +157,7 @@ def _models(given: argparse.Namespace, console: Console) -> int:
     from tbgrid.embedders import registry
 
     if given.json:
-        print(
+        _say(
             json.dumps(
                 [
                     {**dataclasses.asdict(known), "offline": registry.offline(known)}
@@ -151,9 +187,9 @@ def _check(given: argparse.Namespace, _: Console) -> int:
 
     findings = check(given.run)
     if given.json:
-        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+        _say(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
-        print(format_findings(findings))
+        _say(format_findings(findings))
     return exit_code(findings)
 
 
@@ -175,19 +211,35 @@ def _tell_cache(cache: Cache, as_json: bool) -> None:
     total = sum(part.size for part in usage)
     if as_json:
         parts = [dataclasses.asdict(part) for part in usage]
-        print(json.dumps({"path": os.fspath(cache.path or ""), "bytes": total, "kinds": parts}))
+        _say(json.dumps({"path": os.fspath(cache.path or ""), "bytes": total, "kinds": parts}))
         return
     rows = [(part.kind, f"{part.entries:,}", f"{part.size / 1e6:.1f} MB") for part in usage]
     if rows:
         _print_table([("kept", "entries", "size"), *rows])
-    print(f"{total / 1e6:.1f} MB of at most {cache.limit / 1e9:.0f} GB in {cache.path}")
+    _say(f"{total / 1e6:.1f} MB of at most {cache.limit / 1e9:.0f} GB in {cache.path}")
+
+
+def _say(text: str) -> None:
+    """Print to stdout. What its encoding lacks is shown escaped; a reader that has left misses the
+    rest, and nothing else happens."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:
+        # What its buffer still holds must not fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise TbgridError(
+                f"stdout cannot be written ({error.strerror})",
+                "the work is done, only its result could not be printed",
+            ) from error
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(line.rstrip())
+        _say(line.rstrip())
 
 
 def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
@@ -211,7 +263,7 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
         report["left_out"] = [
             {"path": item.name, "reason": item.reason} for item in result.rejected
         ]
-        print(json.dumps(report, indent=1))
+        _say(json.dumps(report, indent=1))
         return
     for item in result.rejected[:SHOWN_LEFT_OUT]:
         console.note(f"left out: {item.name} ({item.reason})")
@@ -220,12 +272,12 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
         console.note(f"left out: {more} more, all listed in {printable(result.ledger)}")
     shown, grid = len(result.images.photos), result.grid
     _print_table([(f"{name}:", value) for name, value in result.card.lines()])
-    print(f"mosaic: {printable(result.mosaic)}")
-    print(
+    _say(f"mosaic: {printable(result.mosaic)}")
+    _say(
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
         f"{len(result.rejected):,} left out; {size / 1e6:.1f} MB in {printable(result.directory)}"
     )
-    print(f"Now type: {command}")
+    _say(f"Now type: {command}")
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Any], int]] = {

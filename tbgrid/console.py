@@ -9,6 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 _UNITS = {"embed": " photos", "t-SNE": " iterations"}
@@ -95,12 +96,18 @@ class Console:
         """One line for the user."""
         self.close()
         if not self.quiet:
-            print(text, file=self.stream, flush=True)
+            self._print(text)
 
     def error(self, text: str) -> None:
         """One line that also `--quiet` shows."""
         self.close()
-        print(f"tbgrid: {text}", file=self.stream, flush=True)
+        self._print(f"tbgrid: {text}")
+
+    def _print(self, text: str) -> None:
+        """One line, whatever names and messages hold: line ends, escape sequences, half bytes."""
+        shown = "".join(c if c.isprintable() else "\ufffd" for c in text)
+        with contextlib.suppress(OSError):  # a stderr that is full or closed must not end the work
+            print(shown, file=self.stream, flush=True)
 
 
 @contextlib.contextmanager
@@ -125,7 +132,7 @@ def native_output_hidden(verbose: bool = False) -> Iterator[IO[str]]:
     sys.stderr.flush()
     user = os.fdopen(os.dup(fd), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
     before = sys.stderr
-    with tempfile.TemporaryFile() as hidden:
+    with _scratch() as hidden:
         os.dup2(hidden.fileno(), fd)
         sys.stderr = user
         try:
@@ -141,3 +148,11 @@ def native_output_hidden(verbose: bool = False) -> Iterator[IO[str]]:
             os.dup2(user.fileno(), fd)
             sys.stderr = before
             user.close()
+
+
+def _scratch() -> IO[bytes]:
+    """A file for hidden output; where none can be made, nowhere."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return Path(os.devnull).open("r+b")

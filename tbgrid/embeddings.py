@@ -79,7 +79,7 @@ def embed(
 
     Raises:
         UsageError: `thumbnail` or `batch` below 1.
-        TbgridError: fewer than 3 photos can be read, or the model's vectors are not finite.
+        TbgridError: fewer than 3 photos can be read, or most of the model's vectors are not finite.
     """
     if thumbnail < 1 or batch < 1:
         raise UsageError(f"thumbnail {thumbnail}, batch {batch}", "both are numbers from 1 up")
@@ -149,12 +149,17 @@ class _Work:
 
         def run_model() -> None:
             inputs = [_of(found[index]).views[-1] for index in waiting]
-            new = self._run_model(np.stack(inputs), [photos[index] for index in waiting])
-            vectors.update(zip(waiting, new, strict=True))
+            new = self._run_model(np.stack(inputs), len(waiting))
+            for index, vector in zip(waiting, new, strict=True):
+                if np.isfinite(vector).all():
+                    vectors[index] = vector
+                else:
+                    found[index] = Rejected(photos[index].name, self.not_finite)
             waiting.clear()
 
         def flush(indices: list[int]) -> None:
             """Keep what is finished, so that an interrupted export goes on from here."""
+            indices = [i for i in indices if isinstance(found[i], Decoded)]
             self.cache.put(
                 "thumbnail",
                 [(views[i], _packed(_of(found[i]))) for i in indices if views[i]],
@@ -216,21 +221,19 @@ class _Work:
         except OSError:
             return b""
 
-    def _run_model(self, inputs: UInt8Array, photos: Sequence[Photo]) -> Float32Array:
+    @property
+    def not_finite(self) -> str:
+        """The reason to leave out a photo for its vector."""
+        return f"model {self.embedder.model_id if self.embedder else ''} gave NaN or infinity"
+
+    def _run_model(self, inputs: UInt8Array, count: int) -> Float32Array:
         assert self.embedder is not None
         name = self.embedder.model_id
         found = self.embedder(inputs.astype(np.float32) / np.float32(255))
-        if found.ndim != 2 or len(found) != len(photos):
+        if found.ndim != 2 or len(found) != count:
             raise TbgridError(
-                f"model {name} gave an array of shape {found.shape} for {len(photos)} photos",
+                f"model {name} gave an array of shape {found.shape} for {count} photos",
                 "use another model: tbgrid needs one vector a photo",
-            )
-        bad = ~np.isfinite(found).all(axis=1)
-        if bad.any():
-            raise TbgridError(
-                f"model {name} gave a vector that is not finite for "
-                f"{photos[int(bad.argmax())].name}",
-                "try another --input-range or another model, or leave the photo out",
             )
         if not self.vectors and not self.notes and len(found) > 1:
             alike = np.ptp(found, axis=0).max() == 0
@@ -244,6 +247,14 @@ class _Work:
     def finished(self) -> ImageSet:
         """All rows as one set."""
         count, source = len(self.photos), self.source
+        spoilt = sum(left_out.reason == self.not_finite for left_out in self.rejected)
+        if spoilt and (count < FEWEST or spoilt > count):
+            raise TbgridError(
+                f"{self.not_finite} for {spoilt} of {count + spoilt} photos",
+                "try another --input-range, --image-size or --model",
+            )
+        if spoilt:
+            self.notes.append(f"{self.not_finite} for {spoilt} photos, which are left out")
         if count < FEWEST:
             example = ""
             if self.rejected:

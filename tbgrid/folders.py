@@ -14,6 +14,18 @@ from tbgrid.types import Photo, Rejected, Source, printable
 WAY_OUT = "give a folder of photos, a pattern, a CSV or TSV manifest, or an array of pictures"
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; unlike `Path.is_file` never an error."""
+    return stat.S_ISREG(_mode(path))
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):  # no permission, too long a name, a NUL in it
+        return 0
+
+
 def find_photos(folder: str | os.PathLike[str]) -> Source:
     """Every regular file under `folder`, links followed, sorted by path.
 
@@ -97,16 +109,43 @@ def _walk(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def find_pattern(pattern: str) -> Source:
-    """The files that match a shell pattern, ** included; labels below its fixed part."""
-    fixed = Path(pattern)
-    while glob.has_magic(os.fspath(fixed)):
-        fixed = fixed.parent
-    paths = sorted(map(Path, glob.iglob(pattern, recursive=True)), key=lambda path: path.parts)
-    files = [path for path in paths if path.is_file()]
+    """The regular files that match a shell pattern, ** included, sorted by path.
+
+    Names and labels are those that the folder before the first wildcard would give. A file that
+    links to folders lead to again is taken once.
+
+    Raises:
+        TbgridError: no file matches.
+    """
+    root, rest = _split(pattern)
+    try:
+        found = glob.glob(os.fspath(rest), root_dir=root, recursive=True)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the pattern
+        raise TbgridError(f"no files match {printable(pattern)} ({error})", WAY_OUT) from error
+    files = [path for path in map(Path, found) if is_file(root / path)]
     if not files:
-        raise TbgridError(f"no files match {printable(pattern)}", WAY_OUT)
+        folders = ", only folders: end it in /** for the files in them" if found else ""
+        raise TbgridError(f"no files match {printable(pattern)}{folders}", WAY_OUT)
+    base = os.path.realpath(root)
+    real = {folder: os.path.realpath(root / folder) for folder in {file.parent for file in files}}
+    # The real place of a file comes before the links to its folder.
+    linked = {folder: real[folder] != str(Path(base, folder)) for folder in real}
+    files.sort(key=lambda file: (linked[file.parent], file.parts))
+    once = {os.path.join(real[file.parent], file.name): file for file in reversed(files)}
     photos = [
-        Photo(path, printable(path.relative_to(fixed)), _label_of(path.relative_to(fixed)), row=row)
-        for row, path in enumerate(files)
+        Photo(root / file, printable(file), _label_of(file), row=row)
+        for row, file in enumerate(sorted(once.values(), key=lambda file: file.parts))
     ]
-    return Source(printable(fixed.resolve().name) or "photos", tuple(photos), listed=len(photos))
+    return Source(printable(root.resolve().name) or "photos", tuple(photos), listed=len(photos))
+
+
+def _split(pattern: str) -> tuple[Path, Path]:
+    """The folder that a pattern starts from, and the rest. A folder that is there counts by its
+    name, even if that holds what could be a wildcard."""
+    parts = Path(pattern).parts
+    root, taken = Path(), 0
+    for part in parts[:-1]:
+        if glob.has_magic(part) and not stat.S_ISDIR(_mode(root / part)):
+            break
+        root, taken = root / part, taken + 1
+    return root, Path(*parts[taken:])

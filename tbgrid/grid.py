@@ -70,6 +70,27 @@ def choose_shape(count: int, aspect: float = 1.0) -> tuple[int, int]:
     return -(-count // columns), columns
 
 
+def shape_for(count: int, options: GridOptions) -> tuple[int, int]:
+    """Rows and columns for `count` points: the options' own, or near their aspect.
+
+    Raises:
+        UsageError: the grid that was asked for is too small, or far too large.
+    """
+    rows, columns = options.shape or choose_shape(count, options.aspect)
+    if rows * columns < count:
+        near = choose_shape(count, columns / rows)
+        raise UsageError(
+            f"grid {rows}x{columns} has {rows * columns} cells for {count} photos",
+            f"use --grid {near[0]}x{near[1]} or larger",
+        )
+    if rows * columns > max(64, 100 * count):
+        raise UsageError(
+            f"grid {rows}x{columns} has {rows * columns} cells for {count} photos",
+            "use a smaller --grid, at most 100 cells a photo",
+        )
+    return rows, columns
+
+
 def scale_to_grid(positions: Float64Array, rows: int, columns: int) -> Float64Array:
     """(x, y up) float64[n, 2] -> (row, column) float64[n, 2], each axis filling the grid.
 
@@ -103,18 +124,7 @@ def snap(
     count = len(positions)
     if not count or not np.isfinite(positions).all():
         raise TbgridError("positions that are not finite", "expected float64[n, 2], n >= 1")
-    rows, columns = options.shape or choose_shape(count, options.aspect)
-    if rows * columns < count:
-        near = choose_shape(count, columns / rows)
-        raise UsageError(
-            f"grid {rows}x{columns} has {rows * columns} cells for {count} photos",
-            f"use --grid {near[0]}x{near[1]} or larger",
-        )
-    if rows * columns > max(64, 100 * count):
-        raise UsageError(
-            f"grid {rows}x{columns} has {rows * columns} cells for {count} photos",
-            "use a smaller --grid, at most 100 cells a photo",
-        )
+    rows, columns = shape_for(count, options)
     places = scale_to_grid(positions, rows, columns)
     solver, notes = _choose_solver(options, rows * columns)
     progress("grid", 0, None)

@@ -21,8 +21,8 @@ from tbgrid.artifacts.summaries import write_events
 from tbgrid.cache import Cache, default_directory, key_of
 from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
-from tbgrid.errors import UsageError
-from tbgrid.grid import Grid, GridOptions, snap
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.grid import Grid, GridOptions, shape_for, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
 from tbgrid.quality import ReportCard, report_card
 from tbgrid.sources import SourceOptions, open_source
@@ -168,18 +168,18 @@ def export(
         UsageError: options that cannot be meant.
         TbgridError: the source, the model or the run's directory is at fault.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
     directory = run.run_directory(logdir, run_name)
     times = _Times()
     progress("find", 0, None)
     with times.stage("find"):
         found = source if isinstance(source, Source) else open_source(source, options.source)
+        found = _without_the_run(found, directory)
     with run.claimed(directory) as staging, options.open_cache() as cache:
         if found.vectors is None and embedder is None:
             progress("load model", 0, None)
             with times.stage("load model"):
-                embedder = open_embedder(
-                    options.model, options.image_size, options.input_range, cache
-                )
+                embedder = _embedder(options, cache)
         with times.stage("embed"):
             images = embed(
                 found,
@@ -190,6 +190,7 @@ def export(
                 cache=cache,
                 progress=progress,
             )
+        shape_for(len(images.photos), options.grid)  # before t-SNE takes its time
         model = _model(found, images, embedder, options)
         with times.stage("t-SNE"):
             layout = _layout(images, options.tsne, model["distance"], cache, progress)
@@ -232,6 +233,25 @@ def export(
                 events.unlink(missing_ok=True)
         progress("write", contents.STEPS, contents.STEPS)
     return ExportResult(directory, final, images, layout, grid, card, told)
+
+
+def _without_the_run(found: Source, directory: Path) -> Source:
+    """`found` less the files that exports have written where the run lies among the photos."""
+    kept = [photo for photo in found.photos if not (photo.path and run.owns(directory, photo.path))]
+    if len(kept) == len(found.photos):
+        return found
+    note = f"{len(found.photos) - len(kept)} files of the run itself are not shown"
+    return dataclasses.replace(found, photos=tuple(kept), notes=(*found.notes, note))
+
+
+def _embedder(options: ExportOptions, cache: Cache) -> Embedder:
+    try:
+        return open_embedder(options.model, options.image_size, options.input_range, cache)
+    except OSError as error:
+        raise TbgridError(
+            f"model {options.model} cannot be read ({error.strerror or error})",
+            "mend that, or give another --model",
+        ) from error
 
 
 def _layout(

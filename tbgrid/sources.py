@@ -14,8 +14,8 @@ import numpy as np
 
 from tbgrid import arrays, tables
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.folders import WAY_OUT, find_pattern, find_photos
-from tbgrid.manifests import read_manifest, with_metadata
+from tbgrid.folders import WAY_OUT, find_pattern, find_photos, is_file
+from tbgrid.manifests import read_manifest, read_points, row_names, with_metadata
 from tbgrid.types import Float32Array, Photo, Rejected, Source, printable
 
 
@@ -25,7 +25,8 @@ class SourceOptions:
 
     `include` and `exclude`: patterns of names, as in a shell, where * also stands for slashes.
     `sample`: so many photos, drawn by `seed` from each label in proportion; `limit`: the first so
-    many. `metadata`: a table that is joined by path or file name. `vectors`: an .npy file.
+    many. `metadata`: a table that is joined by path or file name. `vectors`: an .npy file. Without
+    photos the rows of the metadata are those of the vectors.
     """
 
     include: tuple[str, ...] = ()
@@ -40,6 +41,8 @@ class SourceOptions:
         for name, value in (("limit", self.limit), ("sample", self.sample)):
             if value is not None and value < 3:
                 raise UsageError(f"{name} {value}", "a map needs at least 3 photos")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed {self.seed}", "give a number from 0 to 4294967295")
 
 
 def open_source(
@@ -57,43 +60,61 @@ def open_source(
     if source is None:
         if vectors is None or options.vectors is None:
             raise UsageError("no photos", WAY_OUT)
-        found = _rows_of(len(vectors), printable(Path(options.vectors).stem))
+        found = _points(len(vectors), options)
     else:
-        found = _find(source, pictured=vectors is None)
-    if options.metadata is not None:
-        found = with_metadata(found, options.metadata)
+        found = _find(source, options)
+        if options.metadata is not None:
+            found = with_metadata(found, options.metadata)
     if vectors is not None:
         found = _with_vectors(found, vectors, printable(Path(options.vectors or "").name))
     return _chosen(found, options)
 
 
-def _find(source: str | os.PathLike[str], *, pictured: bool) -> Source:
-    path = Path(source)
-    text = os.fspath(source)
-    if not path.exists() and glob.has_magic(text):
-        return find_pattern(text)
-    if path.is_file():
+def _find(source: str | os.PathLike[str], options: SourceOptions) -> Source:
+    path, text = Path(source), os.fspath(source)
+    if is_file(path):
         if path.suffix.lower() in tables.SUFFIXES:
-            return read_manifest(path, pictured=pictured)
+            return read_manifest(path, pictured=options.vectors is None)
         if arrays.is_array_file(path):
             return _read_array(path)
         raise TbgridError(f"{printable(path)} is a file of a kind that is not read", WAY_OUT)
-    return find_photos(path)
+    if "://" in text:
+        raise TbgridError(f"{printable(text)} is a URL", f"download it, and {WAY_OUT}")
+    is_pattern = glob.has_magic(text) and not os.path.lexists(path)
+    found = find_pattern(text) if is_pattern else find_photos(path)
+    return _without(found, options.metadata, options.vectors)
+
+
+def _without(found: Source, *others: str | os.PathLike[str] | None) -> Source:
+    """`found` without the files that the options name, which may lie among the photos."""
+    files = {os.path.realpath(other) for other in others if other is not None}
+    names = {Path(file).name for file in files}
+    kept = [
+        photo
+        for photo in found.photos
+        if not (photo.path and photo.path.name in names and os.path.realpath(photo.path) in files)
+    ]
+    if not kept:
+        raise TbgridError(f"no photos in {found.name}", WAY_OUT)
+    photos = tuple(replace(photo, row=row) for row, photo in enumerate(kept))
+    return replace(found, photos=photos, listed=len(photos))
 
 
 def _read_array(path: Path) -> Source:
     images, labels = arrays.read_images(path)
-    digits = len(str(len(images)))
     photos = tuple(
-        Photo(None, f"{row:0{digits}}", labels[row] if labels else None, images[row], row=row)
-        for row in range(len(images))
+        Photo(None, name, labels[row] if labels else None, images[row], row=row)
+        for row, name in enumerate(row_names(len(images)))
     )
     return Source(printable(path.name.partition(".")[0]), photos, listed=len(photos))
 
 
-def _rows_of(count: int, name: str) -> Source:
-    digits = len(str(count))
-    photos = tuple(Photo(None, f"{row:0{digits}}", row=row) for row in range(count))
+def _points(count: int, options: SourceOptions) -> Source:
+    """A point without a picture for each vector."""
+    if options.metadata is not None:
+        return read_points(Path(options.metadata))
+    photos = tuple(Photo(None, name, row=row) for row, name in enumerate(row_names(count)))
+    name = printable(Path(options.vectors or "").stem)
     return Source(name, photos, listed=count, pictured=False)
 
 

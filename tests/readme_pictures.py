@@ -48,7 +48,7 @@ def main() -> None:
             page.set_default_timeout(180_000)
             projector = Projector(page, address)
             page.wait_for_timeout(5000)
-            projector.open_bookmark("grid")
+            projector.open_bookmark(f"grid {result.grid.rows} x {result.grid.columns}, by label")
             page.wait_for_timeout(4000)
             shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             shot.save(DOCS / "projector-grid.jpg", quality=85)

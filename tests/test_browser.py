@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import COLOURS
+from conftest import COLOURS, MeanColour
 from PIL import Image, ImageColor
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
 from tensorboard_process import tensorboard
@@ -40,7 +42,9 @@ ARGUMENTS = [
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
 # The Projector's state, read from its element `p` (vz_projector/vz-projector.ts).
-LOADED = "p => !!(p.projection && p.dataSet.spriteAndMetadataInfo.spriteImage)"
+LOADED = "p => !!(p.projection && p.dataSet?.spriteAndMetadataInfo?.spriteImage)"
+POINTS = "p => p.dataSet?.points.length"
+BOOKMARKS = "p => p.bookmarkPanel.savedStates.map(state => state.label)"
 PROJECTION = "p => p.projection.projectionType"
 RUNNING = "p => p.dataSet.hasTSNERun || p.dataSet.hasUmapRun || p.dataSet.tSNEIteration > 0"
 PLACES = """p => {
@@ -65,12 +69,31 @@ PIXELS = """image => {
 
 
 @pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> tbgrid.ExportResult:
+    """An export of 400 plain pictures at <logdir>/large, whose grid stands upright."""
+    folder = tmp_path_factory.mktemp("plain")
+    rng = np.random.default_rng(0)
+    for label, colour in COLOURS.items():
+        (folder / label).mkdir()
+        for number in range(134 if label == "red" else 133):
+            ground = np.clip(rng.normal(colour, 25), 0, 200).astype(int).tolist()
+            Image.new("RGB", (20, 20), tuple(ground)).save(folder / label / f"{number}.png")
+    logdir, options = tmp_path_factory.mktemp("logdir"), tbgrid.ExportOptions(tile=20)
+    return tbgrid.export(folder, logdir, options, run_name="large", embedder=MeanColour())
+
+
+@pytest.fixture(scope="module")
 def address(
-    exported: tbgrid.ExportResult, tmp_path_factory: pytest.TempPathFactory
+    exported: tbgrid.ExportResult,
+    large: tbgrid.ExportResult,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
+    """A TensorBoard over both exports, of which it shows `exported` first."""
+    logdir = large.directory.parent
+    shutil.copytree(exported.directory, logdir / exported.directory.name)
     executable = Path(sys.executable).with_name("tensorboard")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(executable, exported.directory.parent, log) as found:
+    with tensorboard(executable, logdir, log) as found:
         yield found
 
 
@@ -120,12 +143,19 @@ class Projector:
             assert time.monotonic() < deadline, f"{found}, not {wanted}: {script}"
             self.page.wait_for_timeout(100)
 
+    def open_run(self, result: tbgrid.ExportResult) -> None:
+        """Choose the run, and wait for its points and pictures."""
+        run, count = result.directory.name, len(result.images.photos)
+        self.element.evaluate("(p, run) => { p.dataPanel.selectedRun = run; }", run)
+        self.until(POINTS, count)
+        self.until(LOADED)
+
     def open_bookmark(self, label: str) -> None:
+        self.until(f"p => ({BOOKMARKS})(p).includes({json.dumps(label)})")
         rows = self.frame.locator(".state-row")
-        expect(rows).to_have_count(2, timeout=1000 * PATIENCE)
+        expect(rows).to_have_count(4)
         titles = [row.locator(".state-label-input").evaluate("e => e.value") for row in rows.all()]
-        (number,) = (index for index, title in enumerate(titles) if title.startswith(label))
-        rows.nth(number).locator(".state-radio paper-icon-button:visible").click()
+        rows.nth(titles.index(label)).locator(".state-radio paper-icon-button:visible").click()
 
     def places(self) -> Float64Array:
         """(x, y down) of each point on the canvas, in pixels."""
@@ -171,37 +201,80 @@ def test_the_projector_shows_the_photos(projector: Projector) -> None:
         assert near > 500, f"{near} pixels of {label} photos"
 
 
-def test_a_click_shows_the_tsne_layout(projector: Projector, exported: tbgrid.ExportResult) -> None:
-    projector.open_bookmark("t-SNE")
+@pytest.mark.parametrize("look", ["by label", "photos"])
+def test_a_click_shows_the_tsne_layout(
+    projector: Projector, exported: tbgrid.ExportResult, look: str
+) -> None:
+    projector.open_bookmark(f"t-SNE, perplexity {exported.layout.perplexity:.3g}, {look}")
     projector.until(PROJECTION, "custom")
     assert_laid_out_as(projector.places(), exported.layout.positions * (1, -1))
+    assert_coloured(projector, exported, look)
     assert_stays(projector)
 
 
-def test_a_click_shows_the_grid(projector: Projector, exported: tbgrid.ExportResult) -> None:
-    projector.open_bookmark("grid")
-    projector.until(PROJECTION, "umap")
-    grid, places = exported.grid, projector.places()
+@pytest.mark.parametrize("look", ["by label", "photos"])
+@pytest.mark.parametrize("run", ["colours", "large"])
+def test_a_click_shows_the_grid(
+    projector: Projector,
+    exported: tbgrid.ExportResult,
+    large: tbgrid.ExportResult,
+    run: str,
+    look: str,
+) -> None:
+    result, form = {"colours": (exported, "custom"), "large": (large, "umap")}[run]
+    grid = result.grid
+    projector.open_run(result)
+    projector.open_bookmark(f"grid {grid.rows} x {grid.columns}, {look}")
+    projector.until(PROJECTION, form)
+    places = projector.places()
     cells = np.column_stack([grid.cells % grid.columns, grid.cells // grid.columns])
     assert_laid_out_as(places, cells)
+    width, height = np.ptp(places, axis=0)
+    assert width == pytest.approx(height, abs=2)  # square cells
+    tints = assert_coloured(projector, result, look)
     assert_stays(projector)
 
-    # Each photo is drawn in its cell: its colour, times the tint of its label if there is one.
+    # Each photo fills the middle of its cell, and there is a gap to the next one.
     drawn = projector.drawn().astype(float)
-    tints = [np.array(ImageColor.getrgb(tint)) / 255 for tint in projector.ask(TINTS)]
+    assert (places > 0).all()
+    assert (places < drawn.shape[1::-1]).all()
+    pitch = width / (grid.columns - 1)
+    sides = []
+    for x, y in places:
+        row = drawn[round(y), round(x) : round(x + 0.6 * pitch)]
+        white = np.flatnonzero((row > 240).all(axis=1))
+        assert white.size, (x, y)
+        sides.append(2 * white[0])
+    side = float(np.median(sides))
+    assert 0.4 * pitch < side < 0.95 * pitch
+    np.testing.assert_allclose(sides, side, atol=3)
+
+    # It is drawn in its own colours, times the tint of its label if there is one.
+    half = int(side / 2) - 1
+    photos = result.images.thumbnails.mean(axis=(1, 2))
     for number, (x, y) in enumerate(np.rint(places).astype(int)):
-        found = drawn[y - 3 : y + 4, x - 3 : x + 4].mean(axis=(0, 1))
-        middle = exported.images.thumbnails[number, 16:48, 16:48].mean(axis=(0, 1))
-        assert np.abs(found - middle * tints[number]).max() < 40, exported.images.photos[number]
+        found = drawn[y - half : y + half + 1, x - half : x + half + 1].mean(axis=(0, 1))
+        expected = photos[number] * tints[number]
+        assert np.abs(found - expected).max() < 15, result.images.photos[number]
 
 
-@pytest.mark.parametrize("bookmark", ["t-SNE", "grid"])
-def test_bookmarks_colour_by_label_with_a_legend(projector: Projector, bookmark: str) -> None:
-    projector.open_bookmark(bookmark)
-    projector.until("p => p.selectedColorOption.name", "label")
-    panel = projector.frame.locator("vz-projector-data-panel")
-    for label in COLOURS:
-        expect(panel.locator(".item", has_text=re.compile(rf"{label}\s*20"))).to_be_visible()
+def assert_coloured(projector: Projector, result: tbgrid.ExportResult, look: str) -> Float64Array:
+    """Labels have colours and a legend, or there is neither; returns each photo's tint, 0 to 1."""
+    labels = result.images.labels
+    assert labels is not None
+    chosen = {"by label": "label", "photos": "No color map"}[look]
+    projector.until("p => p.selectedColorOption.name", chosen)
+    legend = projector.frame.locator("vz-projector-data-panel .item")
+    tints: list[str] = projector.ask(TINTS)
+    if look == "by label":
+        assert len(set(tints)) == len(set(zip(labels, tints, strict=True))) == len(COLOURS)
+        for label, count in Counter(labels).items():
+            row = legend.filter(has_text=re.compile(rf"{label}\s*{count}"))
+            expect(row).to_be_visible()
+    else:
+        assert set(tints) == {"#ffffff"}
+        expect(legend.filter(visible=True)).to_have_count(0)
+    return np.array([ImageColor.getrgb(tint) for tint in tints]) / 255
 
 
 class Card:
@@ -210,7 +283,8 @@ class Card:
     def __init__(self, page: Page, tag: str) -> None:
         self.page = page
         heading = page.get_by_text(f"tag: {tag}", exact=True)
-        self.element: Locator = page.locator("tf-image-loader").filter(has=heading)
+        cards = page.locator("tf-image-loader").filter(has=heading)
+        self.element: Locator = cards.filter(has_text="colours")  # the run
 
     def picture(self) -> UInt8Array:
         """The pixels of the picture that is shown."""
@@ -274,8 +348,9 @@ def test_the_images_tab_shows_the_mosaic_and_its_making(
 
 def test_the_text_tab_shows_the_report_as_tables(page: Page, address: str) -> None:
     page.goto(f"{address}/#text")
-    report = page.locator("tf-text-loader")
+    report = page.locator("tf-text-loader").filter(has_text="colours")  # the run
     row = report.locator("tr", has_text=re.compile(r"^\s*shown\s+60\s*$"))
     expect(row).to_be_visible(timeout=1000 * PATIENCE)
-    headings = report.locator("th").all_inner_texts()
-    assert {"photos", "model", "grid"} <= {text.strip().lower() for text in headings}
+    assert report.locator("th").all_inner_texts() == ["tbgrid", tbgrid.__version__]
+    headings = report.locator("td strong").all_inner_texts()
+    assert {"Photos", "Report card", "Model", "t-SNE", "Grid", "Versions"} <= set(headings)

@@ -16,7 +16,7 @@ import pytest
 from google.protobuf import text_format
 from PIL import Image
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
-from test_projector import EMBEDDING, GRID, STATE_KEYS, Backend
+from test_projector import STATE_KEYS, Backend
 
 import tbgrid
 from tbgrid import check_files
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:Deprecation
 
 Sabotage = Callable[["Run"], object]
 POINTS = 60  # of the fixture `exported`
+VARIABLE = "embedding/.ATTRIBUTES/VARIABLE_VALUE"  # as tf.train.Checkpoint names it
 
 
 class Run:
@@ -37,6 +38,13 @@ class Run:
         self.path = path
         self.current = (path / HOME / "current").read_text().strip()
         self.export = path / HOME / self.current
+        config = text_format.Parse((path / CONFIG).read_text(), ProjectorConfig())
+        self.embedding, self.grid = (tensor.tensor_name for tensor in config.embeddings)
+
+    def named(self, text: str) -> str:
+        """`text` with {e} for the export's directory, {embedding} and {grid} for the tensors."""
+        text = text.replace("{e}", f"{HOME.as_posix()}/{self.current}")
+        return text.replace("{embedding}", self.embedding).replace("{grid}", self.grid)
 
     def config(self, change: Callable[[ProjectorConfig], object]) -> None:
         """Change the parsed config."""
@@ -77,13 +85,12 @@ class Run:
         Image.new("L", (width, height)).save(self.export / "sprite.png", form)
 
     def checkpoint(self, **variables: Any) -> None:
-        """Write another checkpoint under the same name."""
-        import tensorflow as tf
-
+        """Write another checkpoint under the same name; `embedding` and `grid` keep their names."""
         for path in self.export.glob("embedding.ckpt*"):
             path.unlink()
-        kept = {name: tf.Variable(value) for name, value in variables.items()}
-        tf.train.Checkpoint(**kept).write(str(self.export / "embedding.ckpt"))
+        names = {"embedding": self.embedding, "grid": self.grid}
+        kept = {names.get(name, name): value for name, value in variables.items()}
+        projector.write_checkpoint(self.export / "embedding.ckpt", kept)
 
 
 def vectors(rows: int = POINTS, columns: int = 4) -> np.ndarray:
@@ -166,8 +173,7 @@ def test_the_keys_of_a_bookmark_are_those_of_the_projector() -> None:
     assert known == STATE_KEYS
 
 
-# Sabotage: what was done, where it must be found (with {e} for the export's directory), a part of
-# the message, and what TensorBoard's own back end then refuses.
+# Sabotage: what was done, where it must be found (see `Run.named`), a part of the message, and what TensorBoard's own back end then refuses.
 
 METADATA, SPRITE, BOOKMARKS = "{e}/metadata.tsv", "{e}/sprite.png", "{e}/bookmarks.json"
 
@@ -441,28 +447,28 @@ WRONG: dict[str, tuple[Sabotage, str, str, str]] = {
         "listing",
     ),
     "index cut": (cut("embedding.ckpt.index"), "{e}/embedding.ckpt", "cannot be read", "listing"),
-    "NaN": (with_nan, EMBEDDING, "NaN or infinite values in rows 3 and 5", "tensor"),
+    "NaN": (with_nan, "{embedding}", "NaN or infinite values in rows 3 and 5", "tensor"),
     "one dimension": (
         reshaped(embedding=vectors(columns=1), grid=vectors(columns=3)),
-        EMBEDDING,
+        "{embedding}",
         "60 x 1: listed only with at least 2 rows and 2 columns",
         "listing",
     ),
     "three axes": (
         reshaped(embedding=vectors().reshape(30, 2, 4), grid=vectors(columns=3)),
-        EMBEDDING,
+        "{embedding}",
         "3-D, not 2-D",
         "listing",
     ),
     "tensor lost": (
         reshaped(embeddings=vectors(), grid=vectors(columns=3)),
-        EMBEDDING,
-        "not in the checkpoint, which has tensor embeddings/.ATTRIBUTES",
+        "{embedding}",
+        "not in the checkpoint, which has tensor embeddings",
         "listing",
     ),
     "texts": (
         reshaped(embedding=np.full((POINTS, 2), "a"), grid=vectors(columns=3)),
-        EMBEDDING,
+        "{embedding}",
         "object, not numbers",
         "tensor",
     ),
@@ -475,10 +481,21 @@ WRONG: dict[str, tuple[Sabotage, str, str, str]] = {
     "short name": (
         lambda r: r.tensor(1, tensor_name="grid"),
         "grid",
-        f"not in the checkpoint, which has tensor {GRID}",
+        "not in the checkpoint, which has tensor {grid}",
         "listing",
     ),
-    "false shape": (with_shape, GRID, "tensor_shape is [60, 4], the tensor's [60, 3]", "shape"),
+    "name of another export": (
+        lambda r: r.tensor(1, tensor_name="grid-000000"),
+        "grid-000000",
+        "not in the checkpoint, which has tensor {grid}",
+        "listing",
+    ),
+    "false shape": (
+        with_shape,
+        "{grid}",
+        "tensor_shape is [60, 4], the tensor's [60, 3]",
+        "shape",
+    ),
     "no name": (
         lambda r: r.tensor(1, tensor_name=""),
         CONFIG,
@@ -554,7 +571,7 @@ BLEMISHED: dict[str, tuple[Sabotage, str, str]] = {
         BOOKMARKS,
         "dataSetDimensions is [60, 7], the tensor [60, ",
     ),
-    "tensor twice": (twice, GRID, "named twice"),
+    "tensor twice": (twice, "{grid}", "named twice"),
     "override": (overridden, CONFIG, "overrides it"),
     "staging": (
         lambda r: (r.path / HOME / "staging-17").mkdir(),
@@ -580,11 +597,10 @@ def test_an_error_is_found_where_it_is(run: Run, case: str) -> None:
     sabotage(run)
     found = check(run.path)
     first, *rest = found
-    export = f"{HOME.as_posix()}/{run.current}"
     assert first.level == "error", told(found)
-    assert first.subject == subject.replace("{e}", export)
-    assert message.replace("{e}", export) in first.message
-    assert {f.subject for f in rest} <= {s.replace("{e}", export) for s in ALSO.get(case, ())}
+    assert first.subject == run.named(subject)
+    assert run.named(message) in first.message
+    assert {f.subject for f in rest} <= {run.named(s) for s in ALSO.get(case, ())}
     assert all(part.strip() for f in found for part in (f.subject, f.message, f.cure))
     assert exit_code(found) == 1
     # Most rules are those of the page; what the back end refuses, it must refuse for this.
@@ -596,9 +612,8 @@ def test_a_warning_is_found_where_it_is(run: Run, case: str) -> None:
     sabotage, subject, message = BLEMISHED[case]
     sabotage(run)
     found = check(run.path)
-    export = f"{HOME.as_posix()}/{run.current}"
     assert [f.level for f in found] == ["warning"], told(found)
-    assert found[0].subject == subject.replace("{e}", export)
+    assert found[0].subject == run.named(subject)
     assert message in found[0].message
     assert exit_code(found) == 0
     if case != "override":
@@ -625,7 +640,7 @@ def test_values_that_do_not_match_their_checksum_are_found(run: Run) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     found = check(run.path)
     assert exit_code(found) == 1
-    assert {f.subject for f in found} == {EMBEDDING, GRID}, told(found)
+    assert {f.subject for f in found} == {run.embedding, run.grid}, told(found)
     assert refused(run.path) != set()
 
 
@@ -871,7 +886,7 @@ def hand_made(logdir: Path, text: str | None = None) -> Path:
     run.mkdir()
     (run / "metadata.tsv").write_text("".join(f"word{i}\n" for i in range(20)))
     tf.train.Checkpoint(embedding=tf.Variable(vectors(20))).save(str(run / "embedding.ckpt"))
-    default = f'embeddings {{ tensor_name: "{EMBEDDING}" metadata_path: "metadata.tsv" }}'
+    default = f'embeddings {{ tensor_name: "{VARIABLE}" metadata_path: "metadata.tsv" }}'
     (run / CONFIG).write_text(default if text is None else text)
     return run
 
@@ -886,6 +901,18 @@ def test_a_run_by_hand_lacks_an_event_file(tmp_path: Path) -> None:
     (found,) = check(run)
     assert found.message.startswith("its event file is empty")
     assert "." in Backend(run).json("runs")
+
+
+@pytest.mark.parametrize(
+    "name", ["embedding", "embedding-8b5aca", "embeddings/.ATTRIBUTES/VARIABLE_VALUE", "w"]
+)
+def test_a_name_that_is_not_quite_the_variable_s(tmp_path: Path, name: str) -> None:
+    run = hand_made(tmp_path, f'embeddings {{ tensor_name: "{name}" }}')
+    (run / "events.out.tfevents.1").write_bytes(b"some")
+    (found,) = check(run)
+    assert (found.level, found.subject) == ("error", name)
+    assert found.message == f"not in the checkpoint, which has tensor {VARIABLE}"
+    assert refused(run) == {"listing"}
 
 
 def test_a_first_embedding_without_a_name(tmp_path: Path) -> None:
@@ -923,7 +950,7 @@ def test_a_run_without_a_checkpoint_shows_its_parent_s(tmp_path: Path) -> None:
     train = run / "train"
     train.mkdir()
     (train / "events.out.tfevents.1").write_bytes(b"some")
-    (train / CONFIG).write_text(f'embeddings {{ tensor_name: "{EMBEDDING}" }}')
+    (train / CONFIG).write_text(f'embeddings {{ tensor_name: "{VARIABLE}" }}')
     (found,) = check(train)
     assert (found.level, found.subject) == ("warning", ".")
     assert "that of the parent directory" in found.message

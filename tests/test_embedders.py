@@ -424,7 +424,7 @@ def test_sizes_below_one_are_refused(thumbnail: int, batch: int, photos: Path) -
         embed(find_photos(photos), Colour(), thumbnail=thumbnail, batch=batch)
 
 
-def test_vectors_that_are_not_finite_name_the_photo(tmp_path: Path) -> None:
+def test_a_photo_whose_vector_is_not_finite_is_left_out(tmp_path: Path) -> None:
     def spoil(call: int, vectors: Float32Array) -> Float32Array:
         if call == 2:
             vectors[3, 1] = np.nan
@@ -432,8 +432,18 @@ def test_vectors_that_are_not_finite_name_the_photo(tmp_path: Path) -> None:
 
     source = numbered(tmp_path)
     kept = [photo.name for photo in source.photos if int(Path(photo.name).stem) % 7]
-    with pytest.raises(TbgridError, match=f"not finite for {kept[8 + 3]}:"):
-        embed(source, Colour(spoil), batch=8)
+    images = embed(source, Colour(spoil), batch=8)
+    assert [photo.name for photo in images.photos] == [n for n in kept if n != kept[8 + 3]]
+    assert {r.name: r.reason for r in images.rejected}[kept[8 + 3]].endswith("gave NaN or infinity")
+    assert any("NaN or infinity for 1 photos" in note for note in images.notes)
+    assert np.isfinite(images.vectors).all()
+    assert len(images.vectors) == len(images.sizes) == len(images.photos)
+
+
+def test_a_model_whose_vectors_are_not_finite_is_refused(tmp_path: Path) -> None:
+    source = numbered(tmp_path)
+    with pytest.raises(TbgridError, match="NaN or infinity for .* --input-range"):
+        embed(source, Colour(lambda _, vectors: vectors * np.float32(np.nan)), batch=8)
 
 
 def test_a_model_that_loses_photos_is_told(photos: Path) -> None:

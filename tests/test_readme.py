@@ -16,6 +16,7 @@ from conftest import ROOT, draw_photos
 from PIL import Image
 
 from tbgrid.arguments import command_parser
+from tbgrid.cli import main
 
 README = (ROOT / "README.md").read_text("utf-8")
 # Needs a network that a test may not have; what it runs is tested on a local server.
@@ -56,19 +57,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_command(words: tuple[str, ...], place: Path) -> None:
+def test_command(
+    words: tuple[str, ...],
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     program, *arguments = words
     if program == "tbgrid" and not any(word.startswith(DOWNLOADS) for word in arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "tbgrid", *arguments],
-            cwd=place,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
+        monkeypatch.chdir(place)
+        try:
+            code = main(arguments)
+        except SystemExit as left:  # argparse leaves so after --help
+            code = int(left.code or 0)
+        told = capsys.readouterr()
+        assert code == 0, told.err
+        assert told.out
     elif program == "tbgrid":
         assert command_parser().parse_args(arguments).model.startswith(DOWNLOADS)
     elif program == "pip":

@@ -1,18 +1,20 @@
-"""What a folder is taken to hold: photos, labels, and what is left out with which reason."""
+"""What a folder or a pattern is taken to hold, what is left out with which reason, and samples."""
 
 from __future__ import annotations
 
 import os
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tbgrid.errors import TbgridError
+from tbgrid.errors import TbgridError, UsageError
 from tbgrid.folders import find_photos
 from tbgrid.images import ImageError, decode
+from tbgrid.sources import SourceOptions, open_source
 from tbgrid.types import Source, printable
 
 posix = pytest.mark.skipif(os.name != "posix", reason="what only POSIX file systems hold")
@@ -226,3 +228,137 @@ def test_a_source_without_photos_is_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path / "hidden", r"no photos in .*hidden \(.a: hidden file\): give")
     assert_refused(tmp_path / ("x" * 5000), "cannot be reached|no folder")
     assert_refused("nul\0byte", "cannot be reached")
+
+
+# --- Patterns --------------------------------------------------------------------------------
+
+
+def test_a_pattern_takes_the_files_that_match(tmp_path: Path) -> None:
+    make(tmp_path, "b/a1.jpg", "a/a2.jpg", "a/b.jpg", "a/deep/a3.jpg", "a4.jpg", "a/.a5.jpg")
+    (tmp_path / "a" / "a-folder.jpg").mkdir()
+    for pattern, expected in {
+        "*/a*.jpg": [("a/a2.jpg", "a"), ("b/a1.jpg", "b")],
+        "**": [("a/a2.jpg", "a"), ("a/b.jpg", "a"), ("a/deep/a3.jpg", "a"), ("a4.jpg", None)]
+        + [("b/a1.jpg", "b")],
+        "**/a[23].jpg": [("a/a2.jpg", "a"), ("a/deep/a3.jpg", "a")],
+        "a/?.jpg": [("b.jpg", None)],
+    }.items():
+        found = open_source(f"{tmp_path}/{pattern}")
+        assert [(photo.name, photo.label) for photo in found.photos] == expected
+        assert [photo.row for photo in found.photos] == list(range(len(expected)))
+        assert found.name == ("a" if pattern == "a/?.jpg" else tmp_path.name)
+
+
+def test_a_pattern_may_start_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "in/a/1.jpg", "in/b/2.jpg", "shoot [2020]/c/3.jpg", "shoot 2/4.jpg")
+    monkeypatch.chdir(tmp_path / "in")
+    for pattern in ("**", "*/*.jpg", "./*/*", "../in/*/*"):
+        found = open_source(pattern)
+        assert (names(found), found.name) == (["a/1.jpg", "b/2.jpg"], "in")
+    # What looks like a wildcard is the name of a folder if that is there.
+    assert names(open_source("../shoot [2020]/*/*")) == ["c/3.jpg"]
+    assert names(open_source("../shoot [2020]")) == ["c/3.jpg"]
+    assert names(open_source("../shoot [0-9]/*")) == ["shoot 2/4.jpg"]
+
+
+@posix
+def test_a_pattern_takes_each_file_once(tmp_path: Path) -> None:
+    root = make(tmp_path / "photos", "real/1.jpg", "real/deep/2.jpg")
+    (root / "a link").symlink_to(root / "real")
+    (root / "real" / "up").symlink_to("..")
+    (root / "broken.jpg").symlink_to("nowhere")
+    os.mkfifo(root / "pipe.jpg")
+    found = open_source(f"{root}/**/*.jpg")
+    assert names(found) == ["real/1.jpg", "real/deep/2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{d}/*.png", r"no files match .*\*.png: give"),
+        ("{d}/*", r"only folders: end it in /\*\* for the files in them"),
+        ("{d}/\0*", "no files match|cannot be reached"),
+        ("{d}/\0/*", "no files match|cannot be reached"),
+        ("{d}/" + "x" * 5000, "no folder|cannot be reached"),
+        ("{d}/" + "x" * 5000 + "*", "no files match"),
+        ("https://example.org/a.jpg?b", "is a URL: download it"),
+        ("{d}/a/1.jpg", "a file of a kind that is not read: give a folder"),
+    ],
+)
+def test_what_is_no_source_is_refused(source: str, message: str, tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg")
+    with pytest.raises(TbgridError, match=message) as caught:
+        open_source(source.format(d=tmp_path))
+    assert caught.value.exit_code == 1
+    assert len(str(caught.value).splitlines()) == 1
+
+
+# --- Some of the photos ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 cats, 30 dogs and 10 owls."""
+    root = tmp_path_factory.mktemp("hundred")
+    for label, count in {"cat": 60, "dog": 30, "owl": 10}.items():
+        make(root, *(f"{label}/{number:02}.jpg" for number in range(count)))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "notes"),
+    [
+        (SourceOptions(), {"cat": 60, "dog": 30, "owl": 10}, ()),
+        (SourceOptions(limit=70), {"cat": 60, "dog": 10}, ("the first 70 of 100 photos",)),
+        (SourceOptions(limit=100, sample=100), {"cat": 60, "dog": 30, "owl": 10}, ()),
+        (
+            SourceOptions(sample=10, seed=3),
+            {"cat": 6, "dog": 3, "owl": 1},
+            ("a sample of 10 of 100 photos (seed 3)",),
+        ),
+        (
+            SourceOptions(sample=33),
+            {"cat": 20, "dog": 10, "owl": 3},
+            ("a sample of 33 of 100 photos (seed 0)",),
+        ),
+        (
+            SourceOptions(include=("dog/*", "*/07.jpg"), exclude=("0?.jpg",)),
+            {"dog": 20},
+            ("80 photos left by --include and --exclude",),
+        ),
+        (
+            SourceOptions(exclude=("cat/*",), sample=20, limit=5),
+            {"dog": 5},
+            (
+                "60 photos left by --include and --exclude",
+                "a sample of 20 of 40 photos (seed 0)",
+                "the first 5 of 20 photos",
+            ),
+        ),
+    ],
+)
+def test_some_of_the_photos(
+    options: SourceOptions, labels: dict[str, int], notes: tuple[str, ...], hundred: Path
+) -> None:
+    found = open_source(hundred, options)
+    assert Counter(photo.label for photo in found.photos) == labels
+    assert found.notes == notes
+    assert names(found) == sorted(names(found)), "in their order"
+    assert found.listed == 100
+
+
+def test_a_seed_draws_the_same_sample_again(hundred: Path) -> None:
+    draws = [names(open_source(hundred, SourceOptions(sample=20, seed=s))) for s in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_no_photo_that_passes_is_refused(hundred: Path) -> None:
+    with pytest.raises(TbgridError, match="no photo of 100 passes .* names such as cat/00.jpg"):
+        open_source(hundred, SourceOptions(include=("CAT/*",)))
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 2}, {"sample": 0}, {"seed": -1}])
+def test_options_that_cannot_be_meant_are_refused(wrong: dict[str, int]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(UsageError, match=f"{name} {value}"):
+        SourceOptions(**wrong)  # type: ignore[arg-type]

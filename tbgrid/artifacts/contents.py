@@ -18,6 +18,7 @@ from tbgrid.artifacts.summaries import (
     ScalarSummary,
     Summary,
     TextSummary,
+    file_errors,
 )
 from tbgrid.embeddings import ImageSet
 from tbgrid.grid import Grid
@@ -48,7 +49,10 @@ class Map:
 
 def plain_tiles(images: ImageSet, side: int) -> UInt8Array:
     """uint8[n, side, side, 3]: a cell of one colour for each point that has no picture."""
-    colours = point_colours(images.labels, principal_components(images.vectors, 3))
+    components = principal_components(images.vectors, 3)
+    span = np.ptp(components, axis=0)
+    # Where vectors differ in fewer ways than three, the rest is rounding, and would be stretched.
+    colours = point_colours(images.labels, np.where(span > 1e-4 * span.max(), components, 0))
     return np.ascontiguousarray(
         np.broadcast_to(colours[:, None, None, :], (len(colours), side, side, 3))
     )
@@ -64,9 +68,9 @@ def columns_of(images: ImageSet) -> dict[str, list[object]]:
     if images.pictured:
         columns["width"] = images.sizes[:, 0].tolist()
         columns["height"] = images.sizes[:, 1].tolist()
-    taken = {"label", "path", "width", "height"}
+    taken = set(columns)
     for index, name in enumerate(images.columns):
-        unique, number = name or f"column {index + 1}", 2
+        unique, number = name, 2
         while unique.lower() in taken:
             unique, number = f"{name} {number}", number + 1
         taken.add(unique.lower())
@@ -77,10 +81,15 @@ def columns_of(images: ImageSet) -> dict[str, list[object]]:
 
 
 def write_files(folder: Path, done: Map, progress: Progress) -> None:
-    """The files of the export's own directory."""
+    """The files of the export's own directory.
+
+    Raises:
+        OSError: one cannot be written.
+    """
     images, grid = done.images, done.grid
     progress("write", 0, STEPS)
-    projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
+    with file_errors(folder / projector.CHECKPOINT):
+        projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
     progress("write", 1, STEPS)
     columns = columns_of(images)
     _write(folder / projector.METADATA, projector.metadata_tsv(columns))
@@ -110,6 +119,8 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     images, layout, grid = done.images, done.layout, done.grid
     thumbnails, side = done.tiles, done.tiles.shape[1]
 
+    noun = "photos" if images.pictured else "points"
+
     def image(tag: str, step: int, canvas: UInt8Array, description: str) -> ImageSummary:
         return ImageSummary(f"tbgrid/{tag}", step, pictures.jpeg(canvas), description)
 
@@ -117,7 +128,7 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
         "mosaic",
         0,
         pictures.mosaic(thumbnails, grid, pictures.tile_within(grid, side, SHOWN_SIDE)),
-        f"{len(thumbnails)} photos on a grid of {grid.rows} x {grid.columns}; look-alikes lie "
+        f"{len(thumbnails)} {noun} on a grid of {grid.rows} x {grid.columns}; look-alikes lie "
         "side by side. Click to enlarge.",
     )
     progress("write", 5, STEPS)
@@ -127,14 +138,14 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
         pictures.scattered(
             thumbnails, layout.positions, FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE, side
         ),
-        "The photos at their t-SNE places.",
+        f"The {noun} at their t-SNE places.",
     )
     progress("write", 6, STEPS)
     tile = pictures.tile_within(grid, side, FRAME_SIDE)
     for step, frame in enumerate(pictures.snap_frames(thumbnails, grid, tile)):
         yield image("snap", step, frame, "From the t-SNE places to the grid: move the slider.")
     progress("write", 7, STEPS)
-    title = f"{done.title}: t-SNE of {len(thumbnails)} photos, {done.report['model']['name']}"
+    title = f"{done.title}: t-SNE of {len(thumbnails)} {noun}, {done.report['model']['name']}"
     picture = scatter(layout.positions, images.labels, title)
     yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
     told = {**done.report, "report card": dict(done.card.lines())}

@@ -31,9 +31,10 @@ CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
     "sprite.png",
     "bookmarks.json",
 )
-# Cells a side between which photos on a plane in space neither leave gaps nor overlap, tried in
-# a browser: there their size is 1/37 of the plane at any zoom.
-UPRIGHT = (13, 40)
+# Cells a side between which a grid is clearest as a plane in space, tried in a browser: there a
+# photo's side is 1/37 of the plane at any zoom, while in a flat view it is 1/10, and zooming in
+# pulls photos apart. With fewer cells the plane has wide gaps; with more, photos hide each other.
+UPRIGHT = (13, 64)
 _PCA = ("pca-0", "pca-1", "pca-2")
 _EMPTY_CELL = "-"
 # Controls, line ends, and what is white space to JavaScript but not to Python.
@@ -195,7 +196,7 @@ def _upright(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
         "projections": _points(("umap-0", "umap-1", "umap-2", *_PCA), points, depth, pca),
         "cameraDef": {
             "orthographic": False,
-            "position": [0, 0, 2.2],
+            "position": [0, 0, 1.8],
             "target": [0, 0, 0],
             "zoom": 1,
         },

@@ -14,6 +14,8 @@ import hashlib
 import os
 import re
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -37,8 +39,14 @@ def run_directory(logdir: str | os.PathLike[str], run: str | None = None) -> Pat
 
     Raises:
         UsageError: `run` leads out of `logdir`, or holds a character that the Projector does not
-            encode in its URLs.
+            encode in its URLs; or a name is no UTF-8, which TensorFlow can neither read nor write.
     """
+    for name in (os.fspath(logdir), run or ""):
+        if printable(name) != name.replace(os.sep, "/"):
+            raise UsageError(
+                f"the directory {printable(name)} has a name that is not UTF-8",
+                "TensorFlow cannot write there: give another --logdir",
+            )
     if run is None:
         return Path(logdir)
     parts = Path(run).parts
@@ -63,6 +71,17 @@ def name_notes(directory: Path) -> list[str]:
         f"the Projector cannot fetch a run whose name holds {unsafe.group()!r}: "
         f"give tensorboard the directory {name} itself, or rename it"
     ]
+
+
+def owns(directory: Path, file: Path) -> bool:
+    """Whether `file` is one that an export into `directory` has written."""
+    outer = os.path.abspath(directory)
+    inner = os.path.abspath(file)
+    if not inner.startswith(os.path.join(outer, "")):
+        return False
+    name = Path(inner).relative_to(outer)
+    events = name.name.startswith(EVENTS) and name.name.endswith(EVENTS_END)
+    return HOME in name.parents or name in (Path(CONFIG), Path(CHECKPOINT)) or events
 
 
 @contextlib.contextmanager
@@ -106,7 +125,7 @@ def claimed(directory: Path) -> Iterator[Path]:
             staging.mkdir()
             yield staging
         except OSError as error:
-            if error.filename is not None and not printable(error.filename).startswith(shown):
+            if not _is_below(error.filename, directory):
                 raise
             raise TbgridError(
                 f"cannot write {shown} ({error.strerror})", "free space or give another --logdir"
@@ -117,31 +136,79 @@ def claimed(directory: Path) -> Iterator[Path]:
         lock.release()
 
 
+def _is_below(name: object, directory: Path) -> bool:
+    """Whether an error's file lies in `directory`; a write to an open file names none."""
+    if not isinstance(name, (str, bytes, os.PathLike)):
+        return True
+    inner, outer = Path(os.path.abspath(os.fsdecode(name))), Path(os.path.abspath(directory))
+    return inner == outer or outer in inner.parents
+
+
 def publish(
     directory: Path, staging: Path, events: Path, names: Iterable[str], thumbnail: int
 ) -> Path:
     """Make what `staging` and the file `events` hold the run's export; see the module.
 
     `names`: the checkpoint's tensors. `thumbnail`: the side in pixels of one picture of the
-    sprite, 0 if there is none. Returns the export's directory.
+    sprite, 0 if there is none. Returns the export's directory. Ctrl-C waits until all is done; on
+    an error the run is as it was before.
+
+    Raises:
+        OSError: the run's directory cannot be written.
     """
+    with _interrupts_wait():
+        return _published(directory, staging, events, names, thumbnail)
+
+
+def _published(
+    directory: Path, staging: Path, events: Path, names: Iterable[str], thumbnail: int
+) -> Path:
     fingerprint = _fingerprint(staging)
     home = directory / HOME
     final = home / fingerprint
     previous = [path for path in home.iterdir() if path.is_dir() and path != staging]
     old_events = list(directory.glob(f"{EVENTS}*{EVENTS_END}"))
-    if final in previous:  # the very same bytes are there already
-        previous.remove(final)
-    else:
-        staging.rename(final)
     folder = (HOME / fingerprint).as_posix()
     newest = max((_time_of(path) for path in old_events), default=0)
     stamp = max(int(time.time()), newest + 1)
     new_events = directory / f"{EVENTS}{stamp:010d}.{fingerprint}{EVENTS_END}"
-    events.replace(new_events)
-    _put(directory / CONFIG, projector.config_pbtxt(folder, names, thumbnail))
-    _put(directory / CHECKPOINT, projector.checkpoint_state(folder))
-    _put(home / CURRENT, fingerprint + "\n")
+    pointers = {
+        directory / CONFIG: projector.config_pbtxt(folder, names, thumbnail),
+        directory / CHECKPOINT: projector.checkpoint_state(folder),
+        home / CURRENT: fingerprint + "\n",
+    }
+    # All of them are written, with copies of what they replace, before the first takes its place:
+    # so a full disk changes nothing, and little time lies between the first and the last.
+    staged = {path: staging.with_name(f"{staging.name}.{path.name}.new") for path in pointers}
+    copies = {path: staging.with_name(f"{staging.name}.{path.name}.old") for path in pointers}
+    replaced: list[Path] = []
+    try:
+        for path, copy in copies.items():
+            if path.exists():
+                shutil.copyfile(path, copy)
+        for path, text in pointers.items():
+            staged[path].write_text(text, "utf-8", newline="\n")
+        if final in previous:  # the very same bytes are there already
+            previous.remove(final)
+        else:
+            staging.rename(final)
+        events.replace(new_events)
+        for path in pointers:
+            staged[path].replace(path)
+            replaced.append(path)
+    except OSError:
+        for path in replaced:
+            if copies[path].exists():
+                copies[path].replace(path)
+            else:
+                path.unlink(missing_ok=True)
+        new_events.unlink(missing_ok=True)
+        if not staging.exists():
+            shutil.rmtree(final, ignore_errors=True)
+        raise
+    finally:
+        for path in (*staged.values(), *copies.values()):
+            path.unlink(missing_ok=True)
     for path in old_events:
         path.unlink(missing_ok=True)
     for path in previous:
@@ -188,8 +255,18 @@ def _time_of(events: Path) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _put(path: Path, text: str) -> None:
-    """Replace `path` by a file that holds `text`, whole or not at all."""
-    staged = path.with_name(f".{path.name}.new")
-    staged.write_text(text, "utf-8")
-    staged.replace(path)
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Put Ctrl-C off to the end of the block. Only the main thread gets it, and may say so."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ from tbgrid.types import Float64Array, UInt8Array
 
 LEGEND_LABELS = 32  # more are drawn in grey, as "other"
 LONGEST_LABEL = 28
+TITLE_LINE = 56  # characters
 _MARKERS = "os^D"
 _OTHER = "#b0b0b0"
 # Okabe and Ito's colours, which people with any colour vision tell apart, and two between them.
@@ -31,26 +34,25 @@ _COLOURS = (
 
 
 def scatter(
-    positions: Float64Array, labels: Sequence[str] | None, title: str, pixels: int = 1600
+    positions: Float64Array, labels: Sequence[str] | None, title: str, pixels: int = 1000
 ) -> bytes:
-    """A PNG of float64[n, 2] positions (x, y up), `pixels` high; the largest labels have a legend.
+    """A PNG of float64[n, 2] positions (x, y up), about `pixels` high; the largest labels have a
+    legend.
 
-    Labels are told apart by ten colours and four marks.
+    Labels are told apart by ten colours and four marks. TensorBoard shrinks the picture to 350 px
+    by leaving out pixels, so lines are thick and the picture is not larger than a screen.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    inches = 8.0
-    order, groups = _groups(labels, len(positions))
-    columns = -(-len(order) // 16)
-    figure = Figure(figsize=(inches + 2.6 * columns, inches), dpi=pixels / inches)
+    figure = Figure(figsize=(8, 8), dpi=pixels / 8)
     FigureCanvasAgg(figure)
-    width = inches + 2.6 * columns
-    axes = figure.add_axes((0.15 / width, 0.15 / inches, (inches - 0.3) / width, 0.925))
-    size = float(np.clip(40_000 / len(positions), 3, 60))
-    for number, name in enumerate(order):
+    axes = figure.add_axes((0.0, 0.0, 0.95, 0.95))
+    order, groups = _groups(labels, len(positions))
+    size = float(np.clip(40_000 / len(positions), 2, 120))
+    for number in range(max(1, len(order))):
         member = groups == number
-        other = labels is not None and number == LEGEND_LABELS
+        other = number == LEGEND_LABELS
         axes.scatter(
             positions[member, 0],
             positions[member, 1],
@@ -60,29 +62,33 @@ def scatter(
             linewidths=0,
             alpha=0.85,
             zorder=1 if other else 2,
-            label=name,
         )
-    if not order:
-        axes.scatter(positions[:, 0], positions[:, 1], s=size, c=_COLOURS[0], linewidths=0)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
-        spine.set_color("#d0d0d0")
-    axes.set_title(_plain(title, 70), loc="left", fontsize=16)
+        spine.set(color="#d0d0d0", linewidth=2)
+    lines = textwrap.wrap(_short(title, 2 * TITLE_LINE - 4), TITLE_LINE)
+    axes.set_title("\n".join(map(_plain, lines)), loc="left", fontsize=18)
     if order:
-        legend = figure.legend(
+        # One column as high as the plot, since TensorBoard's cards are narrow.
+        longest = max(map(len, order))
+        letters = float(np.clip(min(380 / len(order), 500 / longest), 11, 18))
+        legend = axes.legend(
+            axes.collections,
+            [f" {_plain(text)}" for text in order],  # one that began with _ would be left out
             loc="upper left",
-            bbox_to_anchor=(inches / width, 0.95),
-            ncols=columns,
+            bbox_to_anchor=(1.01, 1),
             frameon=False,
-            fontsize=12,
-            handletextpad=0.2,
-            columnspacing=0.8,
+            fontsize=letters,
+            borderpad=0,
+            borderaxespad=0,
+            handletextpad=0,
+            labelspacing=0.35,
         )
         for handle in legend.legend_handles:
             if handle is not None and hasattr(handle, "set_sizes"):
-                handle.set_sizes([45.0])
+                handle.set_sizes([(0.55 * letters) ** 2])
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*[Gg]lyph.*")  # scripts the font lacks
@@ -118,16 +124,26 @@ def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.nda
     number = {name: index for index, name in enumerate(shown)}
     groups = np.array([number.get(label, LEGEND_LABELS) for label in labels])
     sizes = dict(ranked)
-    texts = [f"{_plain(name, LONGEST_LABEL)} ({sizes[name]})" for name in shown]
+    texts = [_short(name, LONGEST_LABEL) for name in shown]
+    if len(set(texts)) < len(texts):  # so all that tells them apart is in the middle
+        common = len(os.path.commonprefix(shown))
+        texts = [f"…{_short(name[common:], LONGEST_LABEL - 1)}" for name in shown]
+    texts = [f"{text} ({sizes[name]})" for text, name in zip(texts, shown, strict=True)]
     others = len(ranked) - len(shown)
     if others:
         texts.append(f"{others} other ({int((groups == LEGEND_LABELS).sum())})")
     return texts, groups
 
 
-def _plain(text: str, longest: int) -> str:
-    """One line of at most `longest` characters, with nothing that matplotlib would interpret."""
+def _short(text: str, longest: int) -> str:
+    """One line of at most `longest` characters; it loses its middle, as texts often differ at
+    their ends."""
     line = " ".join(text.split())
-    if len(line) > longest:  # labels often differ at their ends
-        line = f"{line[: longest - longest // 3 - 1]}…{line[-(longest // 3) :]}"
+    if len(line) <= longest:
+        return line
+    return f"{line[: longest - longest // 3 - 1]}…{line[-(longest // 3) :]}"
+
+
+def _plain(line: str) -> str:
+    """A text in which matplotlib finds no formula."""
     return line.replace("$", r"\$")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -59,15 +62,34 @@ class HParamsSummary:
 Summary: TypeAlias = ImageSummary | TextSummary | ScalarSummary | HParamsSummary
 
 
+@contextlib.contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Turn TensorFlow's own error of a `path` that cannot be written, such as on a full disk, into
+    the OSError that Python would raise."""
+    try:
+        yield
+    except Exception as error:
+        import tensorflow as tf
+
+        if not isinstance(error, tf.errors.OpError):
+            raise
+        # "{{function_node ...}} PATH; No space left on device [Op:SaveV2]"
+        text = re.sub(r"\s*\[Op:\w+\]$", "", error.message).rpartition("; ")[2]
+        raise OSError(errno.EIO, text, str(path)) from error
+
+
 def write_events(path: Path, summaries: Iterable[Summary], time: float) -> None:
     """An event file of `summaries`, all at wall time `time` (seconds since 1970).
 
     The description of a tag is that of its first picture.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     import tensorflow as tf
 
     seen: set[str] = set()
-    with tf.io.TFRecordWriter(str(path)) as records:
+    with file_errors(path), tf.io.TFRecordWriter(str(path)) as records:
         version = event_pb2.Event(wall_time=time, file_version="brain.Event:2")
         records.write(version.SerializeToString())
         for summary in summaries:

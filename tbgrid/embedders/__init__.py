@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 from tbgrid.embedders import registry
@@ -29,6 +31,11 @@ def load_embedder(
     """
     if image_size is not None and image_size < 1:
         raise UsageError(f"image size {image_size}", "give a number of pixels from 1 up")
+    own_range = model in ("builtin", "pixels") or model.startswith(registry.KERAS)
+    if own_range and input_range != "unit":
+        raise UsageError(
+            f"model {model} is always given what it was trained with", "leave out --input-range"
+        )
     if model == "pixels":
         from tbgrid.embedders.pixels import PixelEmbedder
 
@@ -67,9 +74,11 @@ def _download_from_kaggle(handle: str) -> str:
             "pip install 'tbgrid[kaggle]', or download the model and give its directory",
         ) from error
     try:
-        return str(kagglehub.model_download(handle))
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            return str(kagglehub.model_download(handle))
     except Exception as error:  # of requests, of kagglehub itself, of the file system
         text = " ".join(str(error).split())[:200] or type(error).__name__
         raise TbgridError(
-            f"cannot download {handle} from Kaggle ({text})", registry.ways_out("")
+            f"cannot download {handle} from Kaggle ({text})",
+            registry.ways_out(f"{registry.KAGGLE}{handle}"),
         ) from error

@@ -74,6 +74,8 @@ class HubEmbedder:
         name = model_id or _short(handle)
         way = _choose_way(model, name)
         _, height, width, _ = way.shape
+        if way.dtype == "uint8" and input_range == "signed":
+            raise UsageError(f"model {name} takes bytes", "leave out --input-range")
         notes = []
         if image_size is not None and (height or image_size, width or image_size) != (
             image_size,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +60,7 @@ class KerasEmbedder:
         `weights` None: random ones, which need no download.
 
         Raises:
-            UsageError: there is no such network.
+            UsageError: there is no such network, or it cannot take `image_size`.
             TbgridError: its weights cannot be downloaded.
         """
         import tensorflow as tf
@@ -74,22 +77,20 @@ class KerasEmbedder:
                 f"no Keras Applications network {name!r}", f"expected one of {', '.join(networks)}"
             )
         side = image_size or _SIDES.get(found, 224)
-        build = networks[found]
         try:
-            model = build(
-                include_top=False, weights=weights, input_shape=(side, side, 3), pooling="avg"
-            )
-        except ValueError as error:  # a side below the network's smallest
-            raise UsageError(
-                f"{found} cannot take pictures of {side} px ({str(error).splitlines()[0]})",
-                "use another --image-size",
-            ) from error
+            model = _built(networks[found], side, weights)
         except Exception as error:  # of urllib, or of Keras where a download is damaged
+            text = " ".join(str(error).split())[:200] or type(error).__name__
+            if weights is None or not _fits(networks[found], side):
+                raise UsageError(
+                    f"{found} cannot take pictures of {side} px ({text})",
+                    "use another --image-size",
+                ) from error
             raise TbgridError(
-                f"cannot download the weights of {found} ({str(error).splitlines()[0][:200]})",
-                registry.ways_out(""),
+                f"cannot download the weights of {found} ({text})",
+                registry.ways_out(f"{registry.KERAS}{found}"),
             ) from error
-        preprocess = importlib.import_module(build.__module__).preprocess_input
+        preprocess = importlib.import_module(networks[found].__module__).preprocess_input
         fingerprint = f"{registry.KERAS}{found}, {weights}, Keras {tf.keras.__version__}"
         return cls(
             f"{registry.KERAS}{found}",
@@ -102,3 +103,20 @@ class KerasEmbedder:
     def __call__(self, images: Float32Array) -> Float32Array:
         """float32[b, h, w, 3] in [0, 1] -> float32[b, d]."""
         return np.asarray(self._model(self._preprocess(images * 255.0), training=False), np.float32)
+
+
+def _built(network: Callable[..., Any], side: int, weights: str | None) -> Any:
+    with contextlib.redirect_stdout(sys.stderr):  # Keras shows its download there
+        return network(
+            include_top=False, weights=weights, input_shape=(side, side, 3), pooling="avg"
+        )
+
+
+def _fits(network: Callable[..., Any], side: int) -> bool:
+    """Whether the network can be built for that side at all; Keras tells a side below its smallest
+    and a damaged download by the same kind of error."""
+    try:
+        _built(network, side, None)
+    except ValueError:
+        return False
+    return True

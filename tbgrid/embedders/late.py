@@ -79,9 +79,14 @@ def open_embedder(
 
 def _identity(model: str) -> bytes:
     """What tells the model's files from others without loading it; b"" if that cannot be told."""
+    if model == "builtin":
+        return digest_of(BUILTIN)
     known = registry.BY_NAME.get(model)
-    handle = known.handle if known is not None else model
-    for folder in (BUILTIN if model == "builtin" else Path(model), registry.hub_directory(handle)):
-        if folder.is_dir():
+    folders = [registry.hub_directory(known.handle if known else model)]
+    if known is None:
+        folders.insert(0, Path(model))
+    for folder in folders:
+        # Not any folder: a wrong one may hold anything, and reading it all would take its time.
+        if any((folder / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt")):
             return digest_of(folder)
     return b""

@@ -9,6 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tbgrid.errors import UsageError
+
 KAGGLE_URL = re.compile(r"https?://(?:www\.)?kaggle\.com/models/([^?#]+)")
 KERAS, KAGGLE = "keras:", "kaggle:"
 
@@ -83,26 +85,45 @@ BY_NAME = {known.name: known for known in KNOWN}
 
 
 def kaggle_handle(model: str) -> str | None:
-    """`owner/model/framework/variation` of a Kaggle handle or URL; None if it is neither."""
-    if model.startswith(KAGGLE):
-        return model.removeprefix(KAGGLE)
-    found = KAGGLE_URL.match(model)
-    return (
-        found.group(1).strip("/").replace("frameworks/", "").replace("variations/", "")
-        if found
-        else None
-    )
+    """`owner/model/framework/variation`, and the version if there is one, of a Kaggle handle or
+    URL; None if it is neither.
+
+    Raises:
+        UsageError: it is one, with parts missing.
+    """
+    url = KAGGLE_URL.match(model.removeprefix(KAGGLE))
+    if url is None and not model.startswith(KAGGLE):
+        return None
+    parts = (url.group(1) if url else model.removeprefix(KAGGLE)).strip("/").split("/")
+    if url:
+        parts = [part for part in parts if part not in ("frameworks", "variations", "versions")]
+    if len(parts) not in (4, 5) or not all(parts) or not "".join(parts[4:] or "1").isdecimal():
+        raise UsageError(
+            f"{model} names no model of Kaggle",
+            f"expected {KAGGLE}OWNER/MODEL/FRAMEWORK/VARIATION, such as {KAGGLE}{KNOWN[2].kaggle}",
+        )
+    return "/".join(parts)
 
 
 def ways_out(model: str) -> str:
-    """What to do when `model` cannot be downloaded."""
-    known = next((k for k in KNOWN if model in (k.name, k.handle) and k.handle), None)
+    """What to do when `model`, in whatever form it was given, cannot be downloaded."""
+    known = next(
+        (
+            k
+            for k in KNOWN
+            if k.handle and model in (k.name, k.handle, f"{KERAS}{k.keras}", f"{KAGGLE}{k.kaggle}")
+        ),
+        None,
+    )
     ways = ["--model builtin", "a path to a SavedModel"]
-    if known and known.keras:
+    if known and known.keras and not model.startswith(KERAS):
         ways.append(f"--model {KERAS}{known.keras}")
-    if known:
+    if known and not model.startswith(KAGGLE):
         ways.append(f"--model {KAGGLE}{known.kaggle}")
-    return f"use {', '.join(ways)}, or TFHUB_CACHE_DIR with the model already downloaded"
+    if not model.startswith(KAGGLE):
+        cache = "KERAS_HOME" if model.startswith(KERAS) else "TFHUB_CACHE_DIR"
+        ways.append(f"{cache} with the model already downloaded")
+    return f"use {', '.join(ways[:-1])} or {ways[-1]}"
 
 
 def hub_directory(handle: str) -> Path:
