@@ -173,7 +173,8 @@ def test_the_keys_of_a_bookmark_are_those_of_the_projector() -> None:
     assert known == STATE_KEYS
 
 
-# Sabotage: what was done, where it must be found (see `Run.named`), a part of the message, and what TensorBoard's own back end then refuses.
+# Sabotage: what was done, where it must be found (see `Run.named`), a part of the message, and
+# what TensorBoard's own back end then refuses.
 
 METADATA, SPRITE, BOOKMARKS = "{e}/metadata.tsv", "{e}/sprite.png", "{e}/bookmarks.json"
 

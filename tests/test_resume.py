@@ -38,32 +38,30 @@ class Work:
 
     decoded: list[str]
     embedded: int = 0
-    loaded: int = 0
     laid_out: int = 0
 
     def reset(self) -> None:
         self.decoded.clear()
-        self.embedded = self.loaded = self.laid_out = 0
+        self.embedded = self.laid_out = 0
 
     @property
     def counts(self) -> dict[str, int]:
         return {
             "decoded": len(self.decoded),
             "embedded": self.embedded,
-            "loaded": self.loaded,
             "laid out": self.laid_out,
         }
 
 
-NOTHING = {"decoded": 0, "embedded": 0, "loaded": 0, "laid out": 0}
-ALL = {"decoded": COUNT, "embedded": COUNT, "loaded": 1, "laid out": 1}
+NOTHING = {"decoded": 0, "embedded": 0, "laid out": 0}
+ALL = {"decoded": COUNT, "embedded": COUNT, "laid out": 1}
 
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """The real stages, counted."""
     found, lock = Work([]), threading.Lock()
-    model, load, place = PixelEmbedder.__call__, late.load_embedder, layout.tsne
+    model, place = PixelEmbedder.__call__, layout.tsne
 
     def decoding(path: Path, *arguments: Any) -> Any:
         with lock:
@@ -74,17 +72,12 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
         found.embedded += len(images)
         return model(self, images)
 
-    def loading(*arguments: Any, **options: Any) -> Any:
-        found.loaded += 1
-        return load(*arguments, **options)
-
     def laying(*arguments: Any, **options: Any) -> Any:
         found.laid_out += 1
         return place(*arguments, **options)
 
     monkeypatch.setattr("tbgrid.images.decode", decoding)
     monkeypatch.setattr(PixelEmbedder, "__call__", embedding)
-    monkeypatch.setattr(late, "load_embedder", loading)
     monkeypatch.setattr(pipeline, "tsne", laying)
     return found
 
@@ -128,7 +121,7 @@ def exporter(tmp_path: Path, work: Work) -> Exporter:
         ({"grid": GridOptions(aspect=3.0, metric="euclidean")}, NOTHING),
         ({"batch": 5}, NOTHING),
         ({"tile": 24}, {**NOTHING, "decoded": COUNT}),
-        ({"fit": "pad"}, {**ALL, "loaded": 1}),
+        ({"fit": "pad"}, ALL),
         ({"image_size": 4}, ALL),
         ({"use_cache": False}, ALL),
     ],
@@ -143,6 +136,27 @@ def test_only_what_depends_on_an_option_is_done_again(
     for name in ("vectors", "thumbnails", "sizes"):
         assert np.array_equal(getattr(first.images, name), getattr(anew.images, name)), name
     assert np.array_equal(first.grid.cells, anew.grid.cells)
+
+
+def test_a_network_that_is_not_needed_is_not_loaded(
+    exporter: Exporter, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = {"model": "builtin", "image_size": 16}
+    first = exporter(**network)
+    assert work.counts == {**NOTHING, "decoded": COUNT, "laid out": 1}
+
+    def loading(*_: Any, **__: Any) -> Any:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(late, "load_embedder", loading)
+    again = exporter(**network, tsne=TsneOptions(perplexity=2), grid=GridOptions((3, 5)))
+    assert work.counts == {**NOTHING, "laid out": 1}
+    assert again.report["model"] == first.report["model"]
+    exporter(**network, tile=24)
+    assert work.counts == {**NOTHING, "decoded": COUNT}
+    Image.new("RGB", (50, 40)).save(exporter.photos / "new.png")
+    with pytest.raises(AssertionError, match="loaded"):
+        exporter(**network)
 
 
 def test_the_same_export_again_writes_the_same_files(exporter: Exporter) -> None:
@@ -182,7 +196,7 @@ def test_new_photos_are_all_that_is_embedded(exporter: Exporter, work: Work) -> 
     draw_photos(exporter.photos / "more", each=1, seed=5)
     (exporter.photos / "red" / "000.jpg").unlink()
     exporter()
-    assert work.counts == {"decoded": 3, "embedded": 3, "loaded": 1, "laid out": 1}
+    assert work.counts == {"decoded": 3, "embedded": 3, "laid out": 1}
 
 
 def test_a_file_that_is_no_picture_is_tried_again(exporter: Exporter, work: Work) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 
@@ -126,8 +126,9 @@ def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.nda
     sizes = dict(ranked)
     texts = [_short(name, LONGEST_LABEL) for name in shown]
     if len(set(texts)) < len(texts):  # so all that tells them apart is in the middle
-        common = len(os.path.commonprefix(shown))
-        texts = [f"…{_short(name[common:], LONGEST_LABEL - 1)}" for name in shown]
+        alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*shown, strict=False))
+        start = len(list(alike))
+        texts = [f"…{_short(name[start:], LONGEST_LABEL - 1)}" for name in shown]
     texts = [f"{text} ({sizes[name]})" for text, name in zip(texts, shown, strict=True)]
     others = len(ranked) - len(shown)
     if others:
