@@ -119,10 +119,11 @@ class _Work:
         self.vectors: list[Float32Array] = []
         self.notes: list[str] = []
         self.done = 0
-        decoding = (DECODING, PIL.__version__, fit)
+        size = embedder.input_size if embedder else None
+        # A JPEG is decoded at a scale that covers the largest view, which shows in all of them.
+        decoding = (DECODING, PIL.__version__, fit, max(thumbnail, *(size or (0,))))
         self.view_kind = ("view", *decoding, thumbnail)
         fingerprint = getattr(embedder, "fingerprint", "")
-        size = embedder.input_size if embedder else None
         self.vector_kind = ("vector", *decoding, size, fingerprint) if fingerprint else None
 
     def embed(self, photos: Sequence[Photo], workers: int | None) -> None:

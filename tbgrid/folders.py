@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import stat
@@ -118,11 +119,15 @@ def find_pattern(pattern: str) -> Source:
         TbgridError: no file matches.
     """
     root, rest = _split(pattern)
-    try:
-        found = glob.glob(os.fspath(rest), root_dir=root, recursive=True)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the pattern
-        raise TbgridError(f"no files match {printable(pattern)} ({error})", WAY_OUT) from error
-    files = [path for path in map(Path, found) if is_file(root / path)]
+    if "**" in rest.parts:  # not by glob, which never ends where links go round
+        walked = [path.relative_to(root) for path, reason in _walk(root) if not reason]
+        found = [path for path in walked if _fits(path.parts, rest.parts)]
+    else:
+        try:
+            found = [Path(path) for path in glob.glob(os.fspath(rest), root_dir=root)]
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the pattern
+            raise TbgridError(f"no files match {printable(pattern)} ({error})", WAY_OUT) from error
+    files = [path for path in found if is_file(root / path)]
     if not files:
         folders = ", only folders: end it in /** for the files in them" if found else ""
         raise TbgridError(f"no files match {printable(pattern)}{folders}", WAY_OUT)
@@ -149,3 +154,15 @@ def _split(pattern: str) -> tuple[Path, Path]:
             break
         root, taken = root / part, taken + 1
     return root, Path(*parts[taken:])
+
+
+def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path fits a pattern, in which ** stands for any number of folders, or at its end
+    for all that is below."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
+    return (
+        bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+    )

@@ -238,8 +238,13 @@ def test_a_pattern_takes_the_files_that_match(tmp_path: Path) -> None:
     (tmp_path / "a" / "a-folder.jpg").mkdir()
     for pattern, expected in {
         "*/a*.jpg": [("a/a2.jpg", "a"), ("b/a1.jpg", "b")],
-        "**": [("a/a2.jpg", "a"), ("a/b.jpg", "a"), ("a/deep/a3.jpg", "a"), ("a4.jpg", None)]
-        + [("b/a1.jpg", "b")],
+        "**": [
+            ("a/a2.jpg", "a"),
+            ("a/b.jpg", "a"),
+            ("a/deep/a3.jpg", "a"),
+            ("a4.jpg", None),
+            ("b/a1.jpg", "b"),
+        ],
         "**/a[23].jpg": [("a/a2.jpg", "a"), ("a/deep/a3.jpg", "a")],
         "a/?.jpg": [("b.jpg", None)],
     }.items():
@@ -353,7 +358,7 @@ def test_a_seed_draws_the_same_sample_again(hundred: Path) -> None:
 
 
 def test_no_photo_that_passes_is_refused(hundred: Path) -> None:
-    with pytest.raises(TbgridError, match="no photo of 100 passes .* names such as cat/00.jpg"):
+    with pytest.raises(TbgridError, match=r"no photo of 100 passes .* names such as cat/00.jpg"):
         open_source(hundred, SourceOptions(include=("CAT/*",)))
 
 

@@ -12,7 +12,6 @@ from tbgrid.types import Embedder, InputRange
 
 BUILTIN = Path(__file__).with_name("builtin")
 BUILTIN_INPUT = registry.BY_NAME["builtin"].side
-BUILTIN_STEP = 16  # its layers halve the picture four times
 
 
 def load_embedder(
@@ -47,14 +46,7 @@ def load_embedder(
     from tbgrid.embedders.hub import HubEmbedder
 
     if model == "builtin":
-        side = image_size or BUILTIN_INPUT
-        if side % BUILTIN_STEP:
-            near = max(1, round(side / BUILTIN_STEP)) * BUILTIN_STEP
-            raise UsageError(
-                f"model builtin takes sides that are multiples of {BUILTIN_STEP} px, not {side}",
-                f"use --image-size {near}",
-            )
-        return HubEmbedder.load(str(BUILTIN), side, model_id="builtin")
+        return HubEmbedder.load(str(BUILTIN), image_size or BUILTIN_INPUT, model_id="builtin")
     kaggle = registry.kaggle_handle(model)
     if kaggle is not None:
         path = _download_from_kaggle(kaggle)

@@ -34,7 +34,7 @@ class Known:
 
 _TFHUB = "https://tfhub.dev/google/imagenet/"
 KNOWN = (
-    Known("builtin", 64, 384, "small network that ships with tbgrid"),
+    Known("builtin", 64, 776, "small network that ships with tbgrid"),
     Known("pixels", 32, 3072, "the raw pixels, 32 x 32"),
     Known(
         "mobilenet-v2",
