@@ -22,7 +22,7 @@ from tbgrid.arguments import command_parser
 from tbgrid.errors import TbgridError
 
 if TYPE_CHECKING:
-    from tbgrid.cache import Cache
+    from tbgrid.cache import Cache, Usage
     from tbgrid.console import Console
     from tbgrid.pipeline import ExportOptions, ExportResult
 
@@ -198,16 +198,16 @@ def _cache(given: argparse.Namespace, _: Console) -> int:
 
     directory = Path(given.cache) if given.cache else default_directory()
     with Cache(directory) as cache:
-        if cache.trouble:
-            raise TbgridError(cache.trouble, "give another --cache")
         if given.clear:
             cache.clear()
-        _tell_cache(cache, given.json)
+        usage = cache.usage()
+        if cache.trouble:
+            raise TbgridError(cache.trouble, "remove that file, or give another --cache")
+        _tell_cache(cache, usage, given.json)
     return 0
 
 
-def _tell_cache(cache: Cache, as_json: bool) -> None:
-    usage = cache.usage()
+def _tell_cache(cache: Cache, usage: Sequence[Usage], as_json: bool) -> None:
     total = sum(part.size for part in usage)
     if as_json:
         parts = [dataclasses.asdict(part) for part in usage]

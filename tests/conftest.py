@@ -66,15 +66,22 @@ class MeanColour:
 
 
 def draw_photos(folder: Path, each: int, seed: int = 0) -> Path:
-    """`each` pictures of a blob on a coloured ground, in one sub-folder a colour."""
+    """`each` pictures of a label: blue ones of a ball, green ones of bars, red ones of a roof."""
     rng = np.random.default_rng(seed)
     for label, colour in COLOURS.items():
         (folder / label).mkdir(parents=True, exist_ok=True)
         for number in range(each):
             ground = tuple(int(v) for v in np.clip(rng.normal(colour, 12), 0, 255))
             picture = Image.new("RGB", (96, 72), ground)
-            x, y = rng.integers(10, 60, 2)
-            ImageDraw.Draw(picture).ellipse((x, y, x + 18, y + 18), fill=(240, 230, 200))
+            x, y = (int(v) for v in rng.integers(22, 46, 2))
+            pen, light = ImageDraw.Draw(picture), (240, 230, 200)
+            if label == "blue":
+                pen.ellipse((x, y, x + 22, y + 22), fill=light)
+            elif label == "green":
+                for bar in range(3):
+                    pen.rectangle((x + 9 * bar, 6, x + 9 * bar + 3, 66), fill=light)
+            else:
+                pen.polygon(((8, 66), (x + 16, y - 16), (88, 66)), outline=light, width=3)
             picture.save(folder / label / f"{number:03}.jpg", quality=90)
     return folder
 

@@ -672,6 +672,28 @@ def test_a_cache_on_a_full_disk_stops_nothing(
     assert tbgrid("cache", "--cache", small_disk / "cache").code in (0, 1)
 
 
+def test_a_damaged_cache_ends_in_one_line_or_is_not_used(
+    few: Path, tmp_path: Path, tbgrid: Command
+) -> None:
+    cache = tmp_path / "cache"
+    assert tbgrid.export(few, tmp_path / "run", "--cache", cache).code == 0
+    (file,) = cache.glob("*.sqlite")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    done = tbgrid.export(few, tmp_path / "run", "--cache", cache)
+    assert done.code == 0, done.err
+    assert "is not used (database disk image is malformed)" in done.err
+    for option in ("--json", "--clear"):
+        done = tbgrid("cache", "--cache", cache, option)
+        assert (done.code, done.out) == (1, "")
+        assert f"{file} is not used" in done.line
+        assert "remove that file" in done.line
+    file.write_bytes(b"no database" * 999)
+    done = tbgrid.export(few, tmp_path / "run", "--cache", cache)
+    assert done.code == 1
+    assert "is damaged (file is not a database): remove it, or use --no-cache" in done.line
+
+
 def test_a_stdout_that_cannot_be_written() -> None:
     """A full stdout is told, and a reader who has left is no error."""
     command = [*TBGRID, "models"]
