@@ -56,6 +56,9 @@ def open_source(
         TbgridError: nothing usable is there, or the parts do not fit each other.
         UsageError: neither a source nor vectors.
     """
+    for beside in (options.metadata, options.vectors):
+        if beside is not None and Path(beside).exists() and not Path(beside).is_file():
+            raise TbgridError(f"{printable(beside)} is no file", "give a file of that kind")
     vectors = None if options.vectors is None else arrays.read_vectors(options.vectors)
     if source is None:
         if vectors is None or options.vectors is None:

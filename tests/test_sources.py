@@ -367,3 +367,14 @@ def test_options_that_cannot_be_meant_are_refused(wrong: dict[str, int]) -> None
     ((name, value),) = wrong.items()
     with pytest.raises(UsageError, match=f"{name} {value}"):
         SourceOptions(**wrong)  # type: ignore[arg-type]
+
+
+@posix
+@pytest.mark.parametrize("option", ["metadata", "vectors"])
+def test_a_pipe_beside_the_photos_is_refused_and_not_waited_for(
+    option: str, photos: Path, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(TbgridError, match="is no file"):
+        open_source(photos, SourceOptions(**{option: pipe}))

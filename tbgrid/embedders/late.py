@@ -12,8 +12,8 @@ from tbgrid.embedders import BUILTIN, load_embedder, registry
 from tbgrid.types import Distance, Embedder, Float32Array, InputRange
 
 
-@dataclass(frozen=True)
-class _Facts:
+@dataclass
+class Facts:
     """What must be known of a model before it is loaded."""
 
     model_id: str
@@ -24,14 +24,9 @@ class _Facts:
 
 
 @dataclass
-class LateEmbedder:
+class LateEmbedder(Facts):
     """An embedder whose facts the cache remembers, and which is loaded at its first call."""
 
-    model_id: str
-    input_size: tuple[int, int]
-    distance: Distance
-    fingerprint: str
-    notes: tuple[str, ...]
     load: Callable[[], Embedder] = field(repr=False)
     _loaded: Embedder | None = field(default=None, repr=False)
 
@@ -57,16 +52,10 @@ def open_embedder(
     held = cache.get([key]).get(key)
     if held is not None:
         facts = json.loads(held)
-        return LateEmbedder(
-            facts["model_id"],
-            (facts["input_size"][0], facts["input_size"][1]),
-            facts["distance"],
-            facts["fingerprint"],
-            tuple(facts["notes"]),
-            load,
-        )
+        facts["input_size"], facts["notes"] = tuple(facts["input_size"]), tuple(facts["notes"])
+        return LateEmbedder(**facts, load=load)
     loaded = load()
-    known = _Facts(
+    known = Facts(
         loaded.model_id,
         loaded.input_size,
         loaded.distance,
