@@ -32,7 +32,10 @@ folder, scratch = sys.argv[1:]
 start = time.process_time()
 """
 FINISH = "print(json.dumps(time.process_time() - start))"
-EXPORT = "tbgrid.pipeline.export(folder, scratch)\n"
+EXPORT = """
+options = tbgrid.pipeline.ExportOptions(use_cache=False)
+tbgrid.pipeline.export(folder, scratch, options)
+"""
 BARE = """
 from pathlib import Path
 side = BUILTIN_INPUT
@@ -122,12 +125,12 @@ def main() -> None:
     print(f"| bare parts by hand | {statistics.median(bare):.1f} |")
     print(f"| ratio (at most 1.5) | {ratio:.2f} |")
     with tempfile.TemporaryDirectory() as scratch:
-        _, peak = command("export", str(given.photos), "--logdir", f"{scratch}/run")
+        _, peak = command("export", str(given.photos), "--logdir", f"{scratch}/run", "--no-cache")
         print(f"| peak memory, MB (below 1500) | {peak:.0f} |", flush=True)
         folder = Path(scratch, "large")
         folder.mkdir()
         large = large_photos(given.photos, folder)
-        _, peak = command("export", str(large), "--logdir", f"{scratch}/run2")
+        _, peak = command("export", str(large), "--logdir", f"{scratch}/run2", "--no-cache")
         print(f"| the same, as many 12-megapixel JPEGs | {peak:.0f} |", flush=True)
     seconds = statistics.median(command("--help")[0] for _ in range(max(3, given.runs)))
     print(f"| tbgrid --help, CPU-s (below 0.3) | {seconds:.2f} |")
