@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from tbgrid.embedders import load_embedder
+from tbgrid.errors import TbgridError
 from tbgrid.types import Float32Array
 
 Reference = Callable[[Float32Array], Any]
@@ -325,3 +328,24 @@ def needs_even_halves(folder: Path) -> None:
         return tf.reduce_mean(up + tf.nn.max_pool2d(images, 2, 2, "VALID"), (1, 2)) * weights[0, 0]
 
     _save(folder, network, ANY)
+
+
+def assert_refused(
+    model: str, kind: type[TbgridError], message: str, image_size: int | None = None
+) -> str:
+    """Loading ends in one line of that kind, which names the way out; the line."""
+    with pytest.raises(kind, match=message) as caught:
+        load_embedder(model, image_size)
+    assert type(caught.value) is kind
+    text = str(caught.value)
+    assert caught.value.hint, "says the way out"
+    assert len(text.splitlines()) == 1
+    return text
+
+
+SEVEN = np.random.default_rng(1).integers(0, 256, (7, SIDE, SIDE, 3)) / 255
+
+
+def seven() -> Float32Array:
+    """Seven pictures of noise, so that every batch of 4 ends in a smaller one."""
+    return SEVEN.astype(np.float32)
