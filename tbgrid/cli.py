@@ -271,7 +271,9 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
     if more > 0:
         console.note(f"left out: {more} more, all listed in {printable(result.ledger)}")
     shown, grid = len(result.images.photos), result.grid
-    _print_table([(f"{name}:", value) for name, value in result.card.lines()])
+    seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
+    rows = [*result.card.lines(), ("seconds", seconds)]
+    _print_table([(f"{name}:", value) for name, value in rows])
     _say(f"mosaic: {printable(result.mosaic)}")
     _say(
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "

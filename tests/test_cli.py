@@ -63,6 +63,7 @@ def test_the_last_lines_say_what_came_out(finished: tuple[Path, list[str], str])
     assert out[-1] == f"Now type: tensorboard --logdir '{logdir}'"
     assert Path(out[-3].removeprefix("mosaic: ")).is_file()
     assert [line for line in out if "DPQ_16" in line and "random order" in line]
+    assert [line for line in out if line.startswith("seconds:") and "t-SNE" in line]
 
 
 def test_stderr_tells_what_was_left_out_and_nothing_of_libraries(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shlex
@@ -91,10 +92,10 @@ def test_command(
         }
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
-def test_python(block: str, place: Path) -> None:
+def run_python(place: Path, *arguments: str | Path) -> str:
+    """What a program prints that must succeed in `place`."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
+        [sys.executable, "-W", "error", *arguments],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -102,23 +103,27 @@ def test_python(block: str, place: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def test_every_option_and_link_of_the_page_exists() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
-    for command in ("export", "demo"):
-        assert f"tbgrid {command}" in README
+@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
+def test_python(block: str, place: Path) -> None:
+    run_python(place, "-c", block)
 
 
 def test_the_example_of_an_own_embedder_runs(place: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "own_embedder.py"), "photos", "runs/colours"],
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert Path(place, done.stdout.strip()).is_file()
+    example = ROOT / "examples" / "own_embedder.py"
+    printed = run_python(place, example, "photos", "runs/colours")
+    assert Path(place, printed.strip()).is_file()
+
+
+def test_every_link_of_the_page_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_command_is_on_the_page() -> None:
+    parser = command_parser()
+    (commands_of,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    for command in commands_of.choices:
+        assert f"\ntbgrid {command}" in README
