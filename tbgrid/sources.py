@@ -57,7 +57,7 @@ def open_source(
         UsageError: neither a source nor vectors.
     """
     for beside in (options.metadata, options.vectors):
-        if beside is not None and Path(beside).exists() and not Path(beside).is_file():
+        if beside is not None and _is_pipe(Path(beside)):
             raise TbgridError(f"{printable(beside)} is no file", "give a file of that kind")
     vectors = None if options.vectors is None else arrays.read_vectors(options.vectors)
     if source is None:
@@ -71,6 +71,14 @@ def open_source(
     if vectors is not None:
         found = _with_vectors(found, vectors, printable(Path(options.vectors or "").name))
     return _chosen(found, options)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Whether reading would wait for a writer; what cannot be reached is told of on reading."""
+    try:
+        return path.is_fifo()
+    except OSError:
+        return False
 
 
 def _find(source: str | os.PathLike[str], options: SourceOptions) -> Source:
