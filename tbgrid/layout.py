@@ -79,13 +79,13 @@ def tsne(
     if not np.isfinite(vectors).all():
         raise TbgridError("vectors that are not finite", "leave out rows with NaN or infinity")
     notes: tuple[str, ...] = ()
-    limit = (count - 1) / 3
+    limit = max(1.0, (count - 1) / 3)  # 1: no other neighbour counts; less there cannot be
     perplexity = float(DEFAULT_PERPLEXITY if options.perplexity is None else options.perplexity)
     if perplexity > limit and options.perplexity is not None:
         raise UsageError(
             f"perplexity {perplexity:g} needs more than {math.floor(3 * perplexity)} photos; "
             f"found {count}",
-            f"use --perplexity {max(1, math.floor(limit)) if limit >= 1 else round(limit, 2):g}",
+            f"use --perplexity {math.floor(limit)}",
         )
     if perplexity > limit:
         perplexity = limit

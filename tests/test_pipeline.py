@@ -20,6 +20,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2 as hparams_pb2
 import tbgrid
 from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, export
 from tbgrid.artifacts import projector, run
+from tbgrid.artifacts.mosaic import scattered
 
 COLOUR_MODEL = MeanColour()
 
@@ -164,6 +165,14 @@ def test_the_text_tab_tells_model_versions_and_reasons(tmp_path: Path) -> None:
         "path\treason",
         "a|b <i>.txt\tnot a picture that Pillow can open",
     ]
+
+
+@pytest.mark.parametrize(("count", "longest"), [(3, 500), (1000, 2048)])
+def test_photos_are_not_lost_on_the_canvas_of_places(count: int, longest: int) -> None:
+    thumbnails = np.zeros((count, 64, 64, 3), np.uint8)
+    canvas = scattered(thumbnails, np.random.default_rng(0).normal(size=(count, 2)))
+    assert max(canvas.shape) <= longest
+    assert (canvas == 0).mean() > 0.02
 
 
 @pytest.mark.parametrize("count", [3, 4, 7])

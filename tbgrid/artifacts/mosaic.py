@@ -63,10 +63,12 @@ def scattered(
 ) -> UInt8Array:
     """The photos at their places (x, y up) at one scale for both axes, on a white canvas.
 
-    Tiles are up to `tile` px and small enough that neighbours stay visible.
+    Tiles are up to `tile` px and small enough that neighbours stay visible; with few photos the
+    canvas is smaller than `longest`, so that they are not lost on it.
     """
     spread = np.ptp(positions, axis=0)
     scale = spread.max() or 1.0
+    longest = int(min(longest, np.ceil(4 * tile * np.sqrt(len(thumbnails)))))
     side = int(np.clip(0.65 * longest / np.sqrt(len(thumbnails)), 12, tile))
     room = longest - side
     shape = tuple(int(np.ceil(part / scale * room)) + side for part in spread[::-1])
