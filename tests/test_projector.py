@@ -277,7 +277,7 @@ def test_bookmarks_have_every_key_and_one_finite_place_a_photo(
     assert states[number]["selectedLabelOption"] == "label"
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (12, 12), (13, 13), (9, 14), (64, 5), (65, 5)])
+@pytest.mark.parametrize("shape", [(1, 1), (12, 12), (13, 13), (9, 14), (64, 5), (100, 2)])
 def test_the_grid_stands_upright_where_its_photos_fit(shape: tuple[int, int]) -> None:
     count = shape[0] * shape[1]
     positions = np.random.default_rng(0).normal(size=(count, 2))
@@ -286,7 +286,7 @@ def test_the_grid_stands_upright_where_its_photos_fit(shape: tuple[int, int]) ->
     vectors = positions.astype(np.float32)
     layout, cells = projector.bookmarks(vectors, positions, grid, names, 5.0)
     assert_complete(layout, "custom", (count, 2))
-    assert_complete(cells, "umap" if 13 <= max(shape) <= 64 else "custom", (count, 2))
+    assert_complete(cells, "umap" if max(shape) >= 13 else "custom", (count, 2))
     # One scale for both axes, and the same plane for both forms.
     spans, shown = np.ptp(cells_of(grid), axis=0), places_in(cells)
     np.testing.assert_allclose(np.ptp(shown, axis=0), spans / max(1, *spans) * 2, atol=1e-4)

@@ -31,10 +31,10 @@ CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
     "sprite.png",
     "bookmarks.json",
 )
-# Cells a side between which a grid is clearest as a plane in space, tried in a browser: there a
-# photo's side is 1/37 of the plane at any zoom, while in a flat view it is 1/10, and zooming in
-# pulls photos apart. With fewer cells the plane has wide gaps; with more, photos hide each other.
-UPRIGHT = (13, 64)
+# Cells a side from which a grid is clearest as a plane in space, tried in a browser up to 100:
+# there a photo's side is 1/37 of the plane at any zoom, while in a flat view it is 1/10, a heap
+# where cells are many. With fewer cells the plane has wide gaps.
+UPRIGHT = 13
 _PCA = ("pca-0", "pca-1", "pca-2")
 _EMPTY_CELL = "-"
 # Controls, line ends, and what is white space to JavaScript but not to Python.
@@ -159,9 +159,7 @@ def bookmarks(
     planes = {
         f"t-SNE, perplexity {perplexity:.3g}": _flat(layout, pca),
         f"grid {grid.rows} x {grid.columns}": (
-            _upright(cells, pca)
-            if UPRIGHT[0] <= max(grid.rows, grid.columns) <= UPRIGHT[1]
-            else _flat(cells, pca)
+            _upright(cells, pca) if max(grid.rows, grid.columns) >= UPRIGHT else _flat(cells, pca)
         ),
     }
     looks = {", by label": "label", ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
