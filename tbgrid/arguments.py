@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tbgrid import __version__
+from tbgrid.tab import DEFAULT_PREVIEW
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -72,7 +73,7 @@ def command_parser() -> argparse.ArgumentParser:
         "cache",
         help="what is kept of earlier exports",
         description="Show, or with --clear remove, what is kept of earlier exports: vectors, "
-        "thumbnails and layouts.",
+        "thumbnails, previews and layouts.",
         allow_abbrev=False,
     )
     cache.add_argument("--clear", action="store_true", help="remove all of it")
@@ -166,6 +167,14 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )
     layout.add_argument(
         "--tile", type=int, default=64, metavar="PX", help="a photo's side in the mosaic (64)"
+    )
+    layout.add_argument(
+        "--preview",
+        type=int,
+        default=DEFAULT_PREVIEW,
+        metavar="PX",
+        help="side of the larger picture of each photo in the Grid tab, 0 for none (default: 256, "
+        "about 14 kB a photo)",
     )
     kept = command.add_argument_group("cache").add_mutually_exclusive_group()
     kept.add_argument("--cache", metavar="DIR", help="another cache than the user's own")

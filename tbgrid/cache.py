@@ -1,4 +1,4 @@
-"""What earlier exports computed, kept by content: vectors, thumbnails, layouts.
+"""What earlier exports computed, kept by content: vectors, thumbnails, previews, layouts.
 
 One SQLite file in the user's cache directory. Every entry is written whole or not at all, by
 several exports at once if need be, so that an interrupted export goes on where it was. A key is
@@ -19,7 +19,9 @@ from pathlib import Path
 
 from tbgrid.errors import TbgridError
 
-DEFAULT_LIMIT = 8_000_000_000  # bytes: the vectors and thumbnails of about half a million photos
+DEFAULT_LIMIT = (
+    8_000_000_000  # bytes: vectors, thumbnails and previews of a quarter of a million photos
+)
 _NAME = "cache-1.sqlite"  # a new layout of the tables gets a new number
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (

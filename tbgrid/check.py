@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tbgrid import check_files as files
+from tbgrid import tab
 from tbgrid.artifacts.run import CHECKPOINT, CONFIG, CURRENT, EVENTS_END, HOME, OVERRIDE
 from tbgrid.check_files import Finding, error, some, warning
+from tbgrid.check_tab import grid_tab
 from tbgrid.types import printable
 
 __all__ = ["Finding", "check", "exit_code", "format_findings"]
@@ -142,6 +144,8 @@ def _own(run: Path) -> Iterator[Finding]:
             yield error(name, f"names {astray[0]!r:.200}, not a file of {folder}", _AGAIN)
     if not (run / CONFIG).is_file():
         yield error(CONFIG, "missing in a run of tbgrid", _AGAIN)
+    if current and (run / folder / tab.FOLDER).is_dir():  # older exports have none
+        yield from grid_tab(run / folder / tab.FOLDER, f"{folder}/{tab.FOLDER}")
     for path in sorted(home.iterdir()):
         subject = (HOME / printable(path.name)).as_posix()
         if path.name.startswith(_STAGING):

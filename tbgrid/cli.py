@@ -113,6 +113,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         distance=given.distance,
         fit=given.fit,
         tile=given.tile,
+        preview=given.preview,
         batch=given.batch,
         cache=given.cache,
         use_cache=not given.no_cache,

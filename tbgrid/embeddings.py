@@ -6,15 +6,17 @@ import struct
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import PIL
 
 from tbgrid.cache import Cache, key_of
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.images import Decoded, decode_all
+from tbgrid.images import DRAFT, PREVIEW_QUALITY, Decoded, decode_all
 from tbgrid.types import (
     NO_LABEL,
     Embedder,
@@ -30,7 +32,7 @@ from tbgrid.types import (
 )
 
 FEWEST = 3  # photos that make a map
-DECODING = 1  # to be raised when a change of `tbgrid.images` gives other pixels
+DECODING = 2  # to be raised when a change of `tbgrid.images` gives other pixels
 _AT_ONCE = 256  # photos looked up in the cache together
 
 
@@ -41,6 +43,9 @@ class ImageSet:
     `vectors` float32[n, d]; `thumbnails` uint8[n, t, t, 3]; `sizes` int64[n, 2], the upright
     width and height of each photo in pixels. Where `pictured` is False there are no pictures: the
     thumbnails are empty, and sizes are 0. `columns` names the `fields` of the photos.
+
+    `previews` int64[n + 1]: where in the file that `embed` was given each photo's preview begins,
+    and the last one ends; empty where none were written.
     """
 
     photos: tuple[Photo, ...]
@@ -51,6 +56,7 @@ class ImageSet:
     columns: tuple[str, ...] = ()
     pictured: bool = True
     notes: tuple[str, ...] = ()
+    previews: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def labels(self) -> list[str] | None:
@@ -69,6 +75,8 @@ def embed(
     batch: int = 32,
     workers: int | None = None,
     cache: Cache | None = None,
+    preview: int = 0,
+    previews: Path | None = None,
     progress: Progress = silent,
 ) -> ImageSet:
     """Decode each photo of `source` once, for the model and for its `thumbnail` (side in pixels).
@@ -77,22 +85,36 @@ def embed(
     with its vector where the source brings vectors of its own; `embedder` is not asked then and
     may be None. What `cache` holds of a photo's bytes is neither decoded nor embedded again.
 
+    A `preview` above 0 is the side in pixels (`tbgrid.images.preview_side`) of a JPEG of each photo
+    that is shown; they go into the file `previews`, row by row as they are ready, since together
+    they are large. Vectors and thumbnails are the same whatever `preview` is.
+
     Raises:
-        UsageError: `thumbnail` or `batch` below 1.
+        UsageError: `thumbnail` or `batch` below 1, `preview` below 0 or without a file.
+        OSError: `previews` cannot be written.
         TbgridError: fewer than 3 photos can be read, or most of the model's vectors are not finite.
     """
     if thumbnail < 1 or batch < 1:
         raise UsageError(f"thumbnail {thumbnail}, batch {batch}", "both are numbers from 1 up")
+    if preview < 0 or (preview and previews is None):
+        raise UsageError(f"preview {preview} px", "give 0, or more and a file for them")
+    if not source.pictured:
+        preview = 0
     progress("embed", 0, len(source.photos))
     with Cache(None) as nothing:
-        work = _Work(source, embedder, thumbnail, fit, batch, cache or nothing, progress)
-        if source.pictured:
-            for start in range(0, len(source.photos), _AT_ONCE):
-                work.embed(source.photos[start : start + _AT_ONCE], workers)
-        else:
-            work.photos.extend(source.photos)
+        work = _Work(source, embedder, thumbnail, fit, batch, cache or nothing, preview, progress)
+        with _file(previews if preview else None) as work.spool:
+            if source.pictured:
+                for start in range(0, len(source.photos), _AT_ONCE):
+                    work.embed(source.photos[start : start + _AT_ONCE], workers)
+            else:
+                work.photos.extend(source.photos)
     progress("embed", len(source.photos), len(source.photos))
     return work.finished()
+
+
+def _file(path: Path | None) -> AbstractContextManager[BinaryIO | None]:
+    return path.open("wb") if path else nullcontext()
 
 
 class _Work:
@@ -106,11 +128,14 @@ class _Work:
         fit: Fit,
         batch: int,
         cache: Cache,
+        preview: int,
         progress: Progress,
     ) -> None:
         self.source, self.embedder, self.fit, self.batch = source, embedder, fit, batch
         self.cache, self.progress = cache, progress
-        self.side = thumbnail
+        self.side, self.preview = thumbnail, preview
+        self.spool: BinaryIO | None = None
+        self.ends = [0]
         self.photos: list[Photo] = []
         self.rejected: list[Rejected] = list(source.rejected)
         rows = len(source.photos) if source.pictured else 0
@@ -120,9 +145,11 @@ class _Work:
         self.notes: list[str] = []
         self.done = 0
         size = embedder.input_size if embedder else None
-        # A JPEG is decoded at a scale that covers the largest view, which shows in all of them.
-        decoding = (DECODING, PIL.__version__, fit, max(thumbnail, *(size or (0,))))
+        # A JPEG is decoded at a scale that covers the largest view, which shows in all of them;
+        # but not in those that `DRAFT` covers as well. A preview has no part in it.
+        decoding = (DECODING, PIL.__version__, fit, max(DRAFT, thumbnail, *(size or (0,))))
         self.view_kind = ("view", *decoding, thumbnail)
+        self.preview_kind = ("preview", *decoding, PREVIEW_QUALITY, preview) if preview else None
         fingerprint = getattr(embedder, "fingerprint", "")
         self.vector_kind = ("vector", *decoding, size, fingerprint) if fingerprint else None
 
@@ -130,16 +157,19 @@ class _Work:
         """Add the rows of some photos; those the cache knows are not decoded."""
         with ThreadPoolExecutor(workers) as pool:
             digests = list(pool.map(self._digest, photos))
-        views = [key_of(*self.view_kind, digest) if digest else b"" for digest in digests]
-        keys = [
-            key_of(*self.vector_kind, digest) if digest and self.vector_kind else b""
-            for digest in digests
-        ]
-        held = self.cache.get([key for key in {*views, *keys} if key])
+
+        def keys_of(kind: tuple[object, ...] | None) -> list[bytes]:
+            return [key_of(*kind, digest) if digest and kind else b"" for digest in digests]
+
+        views, keys = keys_of(self.view_kind), keys_of(self.vector_kind)
+        previews = keys_of(self.preview_kind)
+        held = self.cache.get([key for key in {*views, *keys, *previews} if key])
         fresh = [
             index
             for index in range(len(photos))
-            if views[index] not in held or (self.embedder and keys[index] not in held)
+            if views[index] not in held
+            or (self.embedder and keys[index] not in held)
+            or (self.preview and previews[index] not in held)
         ]
         sizes = [(self.side, self.side)]
         if self.embedder:
@@ -165,13 +195,17 @@ class _Work:
                 "thumbnail",
                 [(views[i], _packed(_of(found[i]))) for i in indices if views[i]],
             )
+            self.cache.put(
+                "preview", [(previews[i], _of(found[i]).preview) for i in indices if previews[i]]
+            )
             if self.embedder:
                 self.cache.put(
                     "vector", [(keys[i], vectors[i].tobytes()) for i in indices if keys[i]]
                 )
 
         # Closed at once, whatever the model raises, so that no decoding thread outlives this call.
-        with closing(decode_all([photos[i] for i in fresh], sizes, self.fit, workers)) as decoding:
+        some = decode_all([photos[i] for i in fresh], sizes, self.fit, workers, self.preview)
+        with closing(some) as decoding:
             unsaved: list[int] = []
             for index, (_, decoded) in zip(fresh, decoding, strict=True):
                 found[index] = decoded
@@ -204,6 +238,10 @@ class _Work:
             self.photos.append(photo)
             self.thumbnails[row] = result.views[0]
             self.sizes[row] = result.width, result.height
+            if self.spool:
+                shown = result.preview or held[previews[index]]
+                self.spool.write(shown)
+                self.ends.append(self.ends[-1] + len(shown))
             if self.embedder:
                 vector = vectors.get(index)
                 stored = np.frombuffer(held[keys[index]], np.float32) if vector is None else vector
@@ -279,6 +317,7 @@ class _Work:
             source.columns,
             source.pictured,
             tuple(self.notes),
+            np.array(self.ends if self.preview else [], np.int64),
         )
 
 

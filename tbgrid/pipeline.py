@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tbgrid import tab
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
 from tbgrid.cache import Cache, default_directory, key_of
@@ -24,6 +25,7 @@ from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import Grid, GridOptions, shape_for, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
+from tbgrid.neighbours import harmony, nearest
 from tbgrid.quality import ReportCard, report_card
 from tbgrid.sources import SourceOptions, open_source
 from tbgrid.types import (
@@ -44,7 +46,8 @@ NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
 @dataclass(frozen=True)
 class ExportOptions:
     """How an export is made. `model` names the embedder (`load_embedder`); `image_size` its input
-    side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic.
+    side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic;
+    `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
 
     `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
     """
@@ -55,6 +58,7 @@ class ExportOptions:
     distance: Distance | None = None
     fit: Fit = "crop"
     tile: int = 64
+    preview: int = tab.DEFAULT_PREVIEW
     batch: int = 32
     cache: str | os.PathLike[str] | None = None
     use_cache: bool = True
@@ -71,6 +75,12 @@ class ExportOptions:
             raise UsageError(f"input range {self.input_range}", "expected unit, signed or bytes")
         if not 8 <= self.tile <= 512:
             raise UsageError(f"tile {self.tile}", "give a number of pixels from 8 to 512")
+        least, most = tab.PREVIEW_SIDE
+        if self.preview != 0 and not least <= self.preview <= most:
+            raise UsageError(
+                f"preview {self.preview}",
+                f"give a number of pixels from {least} to {most}, or 0 for none",
+            )
         if not 1 <= self.batch <= 4096:
             raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
 
@@ -180,6 +190,7 @@ def export(
             progress("load model", 0, None)
             with times.stage("load model"):
                 embedder = _embedder(options, cache)
+        (staging / tab.FOLDER).mkdir()
         with times.stage("embed"):
             images = embed(
                 found,
@@ -188,6 +199,8 @@ def export(
                 fit=options.fit,
                 batch=options.batch,
                 cache=cache,
+                preview=options.preview,
+                previews=staging / tab.FOLDER / tab.PREVIEWS,
                 progress=progress,
             )
         shape_for(len(images.photos), options.grid)  # before t-SNE takes its time
@@ -206,6 +219,9 @@ def export(
                 kl=layout.kl,
                 progress=progress,
             )
+        with times.stage("neighbours"):
+            alike = nearest(images.vectors, tab.NEAREST, model["distance"], progress=progress)
+            fits = harmony(images.vectors, grid.cells, grid.rows, grid.columns, model["distance"])
         told = _report(found, images, model, options, layout, grid, card)
         told["notes"] = [
             *found.notes,
@@ -219,7 +235,10 @@ def export(
         told["seconds"] = times.seconds
         tiles = images.thumbnails if images.pictured else contents.plain_tiles(images, options.tile)
         tensors = projector.tensors(images.vectors, grid)
-        finished = contents.Map(found.name, images, tiles, tensors, layout, grid, card, told)
+        preview = options.preview if len(images.previews) else 0
+        finished = contents.Map(
+            found.name, images, tiles, tensors, layout, grid, card, alike, fits, told, preview
+        )
         with times.stage("write"):
             contents.write_files(staging, finished, progress)
             events = staging.with_name(staging.name + ".events")

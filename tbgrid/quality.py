@@ -258,14 +258,14 @@ def _blocks(points: Float32Array | Float64Array, chosen: IntArray) -> Iterator[_
     """All of `chosen`, some rows at a time so that memory stays bounded."""
     many, few = (max(1, size // len(points)) for size in (_DISTANCES, _BLOCK))
     for start in range(0, len(chosen), many):
-        distances = _distances(points, chosen[start : start + many])
+        distances = distances_from(points, chosen[start : start + many])
         for first in range(0, len(distances), few):
             part = distances[first : first + few]
             at = start + first
             yield _Block(chosen[at : at + len(part)], part, np.sort(part, axis=1))
 
 
-def _distances(points: Float32Array | Float64Array, chosen: IntArray) -> Float64Array:
+def distances_from(points: Float32Array | Float64Array, chosen: IntArray) -> Float64Array:
     """float64[m, n]: Euclidean distances of the `chosen` points to all, equal points at 0.
 
     |a - b|^2 = |a|^2 + |b|^2 - 2ab is many times faster than differences, and in double precision

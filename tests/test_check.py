@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import zlib
@@ -1059,3 +1060,47 @@ def test_lists_in_words(items: list[int], text: str) -> None:
 
 def test_limits_are_those_of_the_projector() -> None:
     assert projector.SPRITE_LIMIT == 8192  # MAX_SPRITE_IMAGE_SIZE_PX, data-provider.ts
+
+
+# --- The Grid tab's files ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "subject", "message"),
+    [
+        (lambda f: (f / "cells.u32").unlink(), "map/cells.u32", "missing"),
+        (lambda f: (f / "places.f32").write_bytes(bytes(8)), "map/places.f32", "8 bytes, .* 480"),
+        (lambda f: os.truncate(f / "previews.bin", 99), "map/previews.bin", "99 bytes"),
+        (lambda f: (f / "column-1.utf8").write_bytes(b""), "map/column-1.utf8", "0 bytes"),
+        (lambda f: (f / "column-0.json").unlink(), "map/column-0.json", "missing"),
+        (lambda f: (f / "mosaic_files/9/0_0.jpg").unlink(), "map/mosaic_files", "9/0_0.jpg"),
+        (lambda f: (f / "manifest.json").unlink(), "map/manifest.json", "cannot be read"),
+        (lambda f: (f / "manifest.json").write_text("{"), "map/manifest.json", "not JSON"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "map/manifest.json", "no manifest"),
+        (lambda f: tell(f, format=2), "map/manifest.json", "format 2, .* reads 1"),
+        (lambda f: tell(f, photos="60"), "map/manifest.json", "photos is '60'"),
+        (lambda f: tell(f, grid=[2, 2]), "map/manifest.json", "for 60 photos"),
+        (lambda f: tell(f, columns=[1]), "map/manifest.json", "columns"),
+    ],
+)
+def test_files_of_the_grid_tab_that_do_not_fit(
+    damage: Callable[[Path], object], subject: str, message: str, run: Run
+) -> None:
+    assert check(run.path) == []
+    damage(run.export / "map")
+    (found,) = check(run.path)
+    assert found.level == "error"
+    assert found.subject.endswith(subject)
+    assert re.search(message, found.message)
+
+
+def tell(folder: Path, **changes: Any) -> None:
+    """Change what the manifest says."""
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_run_without_a_grid_tab_is_whole(run: Run) -> None:
+    """One of an older exporter."""
+    shutil.rmtree(run.export / "map")
+    assert check(run.path) == []

@@ -121,8 +121,12 @@ def exporter(tmp_path: Path, work: Work) -> Exporter:
         ({"grid": GridOptions(aspect=3.0, metric="euclidean")}, NOTHING),
         ({"batch": 5}, NOTHING),
         ({"tile": 24}, {**NOTHING, "decoded": COUNT}),
-        # Finer than what the model is given: JPEGs are decoded at another scale for both.
-        ({"tile": 48}, ALL),
+        ({"tile": 48}, {**NOTHING, "decoded": COUNT}),
+        # Past what is always decoded: JPEGs are decoded at another scale, for the model as well.
+        ({"tile": 300}, {**ALL, "laid out": 0}),  # small photos: to the same vectors
+        ({"preview": 0}, NOTHING),
+        ({"preview": 40}, {**NOTHING, "decoded": COUNT}),
+        ({"preview": 1000}, {**NOTHING, "decoded": COUNT}),
         ({"fit": "pad"}, ALL),
         ({"image_size": 4}, ALL),
         ({"use_cache": False}, ALL),

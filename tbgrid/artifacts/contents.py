@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from tbgrid import tab
 from tbgrid.artifacts import mosaic as pictures
-from tbgrid.artifacts import projector, report
+from tbgrid.artifacts import projector, pyramid, report, tab_files
 from tbgrid.artifacts.scatter import point_colours, scatter
 from tbgrid.artifacts.summaries import (
     HParamsSummary,
@@ -23,19 +24,21 @@ from tbgrid.artifacts.summaries import (
 from tbgrid.embeddings import ImageSet
 from tbgrid.grid import Grid
 from tbgrid.layout import Layout, principal_components
+from tbgrid.neighbours import Neighbours
 from tbgrid.quality import ReportCard
 from tbgrid.types import Float32Array, Json, Progress, UInt8Array
 
 SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
 FRAME_SIDE = 2048  # px: the longest side of one step of the snap
 MOSAIC, LEDGER, REPORT = "mosaic.jpg", "ledger.tsv", "report.json"
-STEPS = 9  # of the progress of writing
+STEPS = 11  # of the progress of writing
 
 
 @dataclass(frozen=True)
 class Map:
     """All that is known when writing begins. `tiles`: what stands for each photo, the thumbnails
-    or, without pictures, cells of one colour. `tensors`: what the checkpoint holds."""
+    or, without pictures, cells of one colour. `tensors`: what the checkpoint holds. `alike`,
+    `harmony`: see `tbgrid.neighbours`. `preview`: px, 0 if there are none."""
 
     title: str
     images: ImageSet
@@ -44,7 +47,20 @@ class Map:
     layout: Layout
     grid: Grid
     card: ReportCard
+    alike: Neighbours
+    harmony: Float32Array
     report: Json
+    preview: int
+    _mosaics: dict[int, bytes] = field(default_factory=dict, repr=False)
+
+    def mosaic(self, tile: int) -> bytes:
+        """The mosaic as JPEG, `tile` px a photo. What the Images tab shows is made only once."""
+        if tile in self._mosaics:
+            return self._mosaics[tile]
+        encoded = pictures.jpeg(pictures.mosaic(self.tiles, self.grid, tile))
+        if tile * max(self.grid.rows, self.grid.columns) <= SHOWN_SIDE:
+            self._mosaics[tile] = encoded
+        return encoded
 
 
 def plain_tiles(images: ImageSet, side: int) -> UInt8Array:
@@ -81,7 +97,7 @@ def columns_of(images: ImageSet) -> dict[str, list[object]]:
 
 
 def write_files(folder: Path, done: Map, progress: Progress) -> None:
-    """The files of the export's own directory.
+    """The files of the export's own directory, beside the previews, which are there already.
 
     Raises:
         OSError: one cannot be written.
@@ -103,11 +119,44 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
         projector.sprite(images.thumbnails).save(folder / projector.SPRITE, compress_level=1)
     progress("write", 3, STEPS)
     tile = pictures.tile_within(grid, done.tiles.shape[1], pictures.JPEG_LIMIT)
-    canvas = pictures.mosaic(done.tiles, grid, tile)
-    (folder / MOSAIC).write_bytes(pictures.jpeg(canvas))
+    (folder / MOSAIC).write_bytes(done.mosaic(tile))
     progress("write", 4, STEPS)
     _write(folder / LEDGER, report.ledger_tsv(images.rejected))
     _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
+    shown = folder / tab.FOLDER
+    shown.mkdir(exist_ok=True)
+    cell = pyramid.write_pyramid(shown, done.tiles, grid)
+    progress("write", 5, STEPS)
+    tab_files.write_tab_files(
+        shown, images, grid, done.alike, done.harmony, columns, _manifest(done, cell)
+    )
+    progress("write", 6, STEPS)
+
+
+def _manifest(done: Map, cell: int) -> Json:
+    """What the Grid tab says of the export in words; `cell`: a photo's side in its pyramid."""
+    model, chosen, shown = done.report["model"], done.report["grid"], len(done.images.photos)
+    proof = "the least cost there is" if done.grid.optimal else "not proven to be the least cost"
+    summary = {
+        "photos": f"{shown} shown, {len(done.images.rejected)} left out",
+        "model": model["name"],
+        "distance": model["distance"],
+        **({"fit": model["fit"]} if done.images.pictured else {}),
+        "perplexity": f"{done.layout.perplexity:.3g}",
+        "seed": str(done.report["t-SNE"]["seed"]),
+        "grid": f"{done.grid.rows} x {done.grid.columns}, {chosen['empty_cells']} cells empty",
+        "solver": f"{done.grid.solver}, {proof}",
+    }
+    return {
+        "title": done.title,
+        "model": model["name"],
+        "distance": model["distance"],
+        "cell": cell,
+        "preview": done.preview,
+        "summary": [list(line) for line in summary.items()],
+        "report": [list(line) for line in done.card.lines()],
+        "notes": done.report["notes"],
+    }
 
 
 def _write(path: Path, text: str) -> None:
@@ -121,30 +170,31 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
 
     noun = "photos" if images.pictured else "points"
 
-    def image(tag: str, step: int, canvas: UInt8Array, description: str) -> ImageSummary:
-        return ImageSummary(f"tbgrid/{tag}", step, pictures.jpeg(canvas), description)
+    def image(tag: str, step: int, encoded: bytes, description: str) -> ImageSummary:
+        return ImageSummary(f"tbgrid/{tag}", step, encoded, description)
 
     yield image(
         "mosaic",
         0,
-        pictures.mosaic(thumbnails, grid, pictures.tile_within(grid, side, SHOWN_SIDE)),
+        done.mosaic(pictures.tile_within(grid, side, SHOWN_SIDE)),
         f"{len(thumbnails)} {noun} on a grid of {grid.rows} x {grid.columns}; look-alikes lie "
         "side by side. Click to enlarge.",
     )
-    progress("write", 5, STEPS)
+    progress("write", 7, STEPS)
+    longest = FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE
     yield image(
         "tsne",
         0,
-        pictures.scattered(
-            thumbnails, layout.positions, FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE, side
-        ),
+        pictures.jpeg(pictures.scattered(thumbnails, layout.positions, longest, side)),
         f"The {noun} at their t-SNE places.",
     )
-    progress("write", 6, STEPS)
+    progress("write", 8, STEPS)
     tile = pictures.tile_within(grid, side, FRAME_SIDE)
     for step, frame in enumerate(pictures.snap_frames(thumbnails, grid, tile)):
-        yield image("snap", step, frame, "From the t-SNE places to the grid: move the slider.")
-    progress("write", 7, STEPS)
+        last = step == pictures.SNAP_STEPS - 1  # which is the mosaic
+        encoded = done.mosaic(tile) if last else pictures.jpeg(frame)
+        yield image("snap", step, encoded, "From the t-SNE places to the grid: move the slider.")
+    progress("write", 9, STEPS)
     title = f"{done.title}: t-SNE of {len(thumbnails)} {noun}, {done.report['model']['name']}"
     picture = scatter(layout.positions, images.labels, title)
     yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")

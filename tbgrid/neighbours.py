@@ -1,0 +1,161 @@
+"""Which photos are most alike, and how well each sits among those beside it on the grid.
+
+`points` are float32[n, d] vectors whose Euclidean distances count (`tbgrid.layout.comparable`).
+Distances are told as people know them: Euclidean ones, or 1 - cosine, which for vectors of length
+1 is half the squared Euclidean distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tbgrid.layout import comparable, principal_components
+from tbgrid.quality import adjacent_pairs, distances_from
+from tbgrid.types import (
+    Distance,
+    Float32Array,
+    Float64Array,
+    IntArray,
+    Progress,
+    silent,
+)
+
+EXACT = 20_000  # photos up to which each is compared with each: minutes of a core beyond
+PARTS = 64  # principal components by which candidates are found beyond
+CANDIDATES = 64  # a photo, compared in all dimensions then
+PAIRS = 10_000  # random pairs whose mean distance is the measure of chance
+_BLOCK = 2**22  # numbers held at a time in one array: 32 MiB
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Of each photo the `rows` int64[n, k] of the nearest others, nearest first, equally far ones
+    in the order of rows; their `distances` float32[n, k]; whether these are surely the nearest."""
+
+    rows: IntArray
+    distances: Float32Array
+    exact: bool
+
+
+def nearest(
+    vectors: Float32Array,
+    count: int,
+    distance: Distance = "cosine",
+    *,
+    most: int = EXACT,
+    progress: Progress = silent,
+) -> Neighbours:
+    """The `count` nearest others (or n - 1, if that is less) of each of float32[n, d] vectors.
+
+    Up to `most` photos all distances are measured, a block at a time: about 100 MB beside the
+    comparable vectors. Beyond, candidates are the nearest by the first principal components, and
+    of these the nearest by all dimensions are kept.
+    """
+    points = comparable(vectors, distance)
+    exact = len(points) <= most
+    count = min(count, len(points) - 1)
+    found = (_by_all if exact else _by_candidates)(points, count, progress)
+    return Neighbours(found[0], _told(found[1], distance).astype(np.float32), exact)
+
+
+def harmony(
+    vectors: Float32Array,
+    cells: IntArray,
+    rows: int,
+    columns: int,
+    distance: Distance = "cosine",
+    *,
+    seed: int = 0,
+) -> Float32Array:
+    """float32[n]: 1 - a photo's mean distance to those in the adjacent cells, up to 8, over the
+    mean distance of random pairs.
+
+    1 is the best, 0 what a random order gets in the mean; below 0 is worse. NaN where no adjacent
+    cell holds a photo; 0 where all vectors are equal. Random pairs: all there are, or `PAIRS` of
+    them under `seed`.
+    """
+    points, count = comparable(vectors, distance), len(vectors)
+    pairs = adjacent_pairs(cells, rows, columns)
+    apart = _told(_pair_distances(points, pairs), distance)
+    ends, twice = pairs.T.ravel(), np.concatenate([apart, apart])
+    beside = np.bincount(ends, minlength=count)
+    sums = np.bincount(ends, twice, minlength=count)
+    mean = _told(_pair_distances(points, _random_pairs(count, seed)), distance).mean()
+    with np.errstate(invalid="ignore"):
+        share = sums / beside / mean if mean > 0 else np.where(beside > 0, 1.0, np.nan)
+    return np.asarray(1 - share, np.float32)
+
+
+def _told(euclidean: Float64Array, distance: Distance) -> Float64Array:
+    return euclidean**2 / 2 if distance == "cosine" else euclidean
+
+
+def _by_all(points: Float32Array, count: int, progress: Progress) -> tuple[IntArray, Float64Array]:
+    """Rows and Euclidean distances of the nearest, by all n * n distances."""
+    total = len(points)
+    rows = np.empty((total, count), np.int64)
+    distances = np.empty((total, count))
+    step = max(1, _BLOCK // total)
+    for start in range(0, total, step):
+        progress("neighbours", start, total)
+        chosen = np.arange(start, min(start + step, total))
+        block = distances_from(points, chosen)
+        # Bits of positive floats order as the floats do. With the row behind them one partial
+        # sort finds the nearest and settles ties; single precision, since equal distances differ
+        # in the last bits of double precision by the way in which they were summed.
+        keys = block.astype(np.float32).view(np.uint32).astype(np.uint64) << np.uint64(32)
+        keys |= np.arange(total, dtype=np.uint64)
+        keys[np.arange(len(chosen)), chosen] = np.iinfo(np.uint64).max  # never itself
+        first = np.sort(np.partition(keys, count - 1, axis=1)[:, :count], axis=1)
+        rows[chosen] = first & np.uint64(2**32 - 1)
+        distances[chosen] = np.take_along_axis(block, rows[chosen], axis=1)
+    return rows, distances
+
+
+def _by_candidates(
+    points: Float32Array, count: int, progress: Progress
+) -> tuple[IntArray, Float64Array]:
+    """The same among candidates that the first principal components find."""
+    total = len(points)
+    parts = principal_components(points, min(PARTS, points.shape[1])).astype(np.float32)
+    lengths = np.einsum("ij,ij->i", parts, parts)
+    rows = np.empty((total, count), np.int64)
+    distances = np.empty((total, count))
+    among = min(total - 1, max(CANDIDATES, 4 * count))
+    step = max(1, _BLOCK // total)
+    for start in range(0, total, step):
+        progress("neighbours", start, total)
+        chosen = np.arange(start, min(start + step, total))
+        block = parts[chosen] @ (-2 * parts.T)
+        block += lengths  # the square of the distance, but for a number of the row
+        block[np.arange(len(chosen)), chosen] = np.inf  # never itself
+        # Sorted by row, so that the stable sort by distance settles ties by row.
+        found = np.sort(np.argpartition(block, among - 1, axis=1)[:, :among], axis=1)
+        apart = _pair_distances(points, np.stack([np.repeat(chosen, among), found.ravel()], axis=1))
+        apart = apart.reshape(found.shape)
+        order = np.argsort(apart, axis=1, kind="stable")[:, :count]
+        rows[chosen] = np.take_along_axis(found, order, axis=1)
+        distances[chosen] = np.take_along_axis(apart, order, axis=1)
+    return rows, distances
+
+
+def _pair_distances(points: Float32Array, pairs: IntArray) -> Float64Array:
+    """float64[m]: Euclidean distances of int64[m, 2] pairs of points; exactly 0 of equal ones."""
+    found = np.empty(len(pairs))
+    step = max(1, _BLOCK // points.shape[1])
+    for start in range(0, len(pairs), step):
+        one, other = pairs[start : start + step].T
+        apart = points[one].astype(np.float64) - points[other]
+        found[start : start + step] = np.sqrt(np.einsum("ij,ij->i", apart, apart))
+    return found
+
+
+def _random_pairs(count: int, seed: int) -> IntArray:
+    """int64[m, 2] pairs of different numbers below `count`: all of them or `PAIRS`."""
+    if count * (count - 1) // 2 <= PAIRS:
+        return np.stack(np.triu_indices(count, 1), axis=1).astype(np.int64)
+    rng = np.random.default_rng(seed)
+    one = rng.integers(0, count, PAIRS)
+    return np.stack([one, (one + rng.integers(1, count, PAIRS)) % count], axis=1)

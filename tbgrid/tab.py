@@ -1,0 +1,45 @@
+"""What the Grid tab reads of an export: names, number formats and limits.
+
+The exporter writes these files and TensorBoard's plugin serves them; this is all they share. All
+numbers are little-endian. Row i is the same photo in every file. `n` photos lie on a grid of
+`rows` x `columns` cells; each has `k` nearest neighbours.
+
+| file                            | content                                                       |
+| ------------------------------- | ------------------------------------------------------------- |
+| manifest.json                   | what there is; `format` changes when a reader must            |
+| places.f32                      | float32[n, 2], t-SNE places in cells: x = column, y = row     |
+| cells.u32                       | uint32[n], row * columns + column; no cell twice              |
+| neighbours.u32                  | uint32[n, k], nearest photos by embedding, nearest first      |
+| distances.f32                   | float32[n, k], how far they are                               |
+| harmony.f32                     | float32[n], how well a photo sits among its neighbours        |
+| column-I.json, column-I.u32     | category: its values; uint32[n], which one                    |
+| column-I.f64                    | number: float64[n], NaN where there is none                   |
+| column-I.utf8, column-I.u32     | text: UTF-8; uint32[n + 1], where each begins                 |
+| mosaic.dzi, mosaic_files/       | the mosaic as Deep Zoom image: tiles of 512 px, no overlap    |
+| previews.bin, previews.u64      | JPEGs in one file; uint64[n + 1], where each begins           |
+"""
+
+from __future__ import annotations
+
+FORMAT = 1  # to be raised when an older reader would misread the files
+FOLDER = "map"  # within the export's directory
+MANIFEST = "manifest.json"
+PLACES, CELLS = "places.f32", "cells.u32"
+NEIGHBOURS, DISTANCES = "neighbours.u32", "distances.f32"
+HARMONY = "harmony.f32"
+PREVIEWS, PREVIEW_OFFSETS = "previews.bin", "previews.u64"
+PYRAMID, TILES = "mosaic.dzi", "mosaic_files"
+
+NEAREST = 12  # neighbours of each photo
+TILE = 512  # px: side of a tile of the pyramid
+CELLS_SIDE = (8, 256)  # px: the photo's side in the pyramid's last level, a power of two
+PREVIEW_SIDE = (32, 2048)  # px; 0 for none
+DEFAULT_PREVIEW = 256  # px
+
+# Limits of what a reader accepts, so that no claim of a file makes it run out of memory.
+MOST_PHOTOS = 2_000_000
+MOST_CELLS = 100 * MOST_PHOTOS
+MOST_COLUMNS = 1000
+MOST_MANIFEST = 8 << 20  # bytes
+MOST_TEXT = 1 << 30  # bytes of one column
+MOST_PICTURE = 64 << 20  # bytes of one tile or preview
