@@ -17,12 +17,17 @@ STARTS_WITHIN = 120  # seconds: TensorFlow alone takes many on a busy machine
 
 
 @contextlib.contextmanager
-def tensorboard(executable: Path, logdir: Path, log: Path) -> Iterator[str]:
+def tensorboard(
+    executable: Path, logdir: Path | None, log: Path, *options: str, ready: str = "projector"
+) -> Iterator[str]:
     """Run `executable` over `logdir` on a free port till the end; yield its address.
 
-    Its Projector is switched off until TensorBoard has looked for embeddings, so wait for that.
+    `options`: more of its command line. `ready`: the plugin whose tab is waited for, if any; the
+    Projector is switched off until TensorBoard has looked for embeddings.
     """
-    command = [executable, "--logdir", logdir, "--host", "127.0.0.1", "--port", "0"]
+    command = [executable, "--port", "0", *options]
+    command += ["--logdir", logdir] if logdir else []
+    command += [] if "--bind_all" in options else ["--host", "127.0.0.1"]
     environment = {key: value for key, value in os.environ.items() if key[:6] != "PYTHON"}
     with (
         log.open("wb") as output,
@@ -33,11 +38,11 @@ def tensorboard(executable: Path, logdir: Path, log: Path) -> Iterator[str]:
         try:
             deadline = time.monotonic() + STARTS_WITHIN
             address = ""
-            while not (address and plugins(address)["projector"]["enabled"]):
+            while not (address and (not ready or plugins(address)[ready]["enabled"])):
                 text = log.read_text("utf-8", "replace")
                 assert process.poll() is None, text
-                assert time.monotonic() < deadline, f"the Projector is not ready: {text}"
-                found = re.search(r"TensorBoard \S+ at (http://[^/\s]+)", text)
+                assert time.monotonic() < deadline, f"no {ready or 'TensorBoard'}: {text}"
+                found = re.search(r"TensorBoard \S+ at (http://\S+?)/? ", text)
                 address = found.group(1) if found else ""
                 time.sleep(0.2)
             yield address

@@ -14,12 +14,12 @@ from conftest import ROOT
 PACKAGE = ROOT / "tbgrid"
 # A module may import from its own layer or from those above it in this list.
 LAYERS = [
-    {"errors", "types"},
+    {"errors", "types", "tab", "plugin"},
     {"tables", "arrays", "folders", "assignment", "cache"},
     {"manifests", "images", "layout", "grid", "embedders"},
-    {"sources", "embeddings", "quality"},
+    {"sources", "embeddings", "quality", "neighbours"},
     {"artifacts"},
-    {"pipeline", "demo", "check", "check_files"},
+    {"pipeline", "demo", "check", "check_files", "check_tab"},
     {"console", "arguments", "cli"},
     {"__main__"},
 ]
@@ -89,6 +89,52 @@ def loaded_by(program: str) -> set[str]:
         check=True,
     )
     return set(done.stdout.splitlines()[-1].split()) & set(HEAVY)
+
+
+def test_the_tab_needs_nothing_but_its_format() -> None:
+    """It runs in TensorBoard's process, which may have no other part of tbgrid's needs."""
+    for path in (PACKAGE / "plugin").rglob("*.py"):
+        for name in imported(ast.parse(path.read_text())):
+            root, *rest = name.split(".")
+            allowed = rest[:1] in ([], ["tab"], ["plugin"])
+            known = root in sys.stdlib_module_names | {"tensorboard", "werkzeug", "__future__"}
+            assert allowed if root == "tbgrid" else known, f"{path.name} must not import {name}"
+
+
+SERVE = """
+import os, sys, tempfile
+from pathlib import Path
+from tensorboard.plugins import base_plugin
+from werkzeug.test import Client
+from tbgrid.plugin import GridLoader
+with tempfile.TemporaryDirectory() as logdir:
+    Path(logdir, "plugins", "tbgrid").mkdir(parents=True)
+    Path(logdir, "plugins", "tbgrid", "current").write_text("0123456789abcdef")
+    plugin = GridLoader().load(base_plugin.TBContext(logdir=logdir))
+    assert plugin.is_active()
+    for route, application in plugin.get_plugin_apps().items():
+        Client(application).get(route)
+"""
+
+
+def test_the_tab_loads_nothing_heavy() -> None:
+    assert loaded_by("import tbgrid.plugin") == {"tensorboard"}
+    assert loaded_by(SERVE) == {"tensorboard"}
+    assert "numpy" in loaded_by(f"{SERVE}\nimport tbgrid.types"), "the check must be able to fail"
+
+
+def test_the_tab_is_loaded_quickly() -> None:
+    """TensorBoard starts at most 0.05 s of CPU later, as the best of three."""
+    program = (
+        "import time, tensorboard.main, werkzeug\nstart = time.process_time()\n"
+        "import tbgrid.plugin.plugin\nprint(time.process_time() - start)"
+    )
+
+    def seconds() -> float:
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        return float(done.stdout)
+
+    assert min(seconds() for _ in range(3)) < 0.05
 
 
 def test_help_loads_nothing_heavy() -> None:

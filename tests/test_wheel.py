@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel: Path) -> None
         "tbgrid/embedders/builtin/saved_model.pb",
         "tbgrid/embedders/builtin/variables/variables.index",
         "tbgrid/embedders/builtin/variables/variables.data-00000-of-00001",
+        "tbgrid/plugin/static/index.js",
     } <= names
     assert wheel.stat().st_size < LARGEST
 
@@ -129,5 +131,13 @@ def test_the_wheel_works_in_a_fresh_environment(python: str, wheel: Path, tmp_pa
             info = get_json(f"{address}/data/plugin/projector/info?run=a")
             shapes = [tensor["tensorShape"] for tensor in info["embeddings"]]
             assert sorted(shapes) == [[12, 3], [12, report["model"]["dimensions"]]]
+            tab = plugins(address)["tbgrid"]
+            assert tab["enabled"]
+            module = tab["loading_mechanism"]["module_path"]
+            with urllib.request.urlopen(f"{address}{module}") as answer:
+                assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+                assert b"render" in answer.read()
+            (shown,) = get_json(f"{address}/data/plugin/tbgrid/runs")["runs"]
+            assert (shown["run"], shown["photos"], shown["error"]) == ("a", 12, None)
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,278 @@
+"""The exports of a run: which one is there, what it says of itself, and its files.
+
+`RUN/plugins/tbgrid/current` names the newest export, `RUN/plugins/tbgrid/<fingerprint>`, whose
+folder `map` is described in `tbgrid.tab`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tbgrid import tab
+from tbgrid.plugin import manifest
+from tbgrid.plugin.files import AnswerError, BrokenError, File, Folder, MissingError
+from tbgrid.plugin.manifest import Manifest
+from tbgrid.plugin.runs import CURRENT, HOME, Run, printable
+
+FINGERPRINT = re.compile(r"[0-9a-f]{16}\Z")
+LEDGER, REPORT = "ledger.tsv", "report.json"
+_MOST_JSON = 64 << 20  # bytes of a file that is read and written anew
+_JPEG = b"\xff\xd8\xff"
+_KEPT = 64  # manifests
+_KEPT_BYTES = 64 << 20  # of their texts
+
+
+def mend(run: Run) -> str:
+    """How the user gets rid of what is wrong with a run."""
+    folder = shlex.quote(printable(run.path))
+    return f"export again: tbgrid export PHOTOS --logdir {folder}"
+
+
+def current(home: Folder) -> str:
+    """The fingerprint of the run's newest export.
+
+    Raises:
+        MissingError: no export is complete.
+        BrokenError: the file that names it does not.
+    """
+    name = home.read(CURRENT, 64).decode("latin-1").removesuffix("\n")
+    if not FINGERPRINT.match(name):
+        raise BrokenError("plugins/tbgrid/current names no export")
+    return name
+
+
+class Export:
+    """An export, open for reading; to be closed."""
+
+    def __init__(self, folder: Folder, of: Manifest) -> None:
+        self._folder = folder  # <fingerprint>
+        self._map = folder.inside(tab.FOLDER)
+        self.manifest = of
+
+    def check(self) -> None:
+        """Compare the sizes of all files with the manifest.
+
+        Raises:
+            BrokenError: one is missing or not of its size.
+        """
+        for name, size in self.manifest.sizes().items():
+            self._map.demand(name, size)
+        for number, kind in enumerate(self.manifest.kinds):
+            if kind == "category":
+                self._map.demand(f"column-{number}.json")
+            elif kind == "text":
+                self.letters(number).close()
+        if self.manifest.preview:
+            with self.array(tab.PREVIEW_OFFSETS) as offsets:
+                (end,) = struct.unpack("<Q", offsets.read(8 * self.manifest.photos, 8))
+            self._map.demand(tab.PREVIEWS, end)
+
+    def values(self, column: int) -> bytes:
+        """The distinct values of a column of categories, as JSON."""
+        name = f"column-{column}.json"
+        data = self._map.read(name, _MOST_JSON)
+        return manifest.values(data, self.manifest.values[column], name)
+
+    def report(self) -> bytes:
+        """All numbers of the export, as JSON."""
+        return manifest.checked_object(self._folder.read(REPORT, _MOST_JSON), REPORT)
+
+    def ledger(self) -> File:
+        """What was left out; to be closed."""
+        return _opened(self._folder, LEDGER, lambda file: file.demand_at_most(tab.MOST_TEXT))
+
+    def array(self, name: str) -> File:
+        """One of the files of `Manifest.sizes`, of that size; to be closed."""
+        size = self.manifest.sizes()[name]
+        return _opened(self._map, name, lambda file: file.demand(size))
+
+    def letters(self, column: int) -> File:
+        """The UTF-8 of a column of texts, as long as its offsets say; to be closed."""
+        with self.array(f"column-{column}.u32") as offsets:
+            (end,) = struct.unpack("<I", offsets.read(4 * self.manifest.photos, 4))
+        if end > tab.MOST_TEXT:
+            raise BrokenError(f"column-{column}.u32 ends at {end:,}; {tab.MOST_TEXT:,} is the most")
+        return _opened(self._map, f"column-{column}.utf8", lambda file: file.demand(end))
+
+    def tile(self, level: int, column: int, row: int) -> bytes:
+        """A tile of the mosaic, JPEG.
+
+        Raises:
+            AnswerError: 404, there is no such tile in the pyramid.
+            BrokenError: it is missing or no JPEG.
+        """
+        columns, rows = self.manifest.tiles(level)
+        if not (0 <= column < columns and 0 <= row < rows):
+            raise AnswerError(404, f"the mosaic has no tile {column}, {row} at level {level}")
+        with self._map.inside(tab.TILES, str(level)) as folder:
+            name = f"{column}_{row}.jpg"
+            return _jpeg(folder.read(name, tab.MOST_PICTURE), f"{tab.TILES}/{level}/{name}")
+
+    def preview(self, row: int) -> bytes:
+        """The picture of a photo, JPEG.
+
+        Raises:
+            AnswerError: 404, there is no such photo, or no picture of any.
+            BrokenError: the file of the pictures is not as it must be.
+        """
+        if not self.manifest.preview:
+            raise AnswerError(
+                404, "this run has no previews", "export with --preview PX to have them"
+            )
+        if not 0 <= row < self.manifest.photos:
+            raise AnswerError(404, f"there is no photo {row}")
+        with self.array(tab.PREVIEW_OFFSETS) as offsets, self._map.open(tab.PREVIEWS) as file:
+            begin, end = struct.unpack("<QQ", offsets.read(8 * row, 16))
+            if not begin < end <= file.size or end - begin > tab.MOST_PICTURE:
+                raise BrokenError(f"{tab.PREVIEW_OFFSETS} is wrong for photo {row}")
+            return _jpeg(file.read(begin, end - begin), f"{tab.PREVIEWS}, photo {row},")
+
+    def close(self) -> None:
+        """Close its folders."""
+        self._map.close()
+        self._folder.close()
+
+    def __enter__(self) -> Export:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Exports:
+    """Opens exports and remembers manifests that it has checked. For several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, ...], Manifest] = OrderedDict()
+        self._bytes = 0
+
+    @contextlib.contextmanager
+    def reading(self, run: Run, fingerprint: str) -> Iterator[Export]:
+        """The export of that name.
+
+        What goes wrong with its files, also in the block, is told by what became of the export.
+
+        Raises:
+            AnswerError: 404, there is none; 410, there is another in its place.
+            BrokenError: its files are not as they must be.
+        """
+        try:
+            with Folder.at(run.path) as directory, directory.inside(*HOME) as home:
+                export = self._open(home, fingerprint)
+            with export:
+                yield export
+        except BrokenError as error:
+            raise _explained(run, fingerprint, error) from error
+
+    def _open(self, home: Folder, fingerprint: str) -> Export:
+        folder = home.inside(fingerprint)
+        try:
+            return Export(folder, self._manifest(folder))
+        except BaseException:
+            folder.close()
+            raise
+
+    def _manifest(self, folder: Folder) -> Manifest:
+        try:
+            inner = folder.inside(tab.FOLDER)
+        except MissingError as error:
+            raise BrokenError("made by an older tbgrid, without the files of this tab") from error
+        with inner, inner.open(tab.MANIFEST) as file:
+            with self._lock:
+                if file.stamp in self._kept:
+                    self._kept.move_to_end(file.stamp)
+                    return self._kept[file.stamp]
+            file.demand_at_most(tab.MOST_MANIFEST)
+            found = manifest.parse(file.read(0, file.size))
+            with self._lock:
+                if file.stamp not in self._kept:
+                    self._bytes += len(found.text)
+                self._kept[file.stamp] = found
+                while len(self._kept) > _KEPT or self._bytes > _KEPT_BYTES:
+                    self._bytes -= len(self._kept.popitem(last=False)[1].text)
+            return found
+
+    def describe(self, run: Run) -> dict[str, Any]:
+        """The run in the list of runs: its newest export, or what is wrong with it."""
+        fingerprint = None
+        for _ in range(10):  # an export may be replaced while it is described
+            try:
+                with Folder.at(run.path) as directory, directory.inside(*HOME) as home:
+                    try:
+                        fingerprint = current(home)
+                    except MissingError:
+                        return _broken(
+                            run,
+                            None,
+                            "its first export is not complete",
+                            f"wait until it is, or {mend(run)}",
+                        )
+                with self.reading(run, fingerprint) as export:
+                    export.check()
+                    found = export.manifest
+                return {
+                    "run": run.name,
+                    "export": fingerprint,
+                    "title": found.title,
+                    "photos": found.photos,
+                    # Enough for the first picture, before any file of the export is asked for.
+                    "grid": [found.rows, found.columns],
+                    "cell": found.cell,
+                    "tile": tab.TILE,
+                    "error": None,
+                }
+            except AnswerError as error:
+                problem = error
+            if problem.status != 410:
+                break
+        return _broken(run, fingerprint, problem.error, problem.hint or mend(run))
+
+
+def _explained(run: Run, fingerprint: str, error: BrokenError) -> AnswerError:
+    """What is the matter with an export in which `error` was found."""
+    newest = None
+    is_there = True
+    with (
+        contextlib.suppress(BrokenError),
+        Folder.at(run.path) as directory,
+        directory.inside(*HOME) as home,
+    ):
+        with contextlib.suppress(BrokenError):
+            newest = current(home)
+        try:
+            home.inside(fingerprint).close()
+        except MissingError:
+            is_there = False
+    if newest is not None and newest != fingerprint:
+        return AnswerError(410, "this export was replaced by another", "reload to see the new one")
+    if newest is None and not is_there:
+        return AnswerError(404, "there is no such export", mend(run))
+    return BrokenError(error.error, error.hint or mend(run))
+
+
+def _broken(run: Run, fingerprint: str | None, error: str, hint: str) -> dict[str, Any]:
+    return {"run": run.name, "export": fingerprint, "error": error, "hint": hint}
+
+
+def _opened(folder: Folder, name: str, check: Callable[[File], None]) -> File:
+    file = folder.open(name)
+    try:
+        check(file)
+    except BrokenError:
+        file.close()
+        raise
+    return file
+
+
+def _jpeg(data: bytes, shown: str) -> bytes:
+    if not data.startswith(_JPEG):
+        raise BrokenError(f"{shown} is no JPEG picture")
+    return data

@@ -1,0 +1,261 @@
+"""What an export says of itself, checked and written anew.
+
+Nothing of the file is passed on: the client gets known keys with values of known types and bounded
+sizes. What can be too long without harm (texts that are only shown) is cut.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tbgrid import tab
+from tbgrid.plugin.files import BrokenError
+
+_KINDS = ("category", "number", "text")
+_DISTANCES = ("cosine", "euclidean")
+_MOST_NEIGHBOURS = 1000
+_MOST_LINES = 1000  # of the report, the notes and the summary, each
+_MOST_LETTERS = 4000  # of a text that is shown
+_EXACT = 1 << 53  # the largest whole number that JavaScript counts to
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of an export. `text`: as the client gets it, JSON."""
+
+    title: str
+    photos: int
+    rows: int
+    columns: int
+    neighbours: int
+    kinds: tuple[str, ...]  # of the columns of metadata
+    values: tuple[int, ...]  # distinct values of each; 0 where the kind is not "category"
+    cell: int
+    preview: int
+    text: bytes
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file whose length follows from the manifest."""
+        count = self.photos
+        sizes = {
+            tab.PLACES: 8 * count,
+            tab.CELLS: 4 * count,
+            tab.NEIGHBOURS: 4 * count * self.neighbours,
+            tab.DISTANCES: 4 * count * self.neighbours,
+            tab.HARMONY: 4 * count,
+        }
+        for number, kind in enumerate(self.kinds):
+            if kind == "number":
+                sizes[f"column-{number}.f64"] = 8 * count
+            else:
+                sizes[f"column-{number}.u32"] = 4 * (count + (kind == "text"))
+        if self.preview:
+            sizes[tab.PREVIEW_OFFSETS] = 8 * (count + 1)
+        return sizes
+
+    def tiles(self, level: int) -> tuple[int, int]:
+        """Columns and rows of tiles at a level of the pyramid; (0, 0) if there is no such level."""
+        width, height = self.columns * self.cell, self.rows * self.cell
+        last = (max(width, height) - 1).bit_length()
+        if not 0 <= level <= last:
+            return 0, 0
+        side = tab.TILE << (last - level)  # of a tile, in pixels of the last level
+        return -(-width // side), -(-height // side)
+
+
+def parse(data: bytes) -> Manifest:
+    """The manifest in `data`.
+
+    Raises:
+        BrokenError: it is none, or says what cannot be.
+    """
+    found = _json(data)
+    if not isinstance(found, dict):
+        raise BrokenError(f"{tab.MANIFEST} is not a JSON object")
+    version = found.get("format")
+    if type(version) is int and version > tab.FORMAT:
+        told = f"format {version}" if version < 1_000_000 else "a format of its own"
+        raise BrokenError(f"made by a newer tbgrid ({told})", "upgrade tbgrid")
+    if type(version) is not int or version != tab.FORMAT:
+        raise BrokenError(f"{tab.MANIFEST} has no format that this tbgrid knows")
+
+    photos = _whole(found, "photos", 1, tab.MOST_PHOTOS)
+    rows, columns = _grid(found)
+    if rows * columns < photos:
+        raise _wrong("grid", f"room for {photos} photos")
+    if rows * columns > tab.MOST_CELLS:
+        raise _wrong("grid", f"at most {tab.MOST_CELLS:,} cells")
+    neighbours = _whole(found, "neighbours", 0, min(_MOST_NEIGHBOURS, photos - 1))
+    metadata = _list(found, "columns", tab.MOST_COLUMNS, lambda item: _column(item, photos))
+    low, high = tab.CELLS_SIDE
+    cell = found.get("cell")
+    if type(cell) is not int or cell & (cell - 1) or not low <= cell <= high:
+        raise _wrong("cell", f"a power of two from {low} to {high}")
+    preview = _whole(found, "preview", 0, tab.PREVIEW_SIDE[1])
+    if 0 < preview < tab.PREVIEW_SIDE[0]:
+        raise _wrong("preview", "0, or from {} to {}".format(*tab.PREVIEW_SIDE))
+    title = _text(found, "title")
+    clean = {
+        "format": tab.FORMAT,
+        "title": title,
+        "photos": photos,
+        "grid": [rows, columns],
+        "pictured": _flag(found, "pictured"),
+        "model": _text(found, "model"),
+        "distance": _one_of(found, "distance", _DISTANCES),
+        "neighbours": neighbours,
+        "neighbours_exact": _flag(found, "neighbours_exact"),
+        "columns": metadata,
+        "key": _whole(found, "key", 0, len(metadata) - 1),
+        "cell": cell,
+        "tile": _whole(found, "tile", tab.TILE, tab.TILE),
+        "preview": preview,
+        "left_out": _whole(found, "left_out", 0, _EXACT),
+        "report": _list(found, "report", _MOST_LINES, _pair),
+        "notes": _list(found, "notes", _MOST_LINES, _line),
+        "summary": _list(found, "summary", _MOST_LINES, _pair),
+    }
+    return Manifest(
+        title=title,
+        photos=photos,
+        rows=rows,
+        columns=columns,
+        neighbours=neighbours,
+        kinds=tuple(column["kind"] for column in metadata),
+        values=tuple(column.get("values", 0) for column in metadata),
+        cell=cell,
+        preview=preview,
+        text=json.dumps(clean, separators=(",", ":")).encode(),
+    )
+
+
+def values(data: bytes, count: int, shown: str) -> bytes:
+    """The `count` values of a column of categories, a JSON list of texts, written anew.
+
+    Raises:
+        BrokenError: `data` is something else.
+    """
+    found = _json(data, shown)
+    if not isinstance(found, list) or not all(isinstance(value, str) for value in found):
+        raise BrokenError(f"{shown} is not a list of texts")
+    if len(found) != count:
+        raise BrokenError(f"{shown} holds {len(found)} values, not {count}")
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+def checked_object(data: bytes, shown: str) -> bytes:
+    """`data`, which must be a JSON object.
+
+    Raises:
+        BrokenError: it is something else.
+    """
+    found = _json(data, shown)
+    if not isinstance(found, dict):
+        raise BrokenError(f"{shown} is not a JSON object")
+    return data
+
+
+def _json(data: bytes, shown: str = tab.MANIFEST) -> Any:
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        return json.loads(data.decode("utf-8"), parse_constant=refuse)
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError as error:
+        reason = str(error)[:200]
+    raise BrokenError(f"{shown} is not JSON ({reason})")
+
+
+def _wrong(key: str, expected: str) -> BrokenError:
+    return BrokenError(f"{tab.MANIFEST}: {key!r} must be {expected}")
+
+
+def _whole(found: Mapping[str, Any], key: str, low: int, high: int) -> int:
+    value = found.get(key)
+    if type(value) is not int or not low <= value <= high:  # True is an int, too
+        raise _wrong(key, f"a whole number from {low} to {high}" if low < high else str(low))
+    return value
+
+
+def _flag(found: Mapping[str, Any], key: str) -> bool:
+    value = found.get(key)
+    if not isinstance(value, bool):
+        raise _wrong(key, "true or false")
+    return value
+
+
+def _text(found: Mapping[str, Any], key: str) -> str:
+    value = found.get(key)
+    if not isinstance(value, str):
+        raise _wrong(key, "a text")
+    return _cut(value)
+
+
+def _one_of(found: Mapping[str, Any], key: str, choices: tuple[str, ...]) -> str:
+    value = found.get(key)
+    if not isinstance(value, str) or value not in choices:
+        raise _wrong(key, " or ".join(choices))
+    return value
+
+
+def _list(
+    found: Mapping[str, Any], key: str, most: int, convert: Callable[[Any], T | None]
+) -> list[T]:
+    value = found.get(key)
+    if not isinstance(value, list) or len(value) > most:
+        raise _wrong(key, f"a list of at most {most}")
+    converted = []
+    for number, item in enumerate(value):
+        clean = convert(item)
+        if clean is None:
+            raise BrokenError(f"{tab.MANIFEST}: {key!r} is wrong at {number}")
+        converted.append(clean)
+    return converted
+
+
+def _grid(found: Mapping[str, Any]) -> tuple[int, int]:
+    sides = _list(found, "grid", 2, lambda item: item if _is_side(item) else None)
+    if len(sides) != 2:
+        raise _wrong("grid", "rows and columns")
+    return sides[0], sides[1]
+
+
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= tab.MOST_CELLS
+
+
+def _column(item: Any, photos: int) -> dict[str, Any] | None:
+    if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+        return None
+    kind = item.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        return None
+    clean: dict[str, Any] = {"name": _cut(item["name"]), "kind": kind}
+    if kind == "category":
+        count = item.get("values")
+        if type(count) is not int or not 1 <= count <= photos:
+            return None
+        clean["values"] = count
+    return clean
+
+
+def _line(item: Any) -> str | None:
+    return _cut(item) if isinstance(item, str) else None
+
+
+def _pair(item: Any) -> list[str] | None:
+    if not isinstance(item, list) or len(item) != 2:
+        return None
+    name, value = _line(item[0]), _line(item[1])
+    return None if name is None or value is None else [name, value]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…"
