@@ -1,0 +1,32 @@
+// By what the photos of a run can be coloured.
+
+import { columnColours, harmonyColours } from "./colours.js";
+
+/**
+ * @typedef {import("./data.js").Run} Run
+ * @typedef {import("./colours.js").Colouring} Colours
+ * @typedef {Colours & {kind: 1 | 2, name: string}} Colouring kind 1: borders, 2: over the photo
+ */
+
+const HARMONY = "*harmony"; // stands beside names of columns, none of which the user calls so
+
+/** @param {Run} run @returns {{value: string, text: string}[]} */
+export function colourChoices(run) {
+  return [
+    { value: "", text: "none" },
+    ...run.columns
+      .filter((column) => columnColours(column, run.count) !== null)
+      .map(({ name }) => ({ value: name, text: name })),
+    { value: HARMONY, text: "harmony (heat map)" },
+  ];
+}
+
+/** @param {Run} run @param {string} choice @returns {Colouring | null} */
+export function colouring(run, choice) {
+  if (choice === HARMONY) {
+    return { ...harmonyColours(run.harmony, run.count), kind: 2, name: "harmony with neighbours" };
+  }
+  const column = run.columns.find(({ name }) => name === choice);
+  const made = column && columnColours(column, run.count);
+  return made ? { ...made, kind: 1, name: column.name } : null;
+}

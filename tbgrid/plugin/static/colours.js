@@ -1,0 +1,266 @@
+/**
+ * Colours for values: of categories, of numbers, and of how well photos sit among their neighbours.
+ */
+
+/** @typedef {import("./columns.js").Column} Column */
+/** @typedef {[number, number, number]} Colour red, green, blue from 0 to 255 */
+/** @typedef {[number, number, number]} Lab a colour of OKLab: lightness, green-red, blue-yellow */
+/** @typedef {{label: string, colour: Colour, count: number}} LegendItem */
+/**
+ * @typedef {object} Categories most frequent first; photos without a value, if any, at the end
+ * @property {"categories"} kind
+ * @property {LegendItem[]} items
+ */
+/**
+ * @typedef {object} Range
+ * @property {"range"} kind
+ * @property {number} low
+ * @property {number} high
+ * @property {Colour[]} stops at equal distances from low to high
+ * @property {number} missing photos without a number, which are grey
+ */
+/** @typedef {{colours: Uint8Array, legend: Categories | Range}} Colouring RGBA of each photo */
+
+/** @type {Colour} */
+export const MISSING = [128, 128, 128];
+
+/** Stops of a legend: between two of them a straight mixture can't be told from the true colour. */
+const STOPS = 17;
+
+/**
+ * Found by search. All have a contrast of at least 2 to white and 2.6 to black, so that borders
+ * show on either. The first eight are as far apart as could be for eyes without red or green cones
+ * too (0.15 in OKLab); each of the others is as far as could be from those found before it.
+ */
+const PALETTE = [
+  "3c87ff d25a00 960096 f0a53c 69c3e1 962d0f c35a96 0f1eff",
+  "3c875a ff1eff 00d278 962dff ff96c3 785ab4 1e4ba5 ff0069",
+  "0096b4 b4005a ff5ac3 c30fd2 d28787 b469e1 b49600 5a2dd2",
+]
+  .join(" ")
+  .split(" ")
+  .map(fromHex);
+
+/** Dark violet, blue, teal, green, yellow: lighter step by step, so it can be read as greys too. */
+const GRADIENT = [polar(0.3, 0.13, 300), polar(0.45, 0.11, 260), polar(0.6, 0.1, 195)].concat([
+  polar(0.75, 0.16, 145),
+  polar(0.9, 0.17, 105),
+]);
+
+/** Orange, light grey, blue: two hues that are told apart by eyes without red or green cones. */
+const DIVERGING = [polar(0.6, 0.16, 50), polar(0.93, 0, 0), polar(0.5, 0.16, 260)];
+
+/**
+ * @param {string} hex
+ * @returns {Colour}
+ */
+function fromHex(hex) {
+  const number = parseInt(hex, 16);
+  return [number >> 16, (number >> 8) & 255, number & 255];
+}
+
+/**
+ * @param {number} lightness
+ * @param {number} chroma
+ * @param {number} hue in degrees
+ * @returns {Lab}
+ */
+function polar(lightness, chroma, hue) {
+  const angle = (hue * Math.PI) / 180;
+  return [lightness, chroma * Math.cos(angle), chroma * Math.sin(angle)];
+}
+
+/**
+ * OKLab (Björn Ottosson, 2020) to sRGB; what lies outside of sRGB is cut off.
+ * @param {Lab} lab
+ * @returns {Colour}
+ */
+function toColour([lightness, a, b]) {
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    toByte(4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s),
+    toByte(-1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s),
+    toByte(-0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s),
+  ];
+}
+
+/** @param {number} light of one primary, from 0 to 1 */
+function toByte(light) {
+  const t = Math.min(1, Math.max(0, light));
+  return Math.round(255 * (t <= 0.0031308 ? 12.92 * t : 1.055 * t ** (1 / 2.4) - 0.055));
+}
+
+/**
+ * @param {Lab[]} points
+ * @param {number} share 0 at the first, 1 at the last; in between by the length of the way
+ * @returns {Lab}
+ */
+function along(points, share) {
+  const lengths = points.slice(1).map((point, i) => distance(points[i], point));
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  let rest = Math.min(1, Math.max(0, share)) * total;
+  let leg = 0;
+  while (leg < lengths.length - 1 && rest > lengths[leg]) {
+    rest -= lengths[leg++];
+  }
+  const t = Math.min(1, rest / lengths[leg]);
+  const [from, to] = [points[leg], points[leg + 1]];
+  const mixed = from.map((value, i) => value + t * (to[i] - value));
+  return [mixed[0], mixed[1], mixed[2]];
+}
+
+/**
+ * @param {Lab} from
+ * @param {Lab} to
+ */
+function distance(from, to) {
+  return Math.hypot(from[0] - to[0], from[1] - to[1], from[2] - to[2]);
+}
+
+/**
+ * The colour of the nth category.
+ * @param {number} index
+ * @returns {Colour}
+ */
+export function categorical(index) {
+  if (index < PALETTE.length) {
+    return [...PALETTE[index]];
+  }
+  // The golden angle never comes back to the same hue; neighbours in the list differ in lightness.
+  const beyond = index - PALETTE.length;
+  return toColour(polar(0.5 + 0.1 * (beyond % 3), 0.13, (20 + 137.508 * beyond) % 360));
+}
+
+/**
+ * From dark violet (0) to light yellow (1), equal steps looking equally large.
+ * @param {number} share
+ * @returns {Colour}
+ */
+export function gradient(share) {
+  return toColour(along(GRADIENT, share));
+}
+
+/**
+ * From orange (0) over neutral grey (0.5) to blue (1).
+ * @param {number} share
+ * @returns {Colour}
+ */
+export function diverging(share) {
+  const t = Math.min(1, Math.max(0, share));
+  // Each half by itself, as the neutral point lies in the middle of the numbers, not of the way.
+  const half = t < 0.5 ? DIVERGING.slice(0, 2) : DIVERGING.slice(1);
+  return toColour(along(half, t < 0.5 ? 2 * t : 2 * t - 1));
+}
+
+/**
+ * @param {ArrayLike<number>} shares from 0 to 1, NaN where missing
+ * @param {(share: number) => Colour} ramp
+ */
+function paint(shares, ramp) {
+  const table = Array.from({ length: 256 }, (_, i) => ramp(i / 255));
+  const colours = new Uint8Array(4 * shares.length);
+  for (let row = 0; row < shares.length; row++) {
+    const share = shares[row];
+    const clamped = Math.min(1, Math.max(0, share));
+    setColour(colours, row, Number.isNaN(share) ? MISSING : table[Math.round(255 * clamped)]);
+  }
+  return colours;
+}
+
+/**
+ * @param {Uint8Array} colours
+ * @param {number} row
+ * @param {Colour} colour
+ */
+function setColour(colours, row, colour) {
+  colours[4 * row] = colour[0];
+  colours[4 * row + 1] = colour[1];
+  colours[4 * row + 2] = colour[2];
+  colours[4 * row + 3] = 255;
+}
+
+/**
+ * @param {ArrayLike<number>} shares
+ * @param {(share: number) => Colour} ramp
+ * @param {number} low
+ * @param {number} high
+ * @returns {Colouring}
+ */
+function rangeColouring(shares, ramp, low, high) {
+  const stops = Array.from({ length: STOPS }, (_, i) => ramp(i / (STOPS - 1)));
+  let missing = 0;
+  for (let row = 0; row < shares.length; row++) {
+    missing += Number.isNaN(shares[row]) ? 1 : 0;
+  }
+  return { colours: paint(shares, ramp), legend: { kind: "range", low, high, stops, missing } };
+}
+
+/**
+ * @param {import("./columns.js").CategoryColumn} column
+ * @param {number} n
+ * @returns {Colouring}
+ */
+function categoryColouring({ codes, values, counts }, n) {
+  const used = Array.from(values.keys()).filter((code) => counts[code] > 0);
+  const named = used.filter((code) => values[code] !== "");
+  named.sort((a, b) => counts[b] - counts[a] || a - b);
+  const ofCode = values.map(() => MISSING);
+  named.forEach((code, place) => (ofCode[code] = categorical(place)));
+  const order = named.concat(used.filter((code) => values[code] === ""));
+  const items = order.map((code) => ({
+    label: values[code],
+    colour: ofCode[code],
+    count: counts[code],
+  }));
+  const colours = new Uint8Array(4 * n);
+  for (let row = 0; row < n; row++) {
+    setColour(colours, row, ofCode[codes[row]]);
+  }
+  return { colours, legend: { kind: "categories", items } };
+}
+
+/**
+ * @param {import("./columns.js").NumberColumn} column
+ * @returns {Colouring | null}
+ */
+function numberColouring({ numbers, low, high }) {
+  if (Number.isNaN(low)) {
+    return null;
+  }
+  // Halves, as the distance between the largest numbers there are is no number any more.
+  const span = high / 2 - low / 2;
+  const share = (/** @type {number} */ number) => (number / 2 - low / 2) / span;
+  const middle = (/** @type {number} */ number) => (Number.isNaN(number) ? NaN : 0.5);
+  return rangeColouring(numbers.map(span > 0 ? share : middle), gradient, low, high);
+}
+
+/**
+ * The colour of each photo by a column, with a legend; null where there is nothing to tell by:
+ * texts, of which each photo has its own, and columns without a number. "" counts as missing.
+ * @param {Column} column
+ * @param {number} n
+ * @returns {Colouring | null}
+ */
+export function columnColours(column, n) {
+  switch (column.kind) {
+    case "category":
+      return categoryColouring(column, n);
+    case "number":
+      return numberColouring(column);
+    case "text":
+      return null;
+  }
+}
+
+/**
+ * The colour of each photo by how well it sits among its neighbours. The scale is the same for all
+ * runs, from 0 (as by chance, or worse) to 1, so that two of them can be compared.
+ * @param {Float32Array} harmony NaN where a photo has no neighbours
+ * @param {number} n
+ * @returns {Colouring}
+ */
+export function harmonyColours(harmony, n) {
+  return rangeColouring(harmony.subarray(0, n), diverging, 0, 1);
+}

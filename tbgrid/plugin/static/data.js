@@ -1,0 +1,161 @@
+// The files of one export.
+
+import {
+  FormatError,
+  decodeCategory,
+  decodeCells,
+  decodeHarmony,
+  decodeNeighbours,
+  decodeNumber,
+  decodePlaces,
+  decodeText,
+} from "./columns.js";
+import { DataError, address, get } from "./server.js";
+
+/**
+ * @typedef {import("./columns.js").Column} Column
+ * @typedef {import("./server.js").Listed} Listed
+ * @typedef {{name: string, kind: "category" | "number" | "text"}} ColumnInfo
+ * @typedef {{title: string, photos: number, grid: [number, number], pictured: boolean,
+ *   model: string, distance: string, neighbours: number, neighbours_exact: boolean,
+ *   columns: ColumnInfo[], key: number, cell: number, tile: number, preview: number,
+ *   left_out: number, report: [string, string][], summary: [string, string][], notes: string[]}}
+ *   Manifest
+ */
+
+/**
+ * One export of a run: what is needed to draw it and to search it; its neighbours on request.
+ */
+export class Run {
+  /**
+   * @param {string} name @param {string} fingerprint @param {Manifest} manifest
+   * @param {{places: Float32Array, cells: Uint32Array, occupant: Int32Array,
+   *   harmony: Float32Array, columns: Column[]}} arrays
+   */
+  constructor(name, fingerprint, manifest, arrays) {
+    this.name = name;
+    this.fingerprint = fingerprint;
+    this.manifest = manifest;
+    this.count = manifest.photos;
+    this.rows = manifest.grid[0];
+    this.columnsAcross = manifest.grid[1];
+    this.places = arrays.places;
+    this.cells = arrays.cells;
+    this.occupant = arrays.occupant;
+    this.harmony = arrays.harmony;
+    this.columns = arrays.columns;
+    /** @type {Promise<{near: Uint32Array, far: Float32Array}> | null} */
+    this.neighbours = null;
+  }
+
+  /** The column that names the photos. */
+  get key() {
+    return this.columns[this.manifest.key];
+  }
+
+  /** The column that colours and chips begin with, if photos are labelled. */
+  get label() {
+    return this.columns.find((column) => column.name === "label") ?? null;
+  }
+
+  get mosaic() {
+    const { cell, tile } = this.manifest;
+    return { rows: this.rows, columns: this.columnsAcross, cell, tile };
+  }
+
+  get grid() {
+    return { rows: this.rows, columns: this.columnsAcross };
+  }
+
+  /** @param {number} row */
+  previewAddress(row) {
+    return address("preview", { run: this.name, export: this.fingerprint, row });
+  }
+
+  /** @param {{level: number, column: number, row: number}} tile */
+  tileAddress(tile) {
+    return address("tile", { run: this.name, export: this.fingerprint, ...tile });
+  }
+
+  /** @param {string} name */
+  fileAddress(name) {
+    return address("file", { run: this.name, export: this.fingerprint, name });
+  }
+
+  /** The nearest photos of each and how far they are, fetched when first asked for. */
+  nearest() {
+    this.neighbours ??= this.fetchNearest().catch((error) => {
+      this.neighbours = null; // so that the next click tries again
+      throw error;
+    });
+    return this.neighbours;
+  }
+
+  async fetchNearest() {
+    const [near, far] = await Promise.all([
+      bytes(this.fileAddress("neighbours.u32")),
+      bytes(this.fileAddress("distances.f32")),
+    ]);
+    return decodeNeighbours(near, far, this.count, this.manifest.neighbours);
+  }
+}
+
+/** @param {string} url */
+async function bytes(url) {
+  return (await get(url)).arrayBuffer();
+}
+
+/**
+ * @param {Listed} listed
+ * @returns {Promise<Run>}
+ */
+export async function loadRun(listed) {
+  if (listed.error !== null || listed.export === null) {
+    throw new DataError(listed.error ?? "no export", listed.hint ?? "", 422);
+  }
+  const file = (/** @type {string} */ name) =>
+    address("file", { run: listed.run, export: listed.export ?? "", name });
+  /** @type {Manifest} */
+  const manifest = await (await get(file("manifest.json"))).json();
+  const count = manifest.photos;
+  const [rows, across] = manifest.grid;
+  try {
+    const [places, cells, harmony, columns] = await Promise.all([
+      bytes(file("places.f32")),
+      bytes(file("cells.u32")),
+      bytes(file("harmony.f32")),
+      Promise.all(
+        manifest.columns.map((info, index) => loadColumn(info, count, index, file)),
+      ),
+    ]);
+    return new Run(listed.run, listed.export, manifest, {
+      places: decodePlaces(places, count),
+      ...decodeCells(cells, count, rows, across),
+      harmony: decodeHarmony(harmony, count),
+      columns,
+    });
+  } catch (error) {
+    if (error instanceof FormatError) {
+      throw new DataError(`run ${listed.run}: ${error.message}`, "export the photos again", 422);
+    }
+    throw error;
+  }
+}
+
+/**
+ * @param {ColumnInfo} info @param {number} count @param {number} index
+ * @param {(name: string) => string} file
+ * @returns {Promise<Column>}
+ */
+async function loadColumn(info, count, index, file) {
+  const part = (/** @type {string} */ kind) => bytes(file(`column-${index}.${kind}`));
+  if (info.kind === "number") {
+    return decodeNumber(info.name, await part("f64"), count);
+  }
+  const numbers = part("u32");
+  if (info.kind === "text") {
+    return decodeText(info.name, await part("utf8"), await numbers, count);
+  }
+  const values = await (await get(file(`column-${index}.json`))).json();
+  return decodeCategory(info.name, await numbers, values, count);
+}

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import {
+  MISSING,
+  categorical,
+  columnColours,
+  diverging,
+  gradient,
+  harmonyColours,
+} from "../../tbgrid/plugin/static/colours.js";
+import { category, numeric, textual } from "./support.js";
+
+/** @typedef {import("../../tbgrid/plugin/static/colours.js").Colour} Colour */
+
+/** @param {number[]} colour */
+const light = (colour) =>
+  colour.map((byte) => {
+    const share = byte / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+
+/**
+ * @param {number[][]} matrix
+ * @param {number[]} vector
+ */
+const times = (matrix, vector) =>
+  matrix.map((line) => line.reduce((sum, value, i) => sum + value * vector[i], 0));
+
+/** @param {number[]} linear red, green and blue light */
+function oklab(linear) {
+  const cones = times(
+    [
+      [0.4122214708, 0.5363325363, 0.0514459929],
+      [0.2119034982, 0.6806995451, 0.1073969566],
+      [0.0883024619, 0.2817188376, 0.6299787005],
+    ],
+    linear,
+  ).map(Math.cbrt);
+  return times(
+    [
+      [0.2104542553, 0.793617785, -0.0040720468],
+      [1.9779984951, -2.428592205, 0.4505937099],
+      [0.0259040371, 0.7827717662, -0.808675766],
+    ],
+    cones,
+  );
+}
+
+// Viénot, Brettel, Mollon (1999): what eyes without red or green cones make of red, green and blue.
+const PROTAN = [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]];
+const DEUTAN = [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]];
+const NORMAL = [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
+
+/**
+ * @param {number[]} a
+ * @param {number[]} b
+ * @param {number[][]} eyes
+ */
+function difference(a, b, eyes = NORMAL) {
+  const [p, q] = [a, b].map((colour) => oklab(times(eyes, light(colour))));
+  return Math.hypot(...p.map((value, i) => value - q[i]));
+}
+
+/**
+ * The least difference between any two.
+ * @param {number[][]} colours
+ * @param {number[][]} [eyes]
+ */
+function leastDifference(colours, eyes) {
+  const pairs = colours.flatMap((a, i) => colours.slice(0, i).map((b) => difference(a, b, eyes)));
+  return Math.min(...pairs);
+}
+
+/** @param {number} n */
+const categories = (n) => Array.from({ length: n }, (_, i) => categorical(i));
+
+/** @param {ArrayLike<number>} bytes RGBA */
+const rgba = (bytes) =>
+  Array.from({ length: bytes.length / 4 }, (_, i) => Array.from(bytes).slice(4 * i, 4 * i + 4));
+
+test("24 categories can be told apart, and from what is missing", () => {
+  assert.ok(leastDifference([...categories(24), MISSING]) > 0.09);
+});
+
+test("the first 8 can be told apart without red or green cones too", () => {
+  for (const eyes of [PROTAN, DEUTAN]) {
+    assert.ok(leastDifference(categories(8), eyes) > 0.15);
+  }
+});
+
+test("all categories show on white and on black", () => {
+  for (const colour of categories(300)) {
+    const luminance = times([[0.2126, 0.7152, 0.0722]], light(colour))[0];
+    assert.ok(1.05 / (luminance + 0.05) >= 1.99, `${colour} on white`);
+    assert.ok((luminance + 0.05) / 0.05 >= 2.5, `${colour} on black`);
+  }
+});
+
+test("beyond the palette colours go on, bytes all, no two in a row alike", () => {
+  const colours = categories(500);
+  colours.forEach((colour) => assert.deepEqual([...Uint8Array.from(colour)], colour));
+  assert.ok(new Set(colours.map(String)).size > 450);
+  assert.deepEqual(categorical(123), categorical(123));
+  colours.slice(1).forEach((colour, i) => assert.ok(difference(colour, colours[i]) > 0.08));
+  categorical(0).fill(0); // what is given away may be changed
+  assert.deepEqual(categorical(0), colours[0]);
+});
+
+/** @param {(share: number) => Colour} ramp */
+const steps = (ramp) => Array.from({ length: 21 }, (_, i) => ramp(i / 20));
+
+test("the gradient gets lighter in even steps", () => {
+  const colours = steps(gradient);
+  const lightness = colours.map((colour) => oklab(light(colour))[0]);
+  const apart = colours.slice(1).map((colour, i) => difference(colour, colours[i]));
+  assert.ok(lightness.slice(1).every((value, i) => value > lightness[i] + 0.01));
+  assert.ok(Math.max(...apart) < 1.4 * Math.min(...apart), `${apart}`);
+});
+
+test("the middle of the diverging colours is grey, its ends are told apart by all eyes", () => {
+  const middle = diverging(0.5);
+  assert.ok(Math.max(...middle) - Math.min(...middle) <= 1);
+  for (const eyes of [NORMAL, PROTAN, DEUTAN]) {
+    assert.ok(difference(diverging(0), diverging(1), eyes) > 0.2);
+  }
+  const lightness = steps(diverging).map((colour) => oklab(light(colour))[0]);
+  assert.equal(lightness.indexOf(Math.max(...lightness)), 10);
+});
+
+test("shares beyond the ends are the ends", () => {
+  for (const ramp of [gradient, diverging]) {
+    assert.deepEqual([ramp(-1), ramp(7)], [ramp(0), ramp(1)]);
+  }
+});
+
+test("the most frequent values get the first colours, what is missing is grey and last", () => {
+  const column = category("c", ["b", "", "a", "c", "a", "", "", "c", "a", "", "b"]);
+  const coloured = columnColours(column, 11);
+  assert.ok(coloured?.legend.kind === "categories");
+  assert.deepEqual(coloured.legend.items, [
+    { label: "a", colour: categorical(0), count: 3 },
+    { label: "b", colour: categorical(1), count: 2 },
+    { label: "c", colour: categorical(2), count: 2 },
+    { label: "", colour: MISSING, count: 4 },
+  ]);
+  const pixels = rgba(coloured.colours);
+  assert.deepEqual(pixels[0], [...categorical(1), 255]);
+  assert.deepEqual(pixels[1], [...MISSING, 255]);
+  assert.deepEqual(pixels[10], pixels[0]);
+});
+
+test("numbers are coloured by where they lie in their range", () => {
+  const coloured = columnColours(numeric("x", [10, NaN, 30, 20, Infinity, -Infinity]), 6);
+  assert.ok(coloured?.legend.kind === "range");
+  const { low, high, stops, missing } = coloured.legend;
+  assert.deepEqual([low, high, missing], [10, 30, 1]);
+  assert.deepEqual([stops[0], stops.at(-1)], [gradient(0), gradient(1)]);
+  const [first, middle, last] = [gradient(0), gradient(128 / 255), gradient(1)];
+  const expected = [first, MISSING, last, middle, last, first];
+  assert.deepEqual(rgba(coloured.colours), expected.map((colour) => [...colour, 255]));
+});
+
+test("numbers without a range have a colour too, and no numbers have none", () => {
+  const same = columnColours(numeric("x", [5, 5, NaN]), 3);
+  const middle = [...gradient(128 / 255), 255];
+  assert.deepEqual(same && rgba(same.colours), [middle, middle, [...MISSING, 255]]);
+  const widest = columnColours(numeric("x", [-Number.MAX_VALUE, 0, Number.MAX_VALUE]), 3);
+  assert.deepEqual(widest && rgba(widest.colours)[1], middle);
+  assert.equal(columnColours(numeric("x", [NaN, NaN]), 2), null);
+  assert.equal(columnColours(textual("t", ["a", "b"]), 2), null);
+});
+
+test("harmony has the same scale in every run", () => {
+  const { colours, legend } = harmonyColours(Float32Array.of(0, 1, -3, NaN, 0.5), 5);
+  assert.ok(legend.kind === "range");
+  assert.deepEqual([legend.low, legend.high, legend.missing], [0, 1, 1]);
+  const pixels = rgba(colours);
+  assert.deepEqual(pixels[0], [...diverging(0), 255]);
+  assert.deepEqual(pixels[1], [...diverging(1), 255]);
+  assert.deepEqual(pixels[2], pixels[0]);
+  assert.deepEqual(pixels[3], [...MISSING, 255]);
+  const neutral = pixels[4].slice(0, 3);
+  assert.ok(Math.max(...neutral) - Math.min(...neutral) < 8);
+});
+
+test("a stop of a legend is what its place is painted with", () => {
+  const coloured = columnColours(numeric("x", Array.from({ length: 17 }, (_, i) => i)), 17);
+  assert.ok(coloured?.legend.kind === "range");
+  coloured.legend.stops.forEach((stop, i) => {
+    const painted = rgba(coloured.colours)[i].slice(0, 3);
+    assert.ok(difference(stop, painted) < 0.01, `${i}: ${stop}, ${painted}`);
+  });
+});
