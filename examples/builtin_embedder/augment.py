@@ -24,6 +24,7 @@ class Augmentation:
     grey: float = 0.08  # share of pictures without colour
     inverted: float = 0.04  # share of negatives
     lines: float = 0.06  # share drawn as edges, black on white
+    sharpen: float = 0.0  # enlarged pictures: at most so many times what a 3x3 mean takes away
 
 
 def uniform(n: int, low: float, high: float, gen: torch.Generator) -> Tensor:
@@ -47,6 +48,17 @@ def crop(x: Tensor, boxes: Tensor, side: int, how: Augmentation, gen: torch.Gene
     ]
     grid = F.affine_grid(torch.stack(rows, 1), [n, 3, side, side], align_corners=False)
     return F.grid_sample(x, grid, "bilinear", "reflection", align_corners=False)
+
+
+def sharpened(x: Tensor, how: Augmentation, gen: torch.Generator) -> Tensor:
+    """The pictures, each with its details made stronger by a random amount.
+
+    An enlarged picture is smooth. A network that saw only such ones at that size would take the
+    details of a real picture of that size for something new.
+    """
+    details = x - F.avg_pool2d(F.pad(x, (1,) * 4, "replicate"), 3, 1)
+    amount = uniform(len(x), 0, how.sharpen, gen)[:, None, None, None]
+    return (x + amount * details).clamp_(0, 1)
 
 
 def recolour(x: Tensor, how: Augmentation, gen: torch.Generator) -> Tensor:
@@ -88,6 +100,8 @@ def augment(x: Tensor, boxes: Tensor, side: int, how: Augmentation, gen: torch.G
     Rows are taken to be in random order: the first ones become drawings, the last ones negatives.
     """
     pictures = crop(x.permute(0, 3, 1, 2).float().div_(255), boxes, side, how, gen)
+    if how.sharpen and side > x.shape[1]:
+        pictures = sharpened(pictures, how, gen)
     pictures = recolour(pictures, how, gen)
     lines, negatives = math.floor(len(x) * how.lines), math.floor(len(x) * how.inverted)
     if lines:

@@ -57,6 +57,7 @@ class Options:
     cut_length: float = 2.0  # in so many epochs
     cut_sizes: str = "0:48/64,0.5:64"  # like sizes, for that part
     views: int = 2
+    sharpen: float = 0.0  # as in Augmentation
     init: str = ""  # start from folded weights (.npz) or from a checkpoint's average (.pt)
     seed: int = 0
 
@@ -256,7 +257,7 @@ class Run:
                 torch.from_numpy(self.data.x[rows]),
                 torch.from_numpy(boxes),
                 schedule.side(self.step),
-                Augmentation(),
+                Augmentation(sharpen=options.sharpen),
                 gen,
             )
         for group in self.optimizer.param_groups:
