@@ -38,7 +38,7 @@ DEFAULT_PREVIEW = 256  # px
 
 # Limits of what a reader accepts, so that no claim of a file makes it run out of memory.
 MOST_PHOTOS = 2_000_000
-MOST_CELLS = 100 * MOST_PHOTOS
+MOST_CELLS = 50_000_000
 MOST_COLUMNS = 1000
 MOST_MANIFEST = 8 << 20  # bytes
 MOST_TEXT = 1 << 30  # bytes of one column

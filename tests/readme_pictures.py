@@ -9,10 +9,11 @@ import io
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 from conftest import ROOT
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 from tensorboard_process import tensorboard
 from test_browser import ARGUMENTS, CHROMIUM, Projector
 
@@ -24,7 +25,7 @@ DOCS = ROOT / "docs"
 
 
 def main() -> None:
-    """Export the digits; keep the mosaic, the scatter plot and the grid in the Projector."""
+    """Export the digits; keep the mosaic, the scatter plot, the Projector and the Grid tab."""
     DOCS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder, logdir = Path(scratch, "digits"), Path(scratch, "runs")
@@ -52,7 +53,24 @@ def main() -> None:
             page.wait_for_timeout(4000)
             shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
             shot.save(DOCS / "projector-grid.jpg", quality=85)
+            photo = next(photo for photo in result.images.photos if photo.label == "8")
+            show_grid_tab(page, address, photo.name)
             browser.close()
+
+
+def show_grid_tab(page: Page, address: str, photo: str) -> None:
+    """Keep the Grid tab: `photo` pinned on the grid, and the t-SNE places coloured by label."""
+    page.set_viewport_size({"width": 1300, "height": 820})
+    for name, state in (
+        ("grid-tab", f"p.tbgrid.pin={quote(photo, safe='')}"),
+        ("grid-tab-tsne", "p.tbgrid.snap=0&p.tbgrid.colour=label"),
+    ):
+        page.goto("about:blank")
+        page.goto(f"{address}/#tbgrid&{state}")
+        page.frame_locator("iframe").locator(".map[aria-busy=false]").wait_for()
+        page.wait_for_timeout(1500)
+        shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        shot.save(DOCS / f"{name}.jpg", quality=85)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,9 @@ def pictures(count: int) -> UInt8Array:
     row, column = np.mgrid[:SIDE, :SIDE] - SIDE / 2
     hues = np.arange(len(LABELS)) * 255 // len(LABELS)
     colours = np.asarray(
-        Image.fromarray(np.stack([hues, 0 * hues + 220, 0 * hues + 255], 1).astype(np.uint8)[None],
-                        "HSV").convert("RGB")
+        Image.fromarray(
+            np.stack([hues, 0 * hues + 220, 0 * hues + 255], 1).astype(np.uint8)[None], "HSV"
+        ).convert("RGB")
     )[0]
     for label in range(len(LABELS)):
         mask = np.hypot(row, column) < 6 + label % 8 if label % 2 else abs(row) < 3 + label % 8
@@ -84,21 +85,31 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
                 Image.fromarray(tile).save(spool, "JPEG", quality=85)
                 previews[row + 1] = spool.tell()
         images = ImageSet(
-            photos, np.zeros((count, 2), np.float32), tiles, np.full((count, 2), SIDE),
+            photos,
+            np.zeros((count, 2), np.float32),
+            tiles,
+            np.full((count, 2), SIDE),
             previews=previews,
         )
         near = Neighbours(
             rng.integers(0, count, (count, tab.NEAREST)),
-            np.sort(rng.random((count, tab.NEAREST), np.float32), axis=1), False,
+            np.sort(rng.random((count, tab.NEAREST), np.float32), axis=1),
+            False,
         )
         table = {
-            "label": labels, "path": names, "width": [SIDE] * count,
+            "label": labels,
+            "path": names,
+            "width": [SIDE] * count,
             "score": rng.random(count).round(4).tolist(),
         }
         manifest = {
-            "title": f"{count} shapes", "model": "none", "distance": "cosine",
-            "cell": pyramid.write_pyramid(folder, tiles, grid), "preview": 256,
-            "summary": [["photos", str(count)]], "report": [["none", "made for a benchmark"]],
+            "title": f"{count} shapes",
+            "model": "none",
+            "distance": "cosine",
+            "cell": pyramid.write_pyramid(folder, tiles, grid),
+            "preview": 256,
+            "summary": [["photos", str(count)]],
+            "report": [["none", "made for a benchmark"]],
             "notes": [],
         }
         harmony = rng.random(count, np.float32)

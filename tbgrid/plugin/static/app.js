@@ -206,6 +206,11 @@ export class App {
     }
     const pinned = values.has("pin") ? rowsByText(run.key).get(values.get("pin") ?? "") : undefined;
     this.pin(pinned ?? -1);
+    if (pinned !== undefined) {
+      this.tabs.show("photo");
+    } else if (values.has("pin")) {
+      this.tell(`There is no photo ${values.get("pin")} in run ${first}`);
+    }
   }
 
   /**

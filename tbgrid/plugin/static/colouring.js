@@ -13,11 +13,11 @@ const HARMONY = "*harmony"; // stands beside names of columns, none of which the
 /** @param {Run} run @returns {{value: string, text: string}[]} */
 export function colourChoices(run) {
   return [
-    { value: "", text: "none" },
+    { value: "", text: "no colours" },
     ...run.columns
       .filter((column) => columnColours(column, run.count) !== null)
-      .map(({ name }) => ({ value: name, text: name })),
-    { value: HARMONY, text: "harmony (heat map)" },
+      .map(({ name }) => ({ value: name, text: `colour: ${name}` })),
+    { value: HARMONY, text: "heat map: harmony" },
   ];
 }
 

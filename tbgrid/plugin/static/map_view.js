@@ -104,6 +104,7 @@ export class MapView {
   tell(message) {
     this.note.textContent = message;
     this.note.hidden = !message;
+    this.node.classList.toggle("noted", message !== "");
   }
 
   listen() {
@@ -147,7 +148,7 @@ export class MapView {
   }
 
   resize() {
-    const box = this.node.getBoundingClientRect();
+    const box = this.marks.getBoundingClientRect();
     if (box.width < 2 || box.height < 2) {
       return; // not shown
     }
@@ -368,8 +369,10 @@ export class MapView {
   move(event) {
     const at = this.at(event);
     const before = this.pointers.get(event.pointerId);
-    if (!before) {
+    if (!before && event.pointerType !== "touch") {
       this.hover(this.photoUnder(at), { x: event.clientX, y: event.clientY });
+    }
+    if (!before) {
       return;
     }
     const start = this.pressedAt ?? at;

@@ -20,7 +20,7 @@ export class Pane {
     this.map = null;
     /** @type {Run | null} */
     this.run = null;
-    this.caption = element("p", { class: "caption" });
+    this.caption = element("p", { class: "caption", hidden: true });
     this.stage = element("div", { class: "stage" });
     this.node = element("section", { class: "pane", "aria-label": `Run ${listed.run}` },
       this.caption, this.stage);

@@ -38,7 +38,7 @@ export class Toolbar {
   constructor(listener) {
     this.listener = listener;
     this.run = select("Run", (value) => listener.runChosen(value));
-    this.second = select("beside", (value) => listener.secondChosen(value));
+    this.second = select("A second run beside the first", (value) => listener.secondChosen(value));
     this.search = element("input", {
       type: "search",
       class: "search",
@@ -69,7 +69,7 @@ export class Toolbar {
       title: "From t-SNE places to grid cells (g)",
       oninput: () => listener.snapped(Number(this.snap.value), false),
     });
-    this.colour = select("Colour", (value) => listener.coloured(value));
+    this.colour = select("Colour by", (value) => listener.coloured(value));
     this.tools = /** @type {const} */ ([
       ["move", "Move (v): drag moves, the wheel zooms, a click pins"],
       ["rectangle", "Select in a rectangle (r)"],
@@ -136,7 +136,7 @@ export class Toolbar {
     }));
     this.run.set(options, first);
     const others = options.filter(({ value }) => value !== first);
-    this.second.set([{ value: "", text: "–" }, ...others], second);
+    this.second.set([{ value: "", text: "beside…" }, ...others], second);
     this.second.node.hidden = others.length === 0;
   }
 
@@ -171,7 +171,8 @@ export class Toolbar {
     for (const made of this.tools) {
       made.setAttribute("aria-pressed", String(made.dataset.tool === tool));
     }
-    this.modeGroup.hidden = tool === "move";
+    // It keeps its room, so that the map does not move under the pointer.
+    this.modeGroup.style.visibility = tool === "move" ? "hidden" : "visible";
   }
 
   /** @param {Mode} mode */
@@ -186,9 +187,10 @@ export class Toolbar {
 function select(name, chosen) {
   const field = element("select", {
     "aria-label": name,
+    title: name,
     onchange: () => chosen(field.value),
   });
-  const node = element("label", { class: "choice" }, element("span", {}, name), field);
+  const node = element("div", { class: "choice" }, field);
   return {
     node,
     field,
