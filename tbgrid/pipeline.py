@@ -356,7 +356,7 @@ def _report(
             "metric": options.grid.metric,
             "solver": grid.solver,
             "cost": grid.cost,
-            "optimal": grid.optimal,
+            "gap": grid.gap,
         },
         "notes": [],
         "seconds": {},

@@ -42,9 +42,9 @@ class ReportCard:
     `neighbours_kept`: see `neighbours_in_plane`, 1 at best. `agreement`: the share of equal labels
     among adjacent cells. Names that end in `_random`: the mean of five random orders.
 
-    `kl`: the Kullback-Leibler divergence of t-SNE, in nats. `cost`: the assignment's, and whether
-    it is `optimal`. `displacement`: from a photo's place to its cell, root mean square, in cells;
-    for squared costs the root of the cost per photo.
+    `kl`: the Kullback-Leibler divergence of t-SNE, in nats. `cost`: the assignment's, and what
+    `gap` to the least one is proven (`tbgrid.grid.Grid`). `displacement`: from a photo's place to
+    its cell, root mean square, in cells; for squared costs the root of the cost per photo.
     """
 
     photos: int
@@ -60,7 +60,7 @@ class ReportCard:
     agreement_random: float | None
     kl: float | None
     cost: float
-    optimal: bool
+    gap: float
     displacement: float
 
     def scalars(self) -> dict[str, float]:
@@ -76,6 +76,7 @@ class ReportCard:
             "neighbour_agreement_random": self.agreement_random,
             "KL_divergence": self.kl,
             "assignment_cost": self.cost,
+            "assignment_gap": self.gap,
             "assignment_displacement": self.displacement,
         }
         return {name: value for name, value in named.items() if value is not None}
@@ -88,7 +89,7 @@ class ReportCard:
                 return None
             return f"{value:.3f}" + ("" if chance is None else f" (random order {chance:.3f})")
 
-        proof = "the least there is" if self.optimal else "not proven to be the least"
+        proof = proven(self.gap)
         found = [
             ("grid, DPQ_16", told(self.dpq_16, self.dpq_16_random)),
             ("grid, DPQ_2", told(self.dpq_2, self.dpq_2_random)),
@@ -104,6 +105,13 @@ class ReportCard:
             measured = f"{self.rows} of {self.photos} photos, drawn at random, against all"
             lines.append(("DPQ and neighbours measured on", measured))
         return lines
+
+
+def proven(gap: float) -> str:
+    """A proven gap in words."""
+    if gap == 0:
+        return "the least there is"
+    return f"proven to be at most {100 * gap:.2g} % above the least"
 
 
 def report_card(
@@ -172,7 +180,7 @@ def report_card(
         agreement_random=agreement_random,
         kl=kl if kl is not None and math.isfinite(kl) else None,
         cost=grid.cost,
-        optimal=grid.optimal,
+        gap=grid.gap,
         displacement=math.sqrt(moved / count),
     )
 

@@ -108,7 +108,7 @@ def test_the_pyramid_is_the_mosaic_at_every_level(
     thumbnails = np.clip(colours + ramp, 0, 255).astype(np.uint8)
     thumbnails = np.broadcast_to(thumbnails, (photos, side, side, 3))
     cells = rng.permutation(rows * columns)[:photos]
-    grid = Grid(rows, columns, cells, np.zeros((photos, 2)), 0, "", True)
+    grid = Grid(rows, columns, cells, np.zeros((photos, 2)), 0, "", 0.0)
     assert write_pyramid(tmp_path, thumbnails, grid) == cell
     height, width = rows * cell, columns * cell
     last = math.ceil(math.log2(max(height, width)))
@@ -128,7 +128,7 @@ def test_the_pyramid_is_the_mosaic_at_every_level(
 
 def test_a_large_empty_part_of_a_grid_is_white(tmp_path: Path) -> None:
     thumbnails = np.zeros((1, 64, 64, 3), np.uint8)
-    grid = Grid(30, 30, np.array([0]), np.zeros((1, 2)), 0, "", True)
+    grid = Grid(30, 30, np.array([0]), np.zeros((1, 2)), 0, "", 0.0)
     write_pyramid(tmp_path, thumbnails, grid)
     board = level(tmp_path, 11)
     assert board.shape == (1920, 1920, 3)

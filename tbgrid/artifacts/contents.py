@@ -25,7 +25,7 @@ from tbgrid.embeddings import ImageSet
 from tbgrid.grid import Grid
 from tbgrid.layout import Layout, principal_components
 from tbgrid.neighbours import Neighbours
-from tbgrid.quality import ReportCard
+from tbgrid.quality import ReportCard, proven
 from tbgrid.types import Float32Array, Json, Progress, UInt8Array
 
 SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
@@ -136,7 +136,6 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
 def _manifest(done: Map, cell: int) -> Json:
     """What the Grid tab says of the export in words; `cell`: a photo's side in its pyramid."""
     model, chosen, shown = done.report["model"], done.report["grid"], len(done.images.photos)
-    proof = "the least cost there is" if done.grid.optimal else "not proven to be the least cost"
     summary = {
         "photos": f"{shown} shown, {len(done.images.rejected)} left out",
         "model": model["name"],
@@ -145,7 +144,7 @@ def _manifest(done: Map, cell: int) -> Json:
         "perplexity": f"{done.layout.perplexity:.3g}",
         "seed": str(done.report["t-SNE"]["seed"]),
         "grid": f"{done.grid.rows} x {done.grid.columns}, {chosen['empty_cells']} cells empty",
-        "solver": f"{done.grid.solver}, {proof}",
+        "solver": f"{done.grid.solver}; cost {proven(done.grid.gap)}",
     }
     return {
         "title": done.title,

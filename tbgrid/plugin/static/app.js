@@ -91,6 +91,7 @@ export class App {
       shown: (row) => this.activeMap?.lookAt(row),
       taken: (row) => this.select(maskOf(Uint32Array.of(row), this.selection.length), "add"),
       closed: () => this.pin(-1),
+      troubled: (message) => this.troubled(message),
     });
     this.filterPanel = new FilterPanel({
       ...listener,
@@ -513,7 +514,10 @@ export class App {
       map.pin(row, nearest);
       this.photoPanel.show(run, row, nearest);
     } catch (error) {
-      this.fail(error);
+      if (!(error instanceof DataError)) {
+        throw error;
+      }
+      await this.troubled(`${error.message}: ${error.hint}`);
     }
   }
 

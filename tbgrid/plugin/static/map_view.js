@@ -27,6 +27,7 @@ import * as zoom from "./zoom.js";
  */
 
 const CLICK = 4; // px that a pointer may stray and still click
+const DOUBLE_CLICK = 250; // ms within which a second click makes it one
 const SNAP_TIME = 1000; // ms
 const FLIGHT_TIME = 450; // ms
 const WHEEL = 0.0015; // of zoom for each pixel of the wheel
@@ -75,6 +76,7 @@ export class MapView {
     /** @type {{tool: Tool, mode: Mode, points: Point[]} | null} */
     this.stroke = null;
     this.frame = 0;
+    this.click = 0; // the timer of a click
     /** @type {((now: number) => boolean)[]} each is run before a frame until it returns false */
     this.motions = [];
     this.renderer = this.openRenderer();
@@ -85,7 +87,10 @@ export class MapView {
   /** @returns {Renderer | PlainRenderer} */
   openRenderer() {
     const changed = () => this.due();
-    const failed = () => this.listener.troubled("a picture could not be fetched: reload the run");
+    const failed = () => {
+      this.listener.troubled("a picture could not be fetched: reload the run");
+      this.due(); // it is no longer waited for
+    };
     try {
       return new Renderer(this.photos, this.run, changed, failed);
     } catch (error) {
@@ -128,6 +133,7 @@ export class MapView {
   end() {
     this.observer?.disconnect();
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.click);
     this.renderer.end();
     this.node.remove();
   }
@@ -345,6 +351,7 @@ export class MapView {
     this.marks.setPointerCapture(event.pointerId);
     this.marks.focus({ preventScroll: true });
     this.stop(this.flight);
+    clearTimeout(this.click);
     const at = this.at(event);
     this.pointers.set(event.pointerId, at);
     this.strayed = this.pointers.size > 1;
@@ -441,7 +448,8 @@ export class MapView {
       }
       return;
     }
-    this.listener.pinned(row);
+    // Not at once, since it may be the first half of a double click, which zooms.
+    this.click = window.setTimeout(() => this.listener.pinned(row), DOUBLE_CLICK);
   }
 
   /** @param {{tool: Tool, points: Point[]}} stroke */
@@ -464,6 +472,7 @@ export class MapView {
 
   /** @param {MouseEvent} event */
   doubled(event) {
+    clearTimeout(this.click);
     if (this.tool !== "move") {
       return;
     }

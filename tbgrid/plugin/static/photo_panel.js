@@ -14,7 +14,8 @@ import { thumbnail } from "./thumbnail.js";
 export class PhotoPanel {
   /**
    * @param {{chosen: (row: number) => void, hovered: (row: number) => void,
-   *   shown: (row: number) => void, taken: (row: number) => void, closed: () => void}} listener
+   *   shown: (row: number) => void, taken: (row: number) => void, closed: () => void,
+   *   troubled: (message: string) => void}} listener
    */
   constructor(listener) {
     this.listener = listener;
@@ -82,9 +83,9 @@ export class PhotoPanel {
     }
     const picture = element("img", { class: "large", alt: name, src: run.previewAddress(row) });
     picture.addEventListener("error", () => {
-      picture.replaceWith(
-        element("p", { class: "trouble" }, "This photo's preview cannot be read: export anew."),
-      );
+      const message = "This photo's preview cannot be read";
+      picture.replaceWith(element("p", { class: "hint" }, message));
+      this.listener.troubled(message);
     });
     return picture;
   }

@@ -236,15 +236,16 @@ export class Renderer {
     const { mosaic } = this;
     let level = levelFor(mosaic, pixels);
     const first = Math.max(overviewLevel(mosaic), firstLevel(mosaic));
-    let tiles = this.tilesSeen(frame, level, visible);
-    while (tiles.length > LAYERS - SPARE && level > first) {
-      level -= 1;
-      tiles = this.tilesSeen(frame, level, visible);
-    }
     // The overview stays: it stands in for all that is not there yet.
     const overview = tilesIn(mosaic, first, {
       left: 0, top: 0, right: mosaic.columns - 1, bottom: mosaic.rows - 1,
-    }).slice(0, LAYERS - SPARE);
+    }).slice(0, LAYERS / 2);
+    let tiles = this.tilesSeen(frame, level, visible);
+    while (tiles.length > LAYERS - SPARE - overview.length && level > firstLevel(mosaic)) {
+      level -= 1;
+      tiles = this.tilesSeen(frame, level, visible);
+    }
+    tiles = tiles.slice(0, LAYERS - SPARE - overview.length);
     const missing = [];
     for (const tile of [...overview, ...tiles]) {
       const key = tileKey(tile);
@@ -323,6 +324,7 @@ export class Renderer {
   tileArrived(key, picture) {
     const gl = this.gl;
     const slot = this.tiles.take(key, this.overviewKeys?.has(key));
+    this.changed(); // in any case, so that the map knows that nothing is on its way any more
     if (slot < 0 || gl.isContextLost()) {
       return;
     }
@@ -332,7 +334,6 @@ export class Renderer {
       gl.UNSIGNED_BYTE, picture,
     );
     this.arrived += 1;
-    this.changed();
   }
 
   /**
@@ -420,6 +421,7 @@ export class Renderer {
   previewArrived(key, picture) {
     const gl = this.gl;
     const slot = this.previews.take(key);
+    this.changed();
     if (slot < 0 || gl.isContextLost()) {
       return;
     }
@@ -442,7 +444,6 @@ export class Renderer {
         gl.TEXTURE_2D_ARRAY, level, 0, 0, slot, wanted, wanted, 1, gl.RGBA, gl.UNSIGNED_BYTE, form,
       );
     }
-    this.changed();
   }
 
   /** Start over after the browser took the graphics processor away and gave it back. */
