@@ -1,188 +1,195 @@
-"""How well an embedder puts like pictures side by side: kNN-10 accuracy and precision@10.
+"""How well embedders put like pictures side by side, as vectors and on tbgrid's map.
 
-    python evaluate.py savedmodel --data photos digits mnist --size 64
-    python evaluate.py pixels --data photos
-    python evaluate.py hog --data photos
+    python evaluate.py builtin pixels hog --data photos/ t10k-images-idx3-ubyte.gz digits
+    python evaluate.py builtin --size 48 64 96 --data photos/ --json
 
-An embedder is the folder of a SavedModel (float32 [N, H, W, 3] in [0, 1] -> float32 [N, dim]),
-or `pixels` (raw pixels), or `hog` (histograms of oriented gradients beside a colour histogram).
-A data set is a folder of one folder of pictures per label, a folder with MNIST's `t10k-*.gz`, an
-.npz file with arrays x (uint8 [N, H, W] or [N, H, W, 3]) and y, or the word `digits`
-(scikit-learn's).
+An embedder is whatever `tbgrid.load_embedder` takes (a short name, a SavedModel's folder, a TF-Hub
+handle, keras:NAME, ...), or `hog`, made by hand: histograms of oriented gradients beside one of
+colours (needs scikit-image). A set is whatever `tbgrid export` takes and has labels (a folder of
+one folder of pictures per label, a manifest, an .npz, MNIST's idx files or their folder), or
+`digits`, scikit-learn's. Pictures go through tbgrid's own stages with their defaults, so that the
+map is the one that `tbgrid export` makes.
 
-Both figures are leave-one-out: the ten nearest others of every picture, by cosine (`pixels`:
-Euclidean distance). kNN-10 is how often their majority (at a tie the first label) is the picture's
-own label; precision@10 is the share of them that bear it.
+Three shares: kNN-10, how often the majority of a picture's ten nearest others (at a tie the first
+label) has the picture's own label; precision@10, how many of these ten have it; agreement, how many
+adjacent cells of the map have equal labels. The last row is chance, a random order.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import time
-from collections.abc import Callable
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import ClassVar
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+import tbgrid
+from tbgrid.neighbours import nearest
+from tbgrid.types import Distance, Embedder, Float32Array, IntArray
+
 NEAREST = 10
-Pictures = list[Image.Image]
-Labels = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-Embed = Callable[[Pictures], Vectors]
+MNIST_TEST = "t10k-images-idx3-ubyte*"
 
 
-class Score(NamedTuple):
-    """Two shares, in [0, 1]."""
+@dataclass(frozen=True)
+class HogEmbedder:
+    """Oriented gradients (cells of 8 x 8 pixels, 9 directions) and the root of a histogram of hue,
+    saturation and value, each of length one."""
 
+    model_id: ClassVar[str] = "hog"
+    input_size: ClassVar[tuple[int, int]] = (64, 64)
+    distance: ClassVar[Distance] = "cosine"
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, images: Float32Array) -> Float32Array:
+        """float32[b, 64, 64, 3] -> float32[b, 1892]."""
+        from skimage.feature import hog
+
+        rows = []
+        for pixels in np.rint(images * 255).astype(np.uint8):
+            picture = Image.fromarray(pixels)
+            grey = np.asarray(picture.convert("L"))
+            shape = hog(grey, orientations=9, pixels_per_cell=(8, 8), cells_per_block=(2, 2))
+            hsv = np.asarray(picture.convert("HSV")).reshape(-1, 3)
+            counts, _ = np.histogramdd(hsv, bins=(8, 4, 4), range=[(0, 256)] * 3)
+            colour = np.sqrt(counts.ravel() / len(hsv))
+            rows.append(np.concatenate([shape / (np.linalg.norm(shape) + 1e-9), colour]))
+        return np.stack(rows).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good one embedder is on one set, as the command line names them; shares in [0, 1]."""
+
+    data: str
+    pictures: int
+    labels: int
+    embedder: str
+    side: int
+    dimensions: int
     knn: float
     precision: float
+    agreement: float
+    agreement_random: float
 
 
-def load_folder(root: Path) -> tuple[Pictures, Labels]:
-    """Pictures of a folder of folders, each cropped to its centre square."""
-    folders = sorted(p for p in root.iterdir() if p.is_dir())
-    pictures, labels = [], []
-    for label, folder in enumerate(folders):
-        for path in sorted(p for p in folder.iterdir() if p.is_file()):
-            with Image.open(path) as opened:
-                picture = opened.convert("RGB")
-            side = min(picture.size)
-            left, top = (picture.width - side) // 2, (picture.height - side) // 2
-            pictures.append(picture.crop((left, top, left + side, top + side)))
-            labels.append(label)
-    return pictures, np.array(labels, np.int64)
+def embedders(name: str, sides: list[int]) -> Iterator[Embedder]:
+    """The embedder of a command-line word, once for each side if it takes any."""
+    if name == "hog":
+        yield HogEmbedder()
+        return
+    if not sides:
+        yield tbgrid.load_embedder(name)
+    for side in sides:
+        try:
+            yield tbgrid.load_embedder(name, side)
+        except tbgrid.UsageError:  # it takes no other side than its own
+            yield tbgrid.load_embedder(name)
+            return
 
 
-def load_mnist(root: Path, count: int = 2048, seed: int = 0) -> tuple[Pictures, Labels]:
-    """A random part of MNIST's test digits."""
-    with gzip.open(root / "t10k-images-idx3-ubyte.gz") as file:
-        x = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
-    with gzip.open(root / "t10k-labels-idx1-ubyte.gz") as file:
-        y = np.frombuffer(file.read(), np.uint8, offset=8).astype(np.int64)
-    keep = np.random.default_rng(seed).choice(len(x), count, replace=False)
-    return from_array(x[keep]), y[keep]
+def load_data(word: str, sample: int, seed: int) -> tbgrid.Source:
+    """The labelled pictures of a command-line word, at most `sample` of them."""
+    options = tbgrid.SourceOptions(sample=sample, seed=seed)
+    if word == "digits":
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "digits.npz")
+            images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+            np.savez(file, images=images, y=bunch.target)
+            return tbgrid.open_source(file, options)
+    mnist = sorted(Path(word).glob(MNIST_TEST))
+    found = tbgrid.open_source(mnist[0] if mnist else word, options)
+    if any(photo.label is None for photo in found.photos):
+        raise tbgrid.TbgridError(f"{word} has pictures without a label", "leave them out")
+    return found
 
 
-def load_digits() -> tuple[Pictures, Labels]:
-    """scikit-learn's 1,797 digits of 8x8."""
-    from sklearn.datasets import load_digits as digits
-
-    bunch: Any = digits()
-    x = np.round(bunch.images * (255 / 16)).astype(np.uint8)
-    return from_array(x), bunch.target.astype(np.int64)
-
-
-def from_array(x: npt.NDArray[np.uint8]) -> Pictures:
-    """uint8 [N, H, W] or [N, H, W, 3] -> RGB pictures."""
-    return [Image.fromarray(row).convert("RGB") for row in x]
+def shares(near: IntArray, labels: IntArray) -> tuple[float, float]:
+    """kNN accuracy and precision of the nearest others int64[n, k]."""
+    theirs = labels[near]
+    votes = (theirs[:, :, None] == np.arange(labels.max() + 1)).sum(1)
+    right = votes.argmax(1) == labels
+    return float(right.mean()), float((theirs == labels[:, None]).mean())
 
 
-def load_data(name: str) -> tuple[Pictures, Labels]:
-    """The data set of a command-line word."""
-    if name == "digits":
-        return load_digits()
-    path = Path(name)
-    if path.suffix == ".npz":
-        with np.load(path) as archive:
-            return from_array(archive["x"]), archive["y"].astype(np.int64)
-    if (path / "t10k-images-idx3-ubyte.gz").exists():
-        return load_mnist(path)
-    return load_folder(path)
+def score(data: str, source: tbgrid.Source, name: str, embedder: Embedder) -> Score:
+    """The whole way from pictures to map, as `tbgrid export` goes it, and its figures."""
+    images = tbgrid.embed(source, embedder)
+    distance = embedder.distance
+    layout = tbgrid.tsne(images.vectors, distance=distance)
+    grid = tbgrid.snap(layout.positions)
+    card = tbgrid.report_card(
+        images.vectors, layout.positions, grid, images.labels, distance=distance
+    )
+    names, labels = np.unique(np.array(images.labels), return_inverse=True)
+    near = nearest(images.vectors, NEAREST, distance).rows
+    return Score(
+        data,
+        len(labels),
+        len(names),
+        name,
+        embedder.input_size[0],
+        images.vectors.shape[1],
+        *shares(near, labels),
+        card.agreement or 0.0,
+        card.agreement_random or 0.0,
+    )
 
 
-def resized(picture: Image.Image, side: int) -> npt.NDArray[np.uint8]:
-    """The picture as uint8 [side, side, 3]; bilinear, averaging where it shrinks."""
-    return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
-
-
-def embed_pixels(pictures: Pictures) -> Vectors:
-    """Raw pixels: at most 32x32, smaller pictures as they are."""
-    side = min(32, pictures[0].width)
-    return np.stack([resized(p, side).reshape(-1) for p in pictures]).astype(np.float32)
-
-
-def embed_hog(pictures: Pictures) -> Vectors:
-    """Oriented gradients (64x64, cells of 8, 9 directions) and the root of a colour histogram."""
-    from skimage.feature import hog
-
-    rows = []
-    for picture in pictures:
-        small = picture.resize((64, 64), Image.Resampling.BILINEAR)
-        shape = hog(
-            np.asarray(small.convert("L")),
-            orientations=9,
-            pixels_per_cell=(8, 8),
-            cells_per_block=(2, 2),
+def table(scores: list[Score]) -> str:
+    """Markdown: a row for each embedder, a column for each set."""
+    sets = list(dict.fromkeys((s.data, s.pictures, s.labels) for s in scores))
+    rows = list(dict.fromkeys((s.embedder, s.side) for s in scores))
+    lines = [
+        ["embedder", *(f"{name} ({n:,}, {labels} labels)" for name, n, labels in sets)],
+        ["---"] * (len(sets) + 1),
+    ]
+    cells = {
+        (s.embedder, s.side, s.data): " / ".join(
+            f"{100 * share:.1f}" for share in (s.knn, s.precision, s.agreement)
         )
-        hsv = np.asarray(small.convert("HSV")).reshape(-1, 3)
-        counts, _ = np.histogramdd(hsv, bins=(8, 4, 4), range=[(0, 256)] * 3)
-        colour = np.sqrt(counts.reshape(-1) / len(hsv))
-        rows.append(np.concatenate([shape / (np.linalg.norm(shape) + 1e-9), colour]))
-    return np.stack(rows).astype(np.float32)
-
-
-def saved_model(path: str, side: int, batch: int = 32) -> Embed:
-    """The embedder of a SavedModel, fed with pictures of side x side."""
-    import tensorflow as tf
-
-    model: Any = tf.saved_model.load(path)
-
-    def embed(pictures: Pictures) -> Vectors:
-        rows = []
-        for i in range(0, len(pictures), batch):
-            x = np.stack([resized(p, side) for p in pictures[i : i + batch]])
-            rows.append(np.asarray(model(tf.constant(x.astype(np.float32) / 255))))
-        return np.concatenate(rows)
-
-    return embed
-
-
-def unit(x: Vectors) -> Vectors:
-    """Rows of length one (rows of zeros stay)."""
-    length = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.asarray(x / np.maximum(length, 1e-12), np.float32)
-
-
-def neighbours(x: Vectors, euclidean: bool = False) -> npt.NDArray[np.int64]:
-    """[N, NEAREST]: the nearest other rows of each row."""
-    if not euclidean:
-        x = unit(x)
-    near = 2 * (x @ x.T).astype(np.float64) - np.square(x).sum(1)[None, :]
-    np.fill_diagonal(near, -np.inf)
-    return np.argpartition(-near, NEAREST, axis=1)[:, :NEAREST].astype(np.int64)
-
-
-def score(near: npt.NDArray[np.int64], labels: Labels) -> Score:
-    """kNN accuracy and precision of nearest neighbours."""
-    voted = np.eye(int(labels.max()) + 1, dtype=np.int64)[labels[near]].sum(1).argmax(1)
-    return Score(float((voted == labels).mean()), float((labels[near] == labels[:, None]).mean()))
+        for s in scores
+    }
+    for name, side in rows:
+        lines.append([f"{name} at {side}", *(cells[name, side, data] for data, _, _ in sets)])
+    chance = {s.data: f"- / - / {100 * s.agreement_random:.1f}" for s in scores}
+    lines.append(["random order", *chance.values()])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="kNN-10 and precision@10 of an embedder")
-    parser.add_argument("embedder", help="folder of a SavedModel, or pixels, or hog")
-    parser.add_argument("--data", nargs="+", required=True, help="folders, .npz files, or digits")
-    parser.add_argument("--size", type=int, default=64, help="side of a SavedModel's input")
+    parser = argparse.ArgumentParser(description="kNN-10, precision@10 and agreement on the map")
+    parser.add_argument("embedder", nargs="+", help="what tbgrid's --model takes, or hog")
+    parser.add_argument("--data", nargs="+", required=True, help="labelled sets, or digits")
+    parser.add_argument("--size", nargs="+", type=int, default=[], help="sides of the input")
+    parser.add_argument("--sample", type=int, default=2048, help="pictures of a set, at most")
+    parser.add_argument("--seed", type=int, default=0, help="draws the sample")
+    parser.add_argument("--json", action="store_true", help="the figures for programs")
     args = parser.parse_args()
-    fixed: dict[str, Embed] = {"pixels": embed_pixels, "hog": embed_hog}
-    embed = fixed.get(args.embedder) or saved_model(args.embedder, args.size)
-    for name in args.data:
-        pictures, labels = load_data(name)
-        start = time.perf_counter()
-        vectors = embed(pictures)
-        seconds = time.perf_counter() - start
-        knn, precision = score(neighbours(vectors, args.embedder == "pixels"), labels)
-        print(
-            f"{name}: {len(labels)} pictures, {vectors.shape[1]} numbers each: "
-            f"kNN-10 {100 * knn:.1f} precision@10 {100 * precision:.1f} "
-            f"({len(labels) / seconds:.0f} pictures/s)",
-            flush=True,
-        )
+    scores = []
+    try:
+        sets = {word: load_data(word, args.sample, args.seed) for word in args.data}
+        for name in args.embedder:
+            for embedder in embedders(name, args.size):
+                for data, source in sets.items():
+                    scores.append(score(data, source, name, embedder))
+                    print(scores[-1], file=sys.stderr, flush=True)
+    except tbgrid.TbgridError as error:
+        raise SystemExit(f"evaluate.py: {error}") from error
+    print(json.dumps([asdict(s) for s in scores], indent=1) if args.json else table(scores))
 
 
 if __name__ == "__main__":
