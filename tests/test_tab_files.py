@@ -216,8 +216,9 @@ def test_columns_keep_every_value() -> None:
         (["9007199254740992"], "number"),
         (["9007199254740993"], "text"),
         (["007", "1"], "text"),
-        (["1", "nan"], "text"),
-        (["1", "inf"], "text"),
+        (["1", "nan"], "number"),
+        (["1", "-inf", "NA"], "number"),
+        (["nan", "NA"], "text"),
         (["1e+999"], "text"),
         (["1e5"], "text"),
         (["+1"], "text"),
@@ -235,7 +236,10 @@ def test_the_kind_of_a_column(values: list[str], kind: str) -> None:
     found, back = read_back(values)
     assert found == kind
     if kind == "number":
-        assert [b if b == b else "" for b in back] == [float(v) if v else "" for v in values]
+        missing = {"", "nan", "-inf", "NA"}
+        assert [b if b == b else "" for b in back] == [
+            "" if v in missing else float(v) for v in values
+        ]
     else:
         assert back == values
 

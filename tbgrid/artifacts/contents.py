@@ -137,7 +137,7 @@ def _manifest(done: Map, cell: int) -> Json:
     """What the Grid tab says of the export in words; `cell`: a photo's side in its pyramid."""
     model, chosen, shown = done.report["model"], done.report["grid"], len(done.images.photos)
     summary = {
-        "photos": f"{shown} shown, {len(done.images.rejected)} left out",
+        "photos": f"{shown:,} shown, {len(done.images.rejected):,} left out",
         "model": model["name"],
         "distance": model["distance"],
         **({"fit": model["fit"]} if done.images.pictured else {}),

@@ -23,6 +23,8 @@ CATEGORY_VALUES = 256  # distinct values up to which a column is a category
 LONGEST_NAME = 1000  # characters of a column's name, so that the manifest stays small
 # An exponent has its sign, as programs write it: 1e5 may be the name of something.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-][0-9]+)?")
+# As programs write that there is no number, among numbers.
+_MISSING = {"", "nan", "-nan", "na", "n/a", "none", "null", "inf", "-inf", "infinity", "-infinity"}
 _WHOLE = 2**53  # above, float64 does not keep each whole number; such long ones are names anyway
 
 
@@ -107,10 +109,10 @@ def column(name: str, values: Sequence[object]) -> Column:
     """A column of `values`, one a photo, of the kind that serves best.
 
     Labels are a category and paths are text, whatever they look like. Others are numbers if each
-    value that is not empty is one, as plain decimal, and one is there: "007" is none, nor is a
-    whole number so long that float64 would change it. Else they are a category if they have few
+    value that is not missing (empty, nan, NA, none, null, inf) is one, as plain decimal, and one is
+    there: "007" is none, nor is a whole number so long that float64 would change it. Else they are a category if they have few
     different values, `CATEGORY_VALUES` and less than half the rows; else text. Nothing is lost,
-    but for how a number was written.
+    but for how a number, or that there is none, was written.
     """
     numbers = None if name in ("label", KEY) else _as_numbers(values)
     if numbers is not None:
@@ -143,11 +145,11 @@ def natural_order(text: str) -> tuple[tuple[Any, ...], str]:
 
 
 def _as_numbers(values: Sequence[object]) -> Float64Array | None:
-    """float64[n], NaN for empty ones; None if one is no number, or all are empty."""
+    """float64[n], NaN for missing ones; None if one is no number, or all are missing."""
     found = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         text = str(value)
-        if not text:
+        if text.lower() in _MISSING:
             continue
         if not _NUMBER.fullmatch(text):
             return None

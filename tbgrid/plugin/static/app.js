@@ -135,10 +135,15 @@ export class App {
     this.root.addEventListener("themechange", () => this.maps.forEach((map) => map.due()));
     followTheme(this.root);
     this.root.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !event.defaultPrevented) {
-        this.pressed(event);
+      const typing = event.target instanceof Element &&
+        event.target.matches("input, select, textarea, dialog, dialog *");
+      const plain = !event.altKey && !event.ctrlKey && !event.metaKey;
+      const known = event.key === "Escape" || !typing;
+      if (plain && known && !this.help.open && !event.defaultPrevented && this.pressed(event)) {
+        event.preventDefault();
       }
     });
+    this.root.tabIndex = -1; // so that keys come here before anything else has the focus
     this.bar = new AddressBar((values) => this.restore(values));
   }
 
@@ -153,6 +158,7 @@ export class App {
       this.fail(error);
     }
     this.root.setAttribute("aria-busy", "false");
+    this.root.focus({ preventScroll: true });
   }
 
   // ---- runs
@@ -167,6 +173,10 @@ export class App {
 
   get activeMap() {
     return this.activePane?.map ?? null;
+  }
+
+  get runs() {
+    return this.panes.flatMap((pane) => (pane.run ? [pane.run] : []));
   }
 
   get run() {
@@ -245,7 +255,7 @@ export class App {
     }
     this.captions();
     const { run } = this;
-    this.reportPanel.show(panes.flatMap((pane) => (pane.run ? [pane.run] : [])));
+    this.reportPanel.show(this.runs);
     if (!run) {
       this.root.classList.add("without-map");
       return;
@@ -286,14 +296,17 @@ export class App {
       pinned: (row) => {
         this.activate(pane);
         this.pin(row);
+        this.tooltip.hide();
         if (row >= 0) {
           this.tabs.show("photo");
+          this.setSide(true);
         }
       },
       viewed: () => this.note(),
       selected: (mask, mode) => {
         this.activate(pane);
-        this.select(mask, mode);
+        // What has faded is not meant; what is selected already may be taken away all the same.
+        this.select(mode === "subtract" ? mask : intersect(mask, this.passes), mode);
         this.tabs.show("selection");
       },
       pressed: (event) => this.pressed(event, pane),
@@ -417,7 +430,7 @@ export class App {
     this.hits = rowsOf(found.mask);
     this.hit = -1;
     const filtered = !isEmpty(filter);
-    this.toolbar.setHits(found.hits, run.count, filtered, found.error);
+    this.toolbar.setHits(found.hits, run.count, filtered, found.error ?? found.hint);
     this.filterPanel.show(run, filter, this.hits);
     this.selectionPanel.show(run, rowsOf(this.selection), filtered);
     this.paint();
@@ -439,7 +452,7 @@ export class App {
         ? this.passes
         : matches(filterFromText(words, pane.run.columns), pane.run.columns, pane.run.count).mask;
       const selection = own ? this.selection : maskIn(run, pane.run, this.selection);
-      const painted = colouring(pane.run, this.colour);
+      const painted = colouring(pane.run, this.colour, this.runs);
       pane.map.mark(passes, selection, painted?.colours ?? null, painted?.kind ?? 0);
       if (own) {
         fill(this.legend, painted ? legend(painted.name, painted.legend) : null);
@@ -527,8 +540,9 @@ export class App {
     if (!run) {
       return;
     }
-    if (row >= 0 && at) {
-      this.tooltip.show(run, row, at);
+    if (row >= 0 && at && !(run === this.run && row === this.pinned)) {
+      const side = pane.map ? pane.map.view.scale * pane.map.side : 0;
+      this.tooltip.show(run, row, at, side);
     } else {
       this.tooltip.hide();
     }

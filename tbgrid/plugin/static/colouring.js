@@ -15,18 +15,28 @@ export function colourChoices(run) {
   return [
     { value: "", text: "no colours" },
     ...run.columns
-      .filter((column) => columnColours(column, run.count) !== null)
+      .filter((column) => column.kind !== "text" && varied(column))
       .map(({ name }) => ({ value: name, text: `colour: ${name}` })),
     { value: HARMONY, text: "heat map: harmony" },
   ];
 }
 
-/** @param {Run} run @param {string} choice @returns {Colouring | null} */
-export function colouring(run, choice) {
+/** Whether there is anything to tell by. @param {import("./columns.js").Column} column */
+function varied(column) {
+  return column.kind === "number" ? column.low < column.high : column.kind === "category";
+}
+
+/**
+ * @param {Run} run @param {string} choice
+ * @param {Run[]} shown all runs on the page, which share one scale
+ * @returns {Colouring | null}
+ */
+export function colouring(run, choice, shown) {
   if (choice === HARMONY) {
-    return { ...harmonyColours(run.harmony, run.count), kind: 2, name: "harmony with neighbours" };
+    return { ...harmonyColours(run.harmony, run.count), kind: 2, name: "harmony: 0 as by chance, 1 best" };
   }
   const column = run.columns.find(({ name }) => name === choice);
-  const made = column && columnColours(column, run.count);
+  const among = shown.flatMap((other) => other.columns.filter(({ name }) => name === choice));
+  const made = column && columnColours(column, run.count, among);
   return made ? { ...made, kind: 1, name: column.name } : null;
 }

@@ -47,8 +47,10 @@ const GRADIENT = [polar(0.3, 0.13, 300), polar(0.45, 0.11, 260), polar(0.6, 0.1,
   polar(0.9, 0.17, 105),
 ]);
 
-/** Orange, light grey, blue: two hues that are told apart by eyes without red or green cones. */
-const DIVERGING = [polar(0.6, 0.16, 50), polar(0.93, 0, 0), polar(0.5, 0.16, 260)];
+/** How the heat map shows what sits badly, and in its legend what sits well. @type {Colour} */
+export const BAD = [214, 57, 30];
+/** @type {Colour} */
+const WELL = [236, 236, 236];
 
 /**
  * @param {string} hex
@@ -143,18 +145,6 @@ export function gradient(share) {
 }
 
 /**
- * From orange (0) over neutral grey (0.5) to blue (1).
- * @param {number} share
- * @returns {Colour}
- */
-export function diverging(share) {
-  const t = Math.min(1, Math.max(0, share));
-  // Each half by itself, as the neutral point lies in the middle of the numbers, not of the way.
-  const half = t < 0.5 ? DIVERGING.slice(0, 2) : DIVERGING.slice(1);
-  return toColour(along(half, t < 0.5 ? 2 * t : 2 * t - 1));
-}
-
-/**
  * @param {ArrayLike<number>} shares from 0 to 1, NaN where missing
  * @param {(share: number) => Colour} ramp
  */
@@ -200,20 +190,22 @@ function rangeColouring(shares, ramp, low, high) {
 /**
  * @param {import("./columns.js").CategoryColumn} column
  * @param {number} n
+ * @param {import("./columns.js").CategoryColumn[]} among
  * @returns {Colouring}
  */
-function categoryColouring({ codes, values, counts }, n) {
-  const used = Array.from(values.keys()).filter((code) => counts[code] > 0);
-  const named = used.filter((code) => values[code] !== "");
-  named.sort((a, b) => counts[b] - counts[a] || a - b);
-  const ofCode = values.map(() => MISSING);
-  named.forEach((code, place) => (ofCode[code] = categorical(place)));
-  const order = named.concat(used.filter((code) => values[code] === ""));
-  const items = order.map((code) => ({
-    label: values[code],
-    colour: ofCode[code],
-    count: counts[code],
-  }));
+function categoryColouring({ codes, values }, n, among) {
+  /** @type {Map<string, number>} */
+  const totals = new Map();
+  for (const { values: known, counts } of among) {
+    known.forEach((value, code) => totals.set(value, (totals.get(value) ?? 0) + counts[code]));
+  }
+  const used = [...totals].filter(([, count]) => count > 0);
+  const named = used.filter(([value]) => value !== "").sort((a, b) => b[1] - a[1]); // stable
+  const ofValue = new Map(named.map(([value], place) => [value, categorical(place)]));
+  const colourOf = (/** @type {string} */ value) => ofValue.get(value) ?? MISSING;
+  const order = named.concat(used.filter(([value]) => value === ""));
+  const items = order.map(([label, count]) => ({ label, colour: colourOf(label), count }));
+  const ofCode = values.map(colourOf);
   const colours = new Uint8Array(4 * n);
   for (let row = 0; row < n; row++) {
     setColour(colours, row, ofCode[codes[row]]);
@@ -223,12 +215,16 @@ function categoryColouring({ codes, values, counts }, n) {
 
 /**
  * @param {import("./columns.js").NumberColumn} column
+ * @param {import("./columns.js").NumberColumn[]} among
  * @returns {Colouring | null}
  */
-function numberColouring({ numbers, low, high }) {
-  if (Number.isNaN(low)) {
+function numberColouring({ numbers }, among) {
+  const present = among.filter(({ low }) => !Number.isNaN(low));
+  if (present.length === 0) {
     return null;
   }
+  const low = Math.min(...present.map((column) => column.low));
+  const high = Math.max(...present.map((column) => column.high));
   // Halves, as the distance between the largest numbers there are is no number any more.
   const span = high / 2 - low / 2;
   const share = (/** @type {number} */ number) => (number / 2 - low / 2) / span;
@@ -241,26 +237,43 @@ function numberColouring({ numbers, low, high }) {
  * texts, of which each photo has its own, and columns without a number. "" counts as missing.
  * @param {Column} column
  * @param {number} n
+ * @param {Column[]} [among] the columns of that name of all runs that are shown, this one too:
+ *   what is equal has the same colour in all of them
  * @returns {Colouring | null}
  */
-export function columnColours(column, n) {
+export function columnColours(column, n, among = [column]) {
   switch (column.kind) {
     case "category":
-      return categoryColouring(column, n);
+      return categoryColouring(column, n, among.filter((other) => other.kind === "category"));
     case "number":
-      return numberColouring(column);
+      return numberColouring(column, among.filter((other) => other.kind === "number"));
     case "text":
       return null;
   }
 }
 
 /**
- * The colour of each photo by how well it sits among its neighbours. The scale is the same for all
- * runs, from 0 (as by chance, or worse) to 1, so that two of them can be compared.
+ * How badly a photo sits among its neighbours: the worse, the redder, by the square, so
+ * that the worst stand out; what sits well stays as it is. The scale is the same for all runs, from 0 (as by chance, or worse)
+ * to 1.
  * @param {Float32Array} harmony NaN where a photo has no neighbours
  * @param {number} n
  * @returns {Colouring}
  */
 export function harmonyColours(harmony, n) {
-  return rangeColouring(harmony.subarray(0, n), diverging, 0, 1);
+  const colours = new Uint8Array(4 * n);
+  let missing = 0;
+  for (let row = 0; row < n; row++) {
+    const share = Math.min(1, Math.max(0, harmony[row]));
+    const none = Number.isNaN(harmony[row]);
+    setColour(colours, row, none ? MISSING : BAD);
+    colours[4 * row + 3] = none ? 128 : Math.round(255 * (1 - share) ** 2);
+    missing += none ? 1 : 0;
+  }
+  const stops = Array.from({ length: STOPS }, (_, i) => {
+    const cover = (1 - i / (STOPS - 1)) ** 2;
+    const mixed = BAD.map((part, axis) => Math.round(WELL[axis] + (part - WELL[axis]) * cover));
+    return /** @type {Colour} */ (mixed);
+  });
+  return { colours, legend: { kind: "range", low: 0, high: 1, stops, missing } };
 }

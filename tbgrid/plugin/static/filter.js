@@ -3,7 +3,8 @@
  * as text for the URL.
  */
 
-import { applyExpression, applyTerm, compiled, markRowsOfValues, parseQuery } from "./query.js";
+import { applyExpression, applyTerm, compiled, markRowsOfValues, misunderstood, parseQuery }
+  from "./query.js";
 import { count } from "./selection.js";
 
 /** @typedef {import("./columns.js").Column} Column */
@@ -15,7 +16,10 @@ import { count } from "./selection.js";
  * @property {ReadonlyMap<number, ReadonlySet<number>>} chips column -> codes, any of which will do
  * @property {ReadonlyMap<number, readonly [number, number]>} ranges column -> both ends included
  */
-/** @typedef {{mask: Uint8Array, hits: number, error: string | null}} Matches */
+/**
+ * @typedef {{mask: Uint8Array, hits: number, error: string | null, hint: string | null}} Matches
+ * `error`: the query is no regular expression; `hint`: why nothing may have been found
+ */
 
 /** @type {Filter} */
 export const emptyFilter = Object.freeze({
@@ -155,7 +159,9 @@ export function matches(filter, columns, n) {
   const error = applyQuery(filter, columns, mask);
   filter.chips.forEach((codes, column) => applyChips(codes, columns[column], mask));
   filter.ranges.forEach((range, column) => applyRange(range, columns[column], mask));
-  return { mask, hits: count(mask), error };
+  const hits = count(mask);
+  const hint = hits === 0 && !filter.regex ? misunderstood(filter.query, columns) : null;
+  return { mask, hits, error, hint };
 }
 
 /**

@@ -66,11 +66,28 @@ export class FilterPanel {
     // How many there would be of each, under all other conditions.
     const { mask } = matches(withoutChips(filter, index), run.columns, run.count);
     const here = counts(column, mask);
+    const box = element("div", {});
+    const fillBox = () => fill(box, ...this.chipsOf(column, index, filter, here));
+    fillBox();
+    return element(
+      "fieldset",
+      {},
+      element("legend", {}, column.name),
+      column.values.length > FEW ? this.finder(column, index, fillBox) : null,
+      box,
+    );
+  }
+
+  /**
+   * @param {CategoryColumn} column @param {number} index @param {Filter} filter
+   * @param {Uint32Array} here
+   */
+  chipsOf(column, index, filter, here) {
     const chosen = filter.chips.get(index) ?? new Set();
     const sought = (this.sought.get(column.name) ?? "").toLowerCase();
     const order = Array.from(column.values.keys())
       .filter((code) => !sought || column.values[code].toLowerCase().includes(sought))
-      .sort((a, b) => Number(chosen.has(b)) - Number(chosen.has(a)) ||
+      .sort((a, b) => Number(chosen.has(b)) - Number(chosen.has(a)) || here[b] - here[a] ||
         column.counts[b] - column.counts[a] || a - b);
     const many = order.length > FEW && !this.opened.has(column.name);
     const shown = many ? order.slice(0, FEW) : order.slice(0, 500);
@@ -78,8 +95,9 @@ export class FilterPanel {
       element(
         "button",
         {
-          class: "chip",
+          class: here[code] ? "chip" : "chip none",
           type: "button",
+          "aria-label": `${column.values[code] || "(none)"}, ${here[code]} photos`,
           "aria-pressed": String(chosen.has(code)),
           "data-focus": `chip ${index} ${code}`,
           title: column.values[code],
@@ -89,22 +107,18 @@ export class FilterPanel {
         element("span", {}, column.values[code] === "" ? "(none)" : column.values[code]),
         element("b", {}, here[code].toLocaleString("en")),
       ));
-    return element(
-      "fieldset",
-      {},
-      element("legend", {}, column.name),
-      column.values.length > FEW ? this.finder(column, index) : null,
+    return [
       element("div", { class: "chips" }, ...chips),
       many ? this.opener(column, order.length) : null,
       order.length > 500 && !many
         ? element("p", { class: "hint" }, "The 500 largest; search for others.")
         : null,
       order.length === 0 ? element("p", { class: "hint" }, "No such value.") : null,
-    );
+    ];
   }
 
-  /** @param {CategoryColumn} column @param {number} index */
-  finder(column, index) {
+  /** @param {CategoryColumn} column @param {number} index @param {() => void} changed */
+  finder(column, index, changed) {
     return element("input", {
       type: "search",
       class: "chip-search",
@@ -114,7 +128,7 @@ export class FilterPanel {
       value: this.sought.get(column.name) ?? "",
       oninput: (/** @type {Event} */ event) => {
         this.sought.set(column.name, /** @type {HTMLInputElement} */ (event.target).value);
-        this.again();
+        changed();
       },
     });
   }

@@ -8,7 +8,7 @@ const KEYS = /** @type {const} */ ([
   ["double click", "zoom in there; with Shift, out"],
   ["0", "show all"],
   ["click, Enter", "pin a photo: large, with its nearest"],
-  ["Esc", "unpin"],
+  ["Esc", "unpin; while selecting, give up"],
   ["arrow keys", "from photo to photo; with Shift, move the map"],
   ["g", "between t-SNE places and grid"],
   ["/", "search; Enter goes to the next match"],
@@ -20,10 +20,11 @@ const KEYS = /** @type {const} */ ([
 ]);
 
 const WORDS = /** @type {const} */ ([
-  ["red fox", "both words, anywhere in any column"],
-  ['"red fox"', "the phrase"],
-  ["-fox", "without the word"],
-  ["label:cat", "the word in one column"],
+  ["red fox", "both occur, anywhere in any column"],
+  ['"red fox"', "the phrase occurs"],
+  ["-fox", "without it"],
+  ["label:cat", "it occurs in that column"],
+  ["label=cat", "that column is just this"],
   ["width>300", "also >=, <, <=, = for numbers"],
   [".*", "the whole text as one regular expression"],
 ]);

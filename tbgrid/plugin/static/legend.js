@@ -3,7 +3,7 @@
 import { numberText } from "./columns.js";
 import { element } from "./dom.js";
 
-const MOST = 24;
+const MOST = 300;
 
 /**
  * @param {string} name
@@ -19,9 +19,10 @@ export function legend(name, found) {
       "div",
       { class: "legend-range" },
       element("b", {}, name),
-      element("span", {}, numberText(found.low)),
+      element("span", {}, short(found.low)),
       bar,
-      element("span", {}, numberText(found.high)),
+      element("span", {}, short(found.high)),
+      found.missing > 0 ? element("span", { class: "hint" }, "grey: none") : null,
     );
   }
   const shown = found.items.slice(0, MOST);
@@ -33,8 +34,14 @@ export function legend(name, found) {
     ...shown.map(({ label, colour, count }) => {
       const patch = element("i", {});
       patch.style.background = `rgb(${colour.join(",")})`;
-      return element("span", { title: `${count.toLocaleString("en")} photos` }, patch, label);
+      const title = `${label}: ${count.toLocaleString("en")} photos`;
+      return element("span", { class: "item", title }, patch, label === "" ? "(none)" : label);
     }),
     rest > 0 ? element("span", { class: "hint" }, `and ${rest.toLocaleString("en")} more`) : null,
   );
+}
+
+/** @param {number} value */
+function short(value) {
+  return numberText(Number(value.toPrecision(4)));
 }

@@ -512,6 +512,12 @@ export class MapView {
 
   /** @param {KeyboardEvent} event @returns {boolean} whether the key was one of the map's */
   walk(event) {
+    if (event.key === "Escape" && this.stroke) {
+      this.stroke = null;
+      this.strayed = true; // so that letting go is no click
+      this.due();
+      return true;
+    }
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[
       event.key
     ];

@@ -137,6 +137,29 @@ export function parseQuery(query, columns) {
 }
 
 /**
+ * What in a query looks like a question to a column and is none, in words; null if nothing does.
+ * @param {string} query
+ * @param {Column[]} columns
+ */
+export function misunderstood(query, columns) {
+  for (const { columns: asked, operator, text } of parseQuery(query, columns)) {
+    const found = operator === ":" && asked.length === columns.length
+      ? /^([^\s:=<>]+)(:|==?|[<>]=?)/.exec(text) : null;
+    if (!found) {
+      continue;
+    }
+    const named = columnsNamed(found[1], columns);
+    if (named.length === 0) {
+      return `There is no column ${found[1]}`;
+    }
+    if (named.every(({ kind }) => kind !== "number")) {
+      return `${named[0].name} is no column of numbers`;
+    }
+  }
+  return null;
+}
+
+/**
  * Marks the rows of a category for whose value `test` holds. There are few values and many rows.
  * @param {import("./columns.js").CategoryColumn} column
  * @param {(value: string, code: number) => boolean} test

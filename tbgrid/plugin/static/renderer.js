@@ -28,7 +28,7 @@ import { seen } from "./zoom.js";
 const LAYERS = 64; // tiles held on the graphics processor: 64 MiB
 const SPARE = 8; // of them, for tiles of other levels that stand in
 const PREVIEW_BYTES = 96 * 2 ** 20;
-const MOST_CLOSE = 256; // previews held there
+const MOST_CLOSE = 1024; // previews held there, if they are small
 const CLOSE = 1.2; // times its side in the pyramid: a photo drawn larger comes from its preview
 
 /** Draws one run. */
@@ -64,7 +64,8 @@ export class Renderer {
     const stored = Math.max(run.manifest.preview, 1);
     this.previewSide = Math.min(2 ** Math.ceil(Math.log2(stored)), 2048, tileLimit);
     const room = Math.floor(PREVIEW_BYTES / (this.previewSide ** 2 * 4 * (4 / 3)));
-    this.previews = new Slots(Math.min(Math.max(room, 12), MOST_CLOSE));
+    this.previews = new Slots(
+      Math.min(Math.max(room, 12), MOST_CLOSE, gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS)));
     /** @type {Map<string, number>} the share of its layer that a preview takes */
     this.previewShare = new Map();
     this.previewFetcher = new Fetcher((key, picture) => this.previewArrived(key, picture), failed);
@@ -346,7 +347,13 @@ export class Renderer {
       return new Uint32Array();
     }
     const rows = visible ?? this.photosInCells(seen(frame.view, frame.size));
-    return rows.length > this.previews.count ? new Uint32Array() : rows;
+    if (rows.length <= this.previews.count) {
+      return rows;
+    }
+    // Not all of them find room: those in the middle are looked at.
+    const away = (/** @type {number} */ row) => Math.hypot(
+      frame.centres[2 * row] - frame.view.x, frame.centres[2 * row + 1] - frame.view.y);
+    return rows.slice().sort((a, b) => away(a) - away(b)).subarray(0, this.previews.count);
   }
 
   /**
@@ -391,7 +398,7 @@ export class Renderer {
   }
 
   /**
-   * The photos in the cells of a rectangle, at most one more than are drawn from previews.
+   * The photos in the cells of a rectangle.
    *
    * @param {{left: number, top: number, right: number, bottom: number}} box
    */
@@ -408,9 +415,6 @@ export class Renderer {
         const photo = occupant[row * columnsAcross + column];
         if (photo >= 0) {
           found.push(photo);
-        }
-        if (found.length > this.previews.count) {
-          return Uint32Array.from(found);
         }
       }
     }

@@ -31,7 +31,7 @@ export class SelectionPanel {
       element(
         "button",
         { type: "button", disabled: none,
-          onclick: () => download(`${run.manifest.title}-selection.${name}`, text(), type) },
+          onclick: () => download(`${run.name === "." ? run.manifest.title : run.name}-selection.${name}`, text(), type) },
         name.toUpperCase(),
       );
     fill(

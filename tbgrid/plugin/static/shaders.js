@@ -53,7 +53,7 @@ vec4 shown(ivec2 cell, vec2 uv, vec4 colour) {
   if (mark.g != 0u) {
     float width = clamp(pixels * 0.1, 1.5, 4.0);
     float line = 1.0 - smoothstep(width - 0.5, width + 0.5, edge);
-    colour.rgb = mix(mix(colour.rgb, vec3(0.10, 0.45, 0.91), 0.28), vec3(0.10, 0.45, 0.91), line);
+    colour.rgb = mix(mix(colour.rgb, vec3(0.10, 0.45, 0.91), 0.12), vec3(0.10, 0.45, 0.91), line);
   }
   return colour;
 }

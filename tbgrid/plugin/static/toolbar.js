@@ -42,7 +42,7 @@ export class Toolbar {
     this.search = element("input", {
       type: "search",
       class: "search",
-      placeholder: "Search names and columns",
+      placeholder: "Search",
       "aria-label": "Search names and columns",
       title: 'Words that must all occur; "a phrase"; -without; label:cat; width>300',
       oninput: () => this.searched(),
@@ -57,6 +57,7 @@ export class Toolbar {
       this.searched();
     });
     this.hits = element("output", { class: "hits", "aria-live": "polite" });
+    this.wrong = element("p", { class: "wrong", role: "status", hidden: true });
     this.previous = iconButton("M15 5l-7 7 7 7", "Previous match (p)", () => listener.stepped(-1));
     this.next = iconButton("M9 5l7 7-7 7", "Next match (n)", () => listener.stepped(1));
     this.snap = element("input", {
@@ -95,8 +96,9 @@ export class Toolbar {
       { class: "toolbar" },
       this.run.node,
       this.second.node,
-      element("div", { class: "searching", role: "search" }, this.search, this.regex, this.hits,
-        this.previous, this.next),
+      element("div", { class: "searching", role: "search" },
+        element("div", { class: "field" }, this.search, this.hits, this.wrong),
+        this.regex, this.previous, this.next),
       element(
         "div",
         { class: "snap" },
@@ -136,7 +138,7 @@ export class Toolbar {
     }));
     this.run.set(options, first);
     const others = options.filter(({ value }) => value !== first);
-    this.second.set([{ value: "", text: "beside…" }, ...others], second);
+    this.second.set([{ value: "", text: "compare with…" }, ...others], second);
     this.second.node.hidden = others.length === 0;
   }
 
@@ -151,14 +153,18 @@ export class Toolbar {
     this.regex.setAttribute("aria-pressed", String(regex));
   }
 
-  /** @param {number} hits @param {number} all @param {boolean} filtered @param {string | null} error */
-  setHits(hits, all, filtered, error) {
-    this.hits.textContent = error ? "not a regular expression" : filtered
-      ? `${hits.toLocaleString("en")} of ${all.toLocaleString("en")}`
-      : "";
-    this.hits.title = error ?? "";
-    this.hits.classList.toggle("wrong", error !== null || (filtered && hits === 0));
-    this.previous.hidden = this.next.hidden = !filtered || hits === 0;
+  /**
+   * @param {number} hits @param {number} all @param {boolean} filtered
+   * @param {string | null} problem of what was asked
+   */
+  setHits(hits, all, filtered, problem) {
+    const told = `${hits.toLocaleString("en")} of ${all.toLocaleString("en")}`;
+    this.hits.textContent = filtered ? told : "";
+    this.search.classList.toggle("counted", filtered);
+    this.wrong.textContent = problem ?? "";
+    this.wrong.hidden = problem === null;
+    this.hits.classList.toggle("none", filtered && hits === 0);
+    this.previous.disabled = this.next.disabled = !filtered || hits === 0;
   }
 
   /** @param {number} share */

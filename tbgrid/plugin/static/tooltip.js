@@ -6,7 +6,8 @@ import { fileName } from "./photo_list.js";
 import { thumbnail } from "./thumbnail.js";
 
 const AWAY = 16; // px from the pointer
-const SIDE = 128; // px of the picture
+const SIDE = 128; // px of the picture, which is left out where the map shows a larger one
+const MOST = 8; // columns
 
 export class Tooltip {
   constructor() {
@@ -14,26 +15,32 @@ export class Tooltip {
     this.shown = "";
   }
 
-  /** @param {import("./data.js").Run} run @param {number} row @param {{x: number, y: number}} at */
-  show(run, row, at) {
-    const key = `${run.name} ${run.fingerprint} ${row}`;
+  /**
+   * @param {import("./data.js").Run} run @param {number} row @param {{x: number, y: number}} at
+   * @param {number} side of the photo on the map, in pixels
+   */
+  show(run, row, at, side) {
+    const large = side >= SIDE;
+    const rest = run.columns.length - MOST;
+    const key = `${run.name} ${run.fingerprint} ${row} ${large}`;
     if (key !== this.shown) {
       this.shown = key;
       const name = valueText(run.key, row);
       fill(
         this.node,
-        thumbnail(run, row, SIDE),
+        large ? null : thumbnail(run, row, SIDE),
         element(
           "div",
           {},
           element("strong", {}, fileName(name)),
-          ...run.columns.map((column) =>
+          ...run.columns.slice(0, MOST).map((column) =>
             element(
               "div",
               { class: "line" },
               element("span", {}, column.name),
               element("span", {}, valueText(column, row)),
             )),
+          rest > 0 ? element("div", { class: "hint" }, `and ${rest} more: click`) : null,
         ),
       );
     }

@@ -13,7 +13,7 @@
  */
 
 const MARGIN = 0.96; // of the canvas is taken by a map that is seen whole
-const SMALLEST = 0.5; // times the scale at which the map is seen whole
+const SMALLEST = 0.9; // times the scale at which the map is seen whole
 
 /** @param {View} view @param {Size} size @param {Point} world @returns {Point} */
 export function toScreen(view, size, world) {
