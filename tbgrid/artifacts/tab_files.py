@@ -110,9 +110,9 @@ def column(name: str, values: Sequence[object]) -> Column:
 
     Labels are a category and paths are text, whatever they look like. Others are numbers if each
     value that is not missing (empty, nan, NA, none, null, inf) is one, as plain decimal, and one is
-    there: "007" is none, nor is a whole number so long that float64 would change it. Else they are a category if they have few
-    different values, `CATEGORY_VALUES` and less than half the rows; else text. Nothing is lost,
-    but for how a number, or that there is none, was written.
+    there: "007" is none, nor is a whole number so long that float64 would change it. Else they are
+    a category if they have few different values, `CATEGORY_VALUES` and less than half the rows;
+    else text. Nothing is lost, but for how a number, or that there is none, was written.
     """
     numbers = None if name in ("label", KEY) else _as_numbers(values)
     if numbers is not None:
