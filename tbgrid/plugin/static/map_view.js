@@ -158,7 +158,7 @@ export class MapView {
     if (box.width < 2 || box.height < 2) {
       return; // not shown
     }
-    const across = this.size.width;
+    const before = this.size;
     this.size = { width: box.width, height: box.height };
     const ratio = devicePixelRatio || 1;
     for (const canvas of [this.photos, this.marks]) {
@@ -169,8 +169,11 @@ export class MapView {
       const view = this.wanted;
       this.wanted = null;
       this.look(view);
-    } else if (this.whole || across <= 1) {
+    } else if (this.whole || before.width <= 1) {
       this.view = zoom.fitted(this.run.grid, this.size);
+    } else {
+      // The same part of the map, as the address bar tells it.
+      this.view = zoom.viewFromText(zoom.viewToText(this.view, before), this.size) ?? this.view;
     }
     this.draw(performance.now()); // at once: a canvas is blank after a change of its size
   }

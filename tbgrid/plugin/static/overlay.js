@@ -11,9 +11,7 @@ import { toScreen } from "./zoom.js";
  * @param {CSSStyleDeclaration} style
  */
 export function drawMarks(map, style) {
-  // Drawn without the graphics processor: with it Chromium may go on showing a frame from before,
-  // an outline of a selection for instance, after one that only clears.
-  const context = map.marks.getContext("2d", { willReadFrequently: true });
+  const context = map.marks.getContext("2d");
   if (!context) {
     return;
   }
@@ -22,11 +20,6 @@ export function drawMarks(map, style) {
   const paper = style.getPropertyValue("--paper").trim() || "#fff";
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, map.size.width, map.size.height);
-  if (map.pinned < 0 && map.twin < 0 && map.hovered < 0 && !map.stroke) {
-    // Chromium, when busy, may not show a frame in which a canvas was only cleared.
-    map.marks.width = map.marks.width + 0;
-    return;
-  }
   const side = map.view.scale * map.side;
   const middle = (/** @type {number} */ row) =>
     toScreen(map.view, map.size, { x: map.centres[2 * row], y: map.centres[2 * row + 1] });

@@ -540,15 +540,24 @@ function unique(items) {
   return [...new Map(items.map((item) => [item.key, item])).values()];
 }
 
-/** @param {ImageBitmap} picture @param {number} side */
+/** @type {OffscreenCanvasRenderingContext2D | null} */
+let table = null;
+
+/**
+ * A picture scaled to a square, as plain pixels: made by the processor, since to fetch them from a
+ * canvas of the graphics processor makes both wait.
+ *
+ * @param {ImageBitmap} picture @param {number} side
+ */
 function shrunk(picture, side) {
-  const canvas = new OffscreenCanvas(side, side);
-  const context = canvas.getContext("2d");
-  if (context) {
-    context.imageSmoothingQuality = "high";
-    context.drawImage(picture, 0, 0, side, side);
+  table ??= new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  if (!table) {
+    throw new Error("no canvas");
   }
-  return canvas;
+  table.canvas.width = table.canvas.height = side;
+  table.imageSmoothingQuality = "high";
+  table.drawImage(picture, 0, 0, side, side);
+  return table.getImageData(0, 0, side, side);
 }
 
 /**
