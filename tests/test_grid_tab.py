@@ -1006,6 +1006,7 @@ def test_the_keyboard_is_enough(tab: Tab, large: Known, source: Source) -> None:
 
 def test_every_control_has_a_name(tab: Tab, large: Known) -> None:
     tab.click(tab.whole(large).on_screen(large.centres[500]))
+    expect(tab.frame.locator(".photo-head")).to_be_visible()  # pinned, once it is no double click
     tab.button("Select in a lasso (l)").click()
     tab.search.fill("cat")
     session = tab.page.context.new_cdp_session(tab.page)
