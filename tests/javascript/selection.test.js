@@ -11,9 +11,7 @@ import {
   intersect,
   maskOf,
   none,
-  rowsFromText,
   rowsOf,
-  rowsToText,
   subtract,
   union,
 } from "../../tbgrid/plugin/static/selection.js";
@@ -56,26 +54,6 @@ test("what goes in isn't changed, and what comes out is new", () => {
   assert.deepEqual([[...a], [...b]], [[1, 0, 1], [1, 1, 0]]);
   assert.deepEqual([...none(2)], [0, 0]);
   assert.deepEqual([...maskOf([0, 5, 2], 3)], [1, 0, 1]);
-});
-
-test("a mask comes back from its text, which a URL can hold", () => {
-  forMasks((_, n, mask) => {
-    const text = rowsToText(mask);
-    assert.match(text, /^[0-9a-z.-]*$/);
-    assert.deepEqual(rowsFromText(text, n), mask, text);
-  });
-  const selected = maskOf([5, 6, 7, 10], 20);
-  assert.equal(rowsToText(selected), "5-3.2");
-  assert.equal(rowsToText(maskOf([99_999], 100_000)), "255r");
-});
-
-test("a text that is no selection of this run selects nothing", () => {
-  const broken = ["x y", "-", "1-", "-1", "1--2", "1-2-3", "1.", ".1", "é", "1e999", "%20", "A"];
-  broken.push("NaN-1", "a", "9-2", "5.5", "0-b", "zzzzzzzzzzzzzzz", "0-zzzzzzzzzzzzz", "__proto__");
-  for (const text of broken) {
-    assert.deepEqual([...rowsFromText(text, 10)], Array(10).fill(0), text);
-  }
-  assert.deepEqual([...rowsFromText("9", 10)], [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 });
 
 /**

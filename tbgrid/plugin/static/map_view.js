@@ -1,9 +1,17 @@
 // One map on the page: it turns pointers and keys into views, questions and selections, and draws
 // when something has changed.
 
-import { between, cellAt, eased, inLasso, inRectangle, photoAt, rectangle, spacing }
-  from "./geometry.js";
-import { neighbourInDirection } from "./geometry.js";
+import {
+  between,
+  cellAt,
+  eased,
+  inLasso,
+  inRectangle,
+  neighbourInDirection,
+  photoAt,
+  rectangle,
+  spacing,
+} from "./geometry.js";
 import { element } from "./dom.js";
 import { drawMarks } from "./overlay.js";
 import { PlainRenderer } from "./plain_renderer.js";
