@@ -147,6 +147,12 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         metavar="P",
         help="t-SNE's number of neighbours (default: 30, less for few photos)",
     )
+    layout.add_argument(
+        "--engine",
+        choices=("opentsne", "sklearn", "intelex"),
+        default="opentsne",
+        help="of t-SNE (default: opentsne; sklearn is slower, intelex an extra)",
+    )
     layout.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     shape = layout.add_mutually_exclusive_group()
     shape.add_argument("--grid", type=_grid_shape, metavar="ROWSxCOLS", help="default: by --aspect")

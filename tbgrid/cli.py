@@ -118,7 +118,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         cache=given.cache,
         use_cache=not given.no_cache,
         source=source,
-        tsne=TsneOptions(given.perplexity, given.seed),
+        tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver),
     )
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-import re
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
+from tbgrid import engines
+from tbgrid.engines import Engine
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.types import Distance, Float32Array, Float64Array, Progress, silent
 
 DEFAULT_PERPLEXITY = 30.0
-MAX_ITER = 1000
+WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
+PARTS = 50  # principal components that it sees of more: neighbours on digits are as good or better
+FITTED = 20_000  # vectors that tell the directions of principal components
+_COVARIANCE = 1500  # dimensions up to which the covariance is cheaper than a random projection
+_CHUNK = 4096  # vectors that are projected together
 
 
 @dataclass(frozen=True)
 class TsneOptions:
-    """`perplexity` None: 30, or what a small set allows. Equal seeds give equal layouts."""
+    """`perplexity` None: 30, or what a small set allows. Equal seeds give equal layouts.
+
+    `engine`: "opentsne", "sklearn", the reference, or "intelex", its faster twin by Intel.
+    """
 
     perplexity: float | None = None
     seed: int = 0
+    engine: Engine = "opentsne"
 
     def __post_init__(self) -> None:
         if self.perplexity is not None and not (
@@ -33,16 +39,23 @@ class TsneOptions:
             raise UsageError(f"perplexity {self.perplexity}", "give a number above 0")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}", "give a number from 0 to 4294967295")
+        if self.engine not in get_args(Engine):
+            raise UsageError(
+                f"engine {self.engine}", f"expected one of {', '.join(get_args(Engine))}"
+            )
 
 
 @dataclass(frozen=True)
 class Layout:
     """`positions` float64[n, 2] (x to the right, y up); `kl`, the Kullback-Leibler divergence that
-    t-SNE ended with; the perplexity used."""
+    t-SNE ended with, in nats; the perplexity used; the `engine` and its version; how many principal
+    `components` of the vectors it saw, 0 for all dimensions."""
 
     positions: Float64Array
     perplexity: float
     kl: float
+    engine: str = ""
+    components: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -64,13 +77,14 @@ def tsne(
     distance: Distance = "cosine",
     progress: Progress = silent,
 ) -> Layout:
-    """Lay out float32[n, d] vectors in the plane with scikit-learn's Barnes-Hut t-SNE.
+    """Lay out float32[n, d] vectors in the plane by t-SNE.
 
     t-SNE: van der Maaten and Hinton, JMLR 9 (2008). It looks at 3 * perplexity neighbours of each
-    point, so an explicit perplexity needs more than three times as many points.
+    point, so an explicit perplexity needs more than three times as many points. Of more than 5,000
+    vectors it sees the first 50 principal components.
 
     Raises:
-        UsageError: the perplexity is too large for n.
+        UsageError: the perplexity is too large for n, or the engine is not installed.
         TbgridError: fewer than 3 vectors, or vectors that are not finite.
     """
     count = len(vectors)
@@ -91,39 +105,43 @@ def tsne(
         perplexity = limit
         notes = (f"perplexity {perplexity:.3g}, fitted to {count} photos",)
 
-    from sklearn.manifold import TSNE
-
+    engine = engines.find(options.engine)
     points = comparable(vectors, distance)
-    engine = TSNE(
-        n_components=2,
-        perplexity=perplexity,
-        init=_initial(points, options.seed),
-        learning_rate="auto",
-        max_iter=MAX_ITER,
-        random_state=options.seed,
-        verbose=0 if progress is silent else 2,
-    )
-    progress("t-SNE", 0, MAX_ITER)
-    with _iterations(progress), np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=RuntimeWarning, module="sklearn")
-        positions = np.asarray(engine.fit_transform(points), np.float64)
-    progress("t-SNE", MAX_ITER, MAX_ITER)
+    components = 0
+    if count > WHOLE and points.shape[1] > PARTS:
+        points, components = principal_components(points, PARTS, options.seed), PARTS
+    start = _initial(points, options.seed)
+    positions, kl = engine(points, perplexity, start, options.seed, progress)
     if not np.isfinite(positions).all():
         raise TbgridError(
             "t-SNE gave places that are not finite", "use another --perplexity or --model"
         )
-    return Layout(positions, perplexity, float(engine.kl_divergence_), notes)
+    return Layout(positions, perplexity, kl, engines.version(options.engine), components, notes)
 
 
-def principal_components(vectors: Float32Array, parts: int, seed: int = 0) -> Float64Array:
-    """float64[n, parts]: the first principal components, zeros where there are fewer."""
+def principal_components(vectors: Float32Array, parts: int, seed: int = 0) -> Float32Array:
+    """float32[n, parts]: the first principal components, zeros where there are fewer.
+
+    Of more than `FITTED` vectors the directions are those of `FITTED` drawn under `seed`.
+    """
     from sklearn.decomposition import PCA
 
-    found = np.zeros((len(vectors), parts))
-    if np.ptp(vectors, axis=0).max() > 0:
-        kept = min(parts, *vectors.shape)
-        pca = PCA(n_components=kept, svd_solver="randomized", random_state=seed)
-        found[:, :kept] = pca.fit_transform(vectors.astype(np.float64))
+    found = np.zeros((len(vectors), parts), np.float32)
+    chosen = vectors
+    if len(vectors) > FITTED:
+        rows = np.random.default_rng(seed).permutation(len(vectors))[:FITTED]
+        chosen = vectors[np.sort(rows)]
+    if np.ptp(chosen, axis=0).max() > 0:
+        kept = min(parts, *chosen.shape)
+        tall = chosen.shape[1] <= min(len(chosen), _COVARIANCE)
+        solver = "covariance_eigh" if tall else "randomized"
+        # About the mean first: the covariance of numbers far from zero would be mostly rounding.
+        middle = chosen.mean(axis=0, dtype=np.float64)
+        pca = PCA(n_components=kept, svd_solver=solver, random_state=seed)
+        pca.fit((chosen - middle).astype(np.float64))
+        for first in range(0, len(vectors), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            found[part, :kept] = pca.transform(vectors[part] - middle)
     return found
 
 
@@ -138,21 +156,3 @@ def _initial(points: Float32Array, seed: int) -> Float32Array:
         if not start[:, axis].std() > 1e-12:
             start[:, axis] = rng.normal(0, 1e-4, len(points))
     return start.astype(np.float32)
-
-
-@contextlib.contextmanager
-def _iterations(progress: Progress) -> Iterator[None]:
-    """Turn what scikit-learn prints at each 50 iterations, its only word of them, into progress."""
-    if progress is silent:
-        yield
-        return
-
-    class Printed(io.TextIOBase):
-        def write(self, text: str) -> int:
-            found = re.search(r"\[t-SNE\] Iteration (\d+):", text)
-            if found:
-                progress("t-SNE", min(int(found.group(1)), MAX_ITER), MAX_ITER)
-            return len(text)
-
-    with contextlib.redirect_stdout(Printed()):
-        yield

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tbgrid import tab
+from tbgrid import engines, tab
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
 from tbgrid.cache import Cache, default_directory, key_of
@@ -40,6 +40,7 @@ from tbgrid.types import (
     silent,
 )
 
+LAYOUT = 2  # to be raised when a change of `tbgrid.layout` or `tbgrid.engines` moves points
 NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
 
 
@@ -277,11 +278,10 @@ def _layout(
     images: ImageSet, options: TsneOptions, distance: Distance, cache: Cache, progress: Progress
 ) -> Layout:
     """The t-SNE layout, from the cache if these very vectors were laid out so before."""
-    import sklearn
-
     key = key_of(
         "t-SNE",
-        sklearn.__version__,
+        engines.version(options.engine),
+        LAYOUT,
         images.vectors.shape,
         images.vectors.tobytes(),
         options,
@@ -294,6 +294,8 @@ def _layout(
                 kept["positions"],
                 float(kept["perplexity"]),
                 float(kept["kl"]),
+                str(kept["engine"]),
+                int(kept["components"]),
                 tuple(kept["notes"].tolist()),
             )
     layout = tsne(images.vectors, options, distance=distance, progress=progress)
@@ -348,6 +350,8 @@ def _report(
         "t-SNE": {
             "perplexity": layout.perplexity,
             "seed": options.tsne.seed,
+            "engine": layout.engine,
+            "dimensions": layout.components or int(images.vectors.shape[1]),
             "KL_divergence": layout.kl,
         },
         "grid": {

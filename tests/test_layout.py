@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
-from tbgrid import TbgridError, TsneOptions, UsageError, tsne
+from tbgrid import TbgridError, TsneOptions, UsageError, engines, tsne
+from tbgrid import layout as layouts
+from tbgrid.engines import Engine
 from tbgrid.layout import comparable, principal_components
 from tbgrid.types import Float32Array
 
@@ -35,10 +39,66 @@ def test_labelled_clusters_stay_neighbours(digits: tuple[Float32Array, np.ndarra
     assert 0 < layout.kl < 2
 
 
-def test_equal_seeds_give_equal_layouts(digits: tuple[Float32Array, np.ndarray]) -> None:
-    vectors = digits[0][:100]
-    same = [tsne(vectors, TsneOptions(10, seed)).positions for seed in (5, 5)]
-    assert np.array_equal(*same)
+@pytest.mark.parametrize("points", [100, 350])
+def test_equal_seeds_give_equal_layouts(
+    digits: tuple[Float32Array, np.ndarray], points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = digits[0][:points]
+    monkeypatch.setattr(layouts, "WHOLE", 200)  # the larger set takes the way of large ones
+    monkeypatch.setattr(engines, "INTERPOLATED", 200)
+    one, other = (tsne(vectors, TsneOptions(10, 5)) for _ in range(2))
+    assert one.positions.tobytes() == other.positions.tobytes()
+    assert one.kl == other.kl
+    assert one.components == (50 if points > 200 else 0)
+
+
+def test_the_default_ends_below_the_reference(digits: tuple[Float32Array, np.ndarray]) -> None:
+    """Both divergences are of the same vectors and perplexity."""
+    vectors, labels = digits
+    default, reference = (
+        tsne(vectors, TsneOptions(engine=name)) for name in ("opentsne", "sklearn")
+    )
+    assert default.kl < 1.02 * reference.kl
+    agreements = [neighbour_agreement(found.positions, labels) for found in (default, reference)]
+    assert agreements[0] > agreements[1] - 0.02
+    assert default.engine.startswith("openTSNE ")
+    assert reference.engine.startswith("scikit-learn ")
+
+
+def test_many_points_are_as_well_laid_out(
+    digits: tuple[Float32Array, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors, labels = digits
+    whole = neighbour_agreement(tsne(vectors).positions, labels)
+    monkeypatch.setattr(layouts, "WHOLE", 200)
+    assert neighbour_agreement(tsne(vectors).positions, labels) > whole - 0.02
+
+
+def test_intelex_lays_out_or_says_what_to_install(
+    digits: tuple[Float32Array, np.ndarray],
+) -> None:
+    options = TsneOptions(engine="intelex")
+    if importlib.util.find_spec("sklearnex"):
+        found = tsne(digits[0], options).positions
+        assert neighbour_agreement(found, digits[1]) > 0.85
+    else:
+        with pytest.raises(UsageError, match=r"pip install 'tbgrid\[intelex\]'"):
+            tsne(digits[0], options)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_principal_components_are_those_of_the_whole(
+    offset: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(900, 20)) * np.geomspace(8, 0.1, 20) + offset).astype(np.float32)
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    exact = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
+    for limit, likeness in ((20_000, 0.9999), (300, 0.99)):  # of all, of a third of them
+        monkeypatch.setattr(layouts, "FITTED", limit)
+        found = principal_components(vectors, 3)
+        for part in range(3):
+            assert abs(np.corrcoef(found[:, part], exact[:, part])[0, 1]) > likeness
 
 
 def test_cosine_ignores_length(digits: tuple[Float32Array, np.ndarray]) -> None:
@@ -69,13 +129,17 @@ def test_equal_vectors_still_get_places(vectors: np.ndarray) -> None:
     assert np.isfinite(layout.positions).all()
 
 
-def test_progress_is_reported_as_it_goes(digits: tuple[Float32Array, np.ndarray]) -> None:
+@pytest.mark.parametrize(("engine", "total"), [("opentsne", 400), ("sklearn", 1000)])
+def test_progress_is_reported_as_it_goes(
+    digits: tuple[Float32Array, np.ndarray], engine: Engine, total: int
+) -> None:
     seen: list[tuple[str, int, int | None]] = []
-    quiet = tsne(digits[0][:100])
-    told = tsne(digits[0][:100], progress=lambda *step: seen.append(step))
+    options = TsneOptions(engine=engine)
+    quiet = tsne(digits[0][:100], options)
+    told = tsne(digits[0][:100], options, progress=lambda *step: seen.append(step))
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
     assert len(seen) > 10
-    assert seen[-1] == ("t-SNE", 1000, 1000)
+    assert seen[-1] == ("t-SNE", total, total)
     assert np.array_equal(quiet.positions, told.positions)
 
 

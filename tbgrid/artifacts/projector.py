@@ -129,7 +129,7 @@ def bookmarks(
     vz-projector-projections-panel.ts). The Projector stretches each axis to [-1, 1]. Loading a
     state replaces all projections of a point, so each has the PCA too.
     """
-    pca = principal_components(vectors, 3)
+    pca = principal_components(vectors, 3).astype(np.float64)
     pca = pca / (np.abs(pca).max() or 1.0)
     label = "label" if "label" in columns else next(iter(columns))
     names = len({_cell(value) for value in columns[label]})

@@ -1,0 +1,217 @@
+"""Engines of t-SNE: points with a starting layout become places in the plane.
+
+Each engine takes float32[n, d] points under the Euclidean distance, the perplexity, float32[n, 2]
+places to start from and a seed; it gives float64[n, 2] and the Kullback-Leibler divergence in nats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from tbgrid.errors import UsageError
+from tbgrid.types import Float32Array, Float64Array, IntArray, Progress, silent
+
+Engine = Literal["opentsne", "sklearn", "intelex"]
+STAGE = "t-SNE"
+PACKAGES = {"opentsne": "openTSNE", "sklearn": "scikit-learn", "intelex": "scikit-learn-intelex"}
+
+# The descent of `opentsne`. Measured on photos and digits, 800 to 20,000: exaggeration 4 ends at a
+# lower divergence than the usual 12, in fewer iterations, and keeps more neighbours on the grid.
+EXAGGERATION = 4.0  # of attraction at first; a power of two, so that undoing it rounds nothing
+EXAGGERATED, PLAIN = 150, 250  # iterations
+FAST = 2500  # points from which larger steps pay: the layout has farther to spread
+INTERPOLATED = 10_000  # points beyond which repulsion comes by interpolation (FIt-SNE)
+INTERVAL = 1.5  # its mesh in units of the layout; at 2 the divergence ends 4 % higher
+MAX_ITER = 1000  # of the other engines
+_CHUNK = 4096  # points whose neighbours are sought together
+
+
+class Descent(Protocol):
+    """What an engine is."""
+
+    def __call__(
+        self,
+        points: Float32Array,
+        perplexity: float,
+        start: Float32Array,
+        seed: int,
+        progress: Progress,
+    ) -> tuple[Float64Array, float]:
+        """Places float64[n, 2] and their divergence."""
+
+
+def version(engine: Engine) -> str:
+    """The engine's package with its version, which its layouts depend on."""
+    return f"{PACKAGES[engine]} {importlib.metadata.version(PACKAGES[engine])}"
+
+
+def find(engine: Engine) -> Descent:
+    """The engine of that name.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if engine == "intelex" and importlib.util.find_spec("sklearnex") is None:
+        raise UsageError(
+            "engine intelex needs scikit-learn-intelex, which is not installed",
+            "pip install 'tbgrid[intelex]' (x86-64 only), or leave out --engine",
+        )
+    return {"opentsne": opentsne, "sklearn": scikit, "intelex": intelex}[engine]
+
+
+def opentsne(
+    points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
+) -> tuple[Float64Array, float]:
+    """openTSNE (Poličar, Stražar and Zupan, 2024) on exact neighbours.
+
+    Repulsion is that of Barnes and Hut up to `INTERPOLATED` points and interpolated beyond
+    (Linderman et al., Nature Methods 16, 2019). The learning rate is n over the exaggeration, as
+    Belkina et al. advise (Nature Communications 10, 2019), twice that for many points.
+    """
+    from openTSNE import TSNEEmbedding
+    from openTSNE.affinity import PerplexityBasedNN
+    from openTSNE.nearest_neighbors import PrecomputedNeighbors
+
+    count = len(points)
+    iterations = EXAGGERATED + PLAIN
+    progress(STAGE, 0, iterations)
+    near = min(count - 1, int(3 * perplexity))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="openTSNE")
+        affinities = PerplexityBasedNN(
+            perplexity=perplexity,
+            knn_index=PrecomputedNeighbors(*_nearest(points, near)),
+            n_jobs=-1,
+        )
+        common: dict[str, Any] = {"random_state": seed}
+        layout = TSNEEmbedding(
+            start.astype(np.float64),
+            affinities,
+            negative_gradient_method="fft" if count > INTERPOLATED else "bh",
+            ints_in_interval=INTERVAL,
+            n_jobs=-1,
+            **common,
+        )
+        fast = count >= FAST
+        for exaggeration, steps, rate, momentum, done in (
+            (EXAGGERATION, EXAGGERATED, count / EXAGGERATION, 0.8, 0),
+            (1.0, PLAIN, count * (2 if fast else 1), 0.95 if fast else 0.8, EXAGGERATED),
+        ):
+            layout = layout.optimize(
+                steps,
+                exaggeration=exaggeration,
+                learning_rate=rate,
+                momentum=momentum,
+                callbacks=_Told(progress, done, iterations),
+                callbacks_every_iters=10,
+            )
+        positions = np.array(layout, np.float64)
+        # Measured anew: interpolation errs by some per cent, and on several threads the sum's last
+        # digits depend on their order.
+        last = TSNEEmbedding(
+            positions.copy(), affinities, negative_gradient_method="bh", n_jobs=1, **common
+        )
+        divergence = float(last.optimize(0).kl_divergence)
+    progress(STAGE, iterations, iterations)
+    return positions, divergence
+
+
+class _Told:
+    """What openTSNE calls as it goes."""
+
+    def __init__(self, progress: Progress, done: int, total: int) -> None:
+        self.progress, self.done, self.total = progress, done, total
+
+    def __call__(self, iteration: int, _error: float, _layout: object) -> bool:
+        """Report; False, so that it goes on."""
+        self.progress(STAGE, self.done + iteration, self.total)
+        return False
+
+
+def _nearest(points: Float32Array, near: int) -> tuple[IntArray, Float64Array]:
+    """int64[n, near] and float64[n, near]: the nearest others of each point, and how far."""
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = np.empty((len(points), near), np.int64)
+    distances = np.empty((len(points), near))
+    index = NearestNeighbors(n_neighbors=near + 1, algorithm="brute").fit(points)
+    for first in range(0, len(points), _CHUNK):
+        chosen = np.arange(first, min(first + _CHUNK, len(points)))
+        far, found = index.kneighbors(points[chosen])
+        own = found == chosen[:, None]
+        own[~own.any(axis=1), -1] = True  # itself is missing where many share its place
+        rows[chosen] = found[~own].reshape(len(chosen), near)
+        distances[chosen] = far[~own].reshape(len(chosen), near)
+    return rows, distances
+
+
+def scikit(
+    points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
+) -> tuple[Float64Array, float]:
+    """scikit-learn's Barnes-Hut t-SNE with its own settings."""
+    from sklearn.manifold import TSNE
+
+    with _iterations(progress):
+        return _fitted(TSNE, points, perplexity, start, seed, progress)
+
+
+def intelex(
+    points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
+) -> tuple[Float64Array, float]:
+    """The same by Intel's extension of scikit-learn, which says nothing on its way."""
+    from sklearnex.manifold import TSNE
+
+    progress(STAGE, 0, None)
+    return _fitted(TSNE, points, perplexity, start, seed, silent)
+
+
+def _fitted(
+    kind: Any,
+    points: Float32Array,
+    perplexity: float,
+    start: Float32Array,
+    seed: int,
+    progress: Progress,
+) -> tuple[Float64Array, float]:
+    engine = kind(
+        n_components=2,
+        perplexity=perplexity,
+        init=start,
+        learning_rate="auto",
+        max_iter=MAX_ITER,
+        random_state=seed,
+        verbose=0 if progress is silent else 2,
+    )
+    progress(STAGE, 0, MAX_ITER)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="sklearn")
+        positions = np.asarray(engine.fit_transform(points), np.float64)
+    progress(STAGE, MAX_ITER, MAX_ITER)
+    return positions, float(engine.kl_divergence_)
+
+
+@contextlib.contextmanager
+def _iterations(progress: Progress) -> Iterator[None]:
+    """Turn what scikit-learn prints at each 50 iterations, its only word of them, into progress."""
+    if progress is silent:
+        yield
+        return
+
+    class Printed(io.TextIOBase):
+        def write(self, text: str) -> int:
+            found = re.search(r"\[t-SNE\] Iteration (\d+):", text)
+            if found:
+                progress(STAGE, min(int(found.group(1)), MAX_ITER), MAX_ITER)
+            return len(text)
+
+    with contextlib.redirect_stdout(Printed()):
+        yield
