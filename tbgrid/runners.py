@@ -291,6 +291,10 @@ def _check_view(job: Job) -> None:
         raise TbgridError(f"{host} does not see {printable(job.folder)}", way_out)
 
 
+def _actor_options() -> dict[str, Any]:
+    return {"max_task_retries": _RETRIES}
+
+
 def _run_on_ray(
     job: Job, _: Embedder, todo: Sequence[int], workers: int | None, progress: Progress
 ) -> None:
@@ -309,7 +313,7 @@ def _run_on_ray(
             batch_size=1,
             compute=pool,
             fn_constructor_args=[ray.put(job)],
-            max_task_retries=_RETRIES,
+            ray_remote_args_fn=_actor_options,
         )
         progress("embed", done, job.index.photos)
         try:
