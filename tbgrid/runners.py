@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,7 @@ Runner = Literal["local", "ray"]
 # export without shards, and its vectors are the same to the last bit.
 DEFAULT_SHARD = 1024
 _CPUS = 4  # of a machine, for each of Ray's workers, since a model uses several
-_RETRIES = 3  # of a shard whose worker dies
+_TRIES = 4  # of a shard, where its workers die
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,10 @@ def _claimed(folder: Path) -> Iterator[None]:
         ) from error
     try:
         for stale in folder.glob(f"{shards.MAKING}*"):
-            shutil.rmtree(stale, ignore_errors=True)
+            if stale.is_dir():
+                shutil.rmtree(stale, ignore_errors=True)
+            else:
+                stale.unlink(missing_ok=True)
         yield
     except OSError as error:
         if not str(error.filename or "").startswith(str(folder)):
@@ -259,7 +263,8 @@ class RayWorker:
         try:
             for number in batch["shard"]:
                 job, model = self._ready()
-                embed_shard(job, int(number), model, _CPUS)
+                with _tried(job, int(number)):
+                    embed_shard(job, int(number), model, _CPUS)
         except TbgridError as error:
             message, hint = error.message, error.hint
         except OSError as error:
@@ -282,6 +287,23 @@ class RayWorker:
         return self._job, self._model
 
 
+@contextlib.contextmanager
+def _tried(job: Job, number: int) -> Iterator[None]:
+    """Raise `TbgridError` if too many workers have died of a shard; Ray would go on and on."""
+    count = job.folder / f"{shards.MAKING}tries-{number:05}"
+    with count.open("ab") as file:
+        file.write(b".")
+    if count.stat().st_size > _TRIES:
+        rows = job.index.rows(number)
+        first, last = (printable(job.source.photos[row].name) for row in (rows[0], rows[-1]))
+        raise TbgridError(
+            f"{_TRIES} workers died one after another of the photos from {first} to {last}",
+            "if memory is short give fewer --workers or a smaller --batch",
+        )
+    yield
+    count.unlink(missing_ok=True)
+
+
 def _check_view(job: Job) -> None:
     """Raise if this machine does not see the directories that the job was made in."""
     host, way_out = socket.gethostname(), "all machines must see it under the same path"
@@ -289,10 +311,6 @@ def _check_view(job: Job) -> None:
         raise TbgridError(f"{host} has no directory {job.place}", way_out)
     if not shards.is_embedded(job.folder) or shards.read_index(job.folder) != job.index:
         raise TbgridError(f"{host} does not see {printable(job.folder)}", way_out)
-
-
-def _actor_options() -> dict[str, Any]:
-    return {"max_task_retries": _RETRIES}
 
 
 def _run_on_ray(
@@ -313,20 +331,13 @@ def _run_on_ray(
             batch_size=1,
             compute=pool,
             fn_constructor_args=[ray.put(job)],
-            ray_remote_args_fn=_actor_options,
         )
         progress("embed", done, job.index.photos)
-        try:
-            for row in made.iter_rows():
-                if row["message"]:
-                    raise TbgridError(row["message"], row["hint"])
-                done += len(job.index.rows(row["shard"]))
-                progress("embed", done, job.index.photos)
-        except (ray.exceptions.ActorDiedError, ray.exceptions.WorkerCrashedError) as error:
-            raise TbgridError(
-                "Ray's workers died too often, perhaps for want of memory",
-                "give fewer --workers, or a smaller --batch; what is done is kept",
-            ) from error
+        for row in made.iter_rows():
+            if row["message"]:
+                raise TbgridError(row["message"], row["hint"])
+            done += len(job.index.rows(row["shard"]))
+            progress("embed", done, job.index.photos)
 
 
 @contextlib.contextmanager
@@ -346,17 +357,26 @@ def _ray_started(ray: Any, workers: int | None) -> Iterator[None]:
             "include_dashboard": False,
         }
     )
-    try:
-        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise TbgridError(
-            f"Ray does not start at {address or 'this machine'} ({error})",
-            "mend RAY_ADDRESS, or leave out --runner ray",
-        ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    with contextlib.redirect_stdout(sys.stderr):  # Ray tells there of workers that died
+        try:
+            _check_address(address or "")
+            ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise TbgridError(
+                f"Ray does not start at {address or 'this machine'} ({error})",
+                "mend RAY_ADDRESS, or leave out --runner ray",
+            ) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raise `OSError` if nothing answers at an address such as host:6379, for which Ray itself
+    would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()

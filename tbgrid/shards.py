@@ -144,8 +144,9 @@ def begin(
     digest = hashlib.sha256(listing.encode()).hexdigest()
     index = Index(len(source.photos), shard, dict(options), model, digest)
     if is_embedded(folder):
-        _refuse_others(folder, read_index(folder), index, source)
-        return index
+        begun = read_index(folder)
+        _refuse_others(folder, begun, index, source)
+        return begun
     foreign = [p.name for p in folder.iterdir() if p.name != PHOTOS and p.name[:1] != "."]
     if foreign:
         raise TbgridError(
@@ -176,10 +177,10 @@ def _refuse_others(folder: Path, old: Index, new: Index, source: Source) -> None
             )
     if old.model != new.model:
         raise UsageError(f"{name} was begun when model {new.model.model_id} was another", _ANEW)
-    if old.listing != new.listing:
+    changed = _difference(_read_listing(folder, old), source)
+    if changed:
         raise TbgridError(
-            f"the photos are not those that {name} was begun with "
-            f"({_difference(_read_listing(folder, old), source)})",
+            f"the photos are not those that {name} was begun with ({changed})",
             f"embed those, or {_ANEW}",
         )
 
@@ -190,7 +191,7 @@ def _option(name: str) -> str:
 
 
 def _difference(before: Source, now: Source) -> str:
-    """What has changed between two listings, in a few words."""
+    """What has changed between two listings of photos, in a few words, or ""."""
     old, new = ({photo.name: photo for photo in each.photos} for each in (before, now))
     gone, come = [n for n in old if n not in new], [n for n in new if n not in old]
     told = [
@@ -207,7 +208,9 @@ def _difference(before: Source, now: Source) -> str:
         for name, photo in new.items()
         if (photo.label, photo.fields) != (old[name].label, old[name].fields)
     ]
-    return f"{len(other)} have other labels or columns" if other else "in another order"
+    if other:
+        return f"{len(other)} have other labels or columns, such as {other[0]}"
+    return "" if list(old) == list(new) else "in another order"
 
 
 def _listing(source: Source) -> str:
@@ -326,8 +329,11 @@ def read_shard(folder: Path, index: Index, number: int) -> Shard:
 def _opened(folder: Path, number: int) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
     """The arrays of a shard, each read when it is asked for, with its checksum."""
     try:
-        with np.load(shard_file(folder, number), allow_pickle=False) as file:
-            yield file
+        with (
+            shard_file(folder, number).open("rb") as stream,
+            np.load(stream, allow_pickle=False) as arrays,
+        ):
+            yield arrays
     except FileNotFoundError as error:
         raise _unusable(folder, number, "it is missing") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
