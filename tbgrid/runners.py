@@ -156,6 +156,8 @@ def embed_shard(
 
 
 def _is_done(job: Job, number: int) -> bool:
+    if not shards.shard_file(job.folder, number).exists():
+        return False
     photos = shards.part_of(job.source, job.index.rows(number)).photos
     return shards.is_whole(job.folder, job.index, number, shards.state_of(photos))
 
@@ -283,7 +285,9 @@ class RayWorker:
             job: Job = ray.get(self._reference)
             _check_view(job)
             os.chdir(job.place)
-            self._job, self._model = job, job.open_model()
+            model = job.open_model()
+            _check_alike(job, model)
+            self._job, self._model = job, model
         return self._job, self._model
 
 
@@ -311,6 +315,18 @@ def _check_view(job: Job) -> None:
         raise TbgridError(f"{host} has no directory {job.place}", way_out)
     if not shards.is_embedded(job.folder) or shards.read_index(job.folder) != job.index:
         raise TbgridError(f"{host} does not see {printable(job.folder)}", way_out)
+
+
+def _check_alike(job: Job, model: Embedder) -> None:
+    """Raise if this machine would give other vectors or pictures than the one that began."""
+    found = {"model": _facts(model), "decoding": shards.DECODER}
+    for name, value in found.items():
+        if value != getattr(job.index, name):
+            raise TbgridError(
+                f"{socket.gethostname()} has another {name} ({value}, not "
+                f"{getattr(job.index, name)})",
+                "install the same releases everywhere",
+            )
 
 
 def _run_on_ray(

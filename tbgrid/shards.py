@@ -33,6 +33,7 @@ from tbgrid.types import IntArray, Photo, Progress, Rejected, Source, printable,
 INDEX, PHOTOS = "tbgrid-shards.json", "tbgrid-photos.json"
 FORMAT = 1  # a change that older readers would misread gets a new number
 MAKING = ".making-"  # begins the names of directories for what is not whole yet
+DECODER = f"Pillow {PIL.__version__}, decoding {DECODING}"
 _ANEW = "give another --out, or remove that directory"
 # What an archive says of the time of its parts, so that equal contents are equal files.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -53,7 +54,7 @@ class Index:
     options: dict[str, Any]
     model: Facts
     listing: str
-    decoding: str = f"Pillow {PIL.__version__}, decoding {DECODING}"
+    decoding: str = DECODER
 
     @property
     def count(self) -> int:
