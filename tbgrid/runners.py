@@ -184,7 +184,7 @@ def _without_own(found: Source, folder: Path) -> Source:
 
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """Make the directory, keep others out of it meanwhile, and remove what a kill has left."""
+    """Make the directory, and keep others out of it meanwhile."""
     shown = printable(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -199,18 +199,24 @@ def _claimed(folder: Path) -> Iterator[None]:
             f"cannot write {shown} ({error.strerror})", "give --out a directory, which may be new"
         ) from error
     try:
-        for stale in folder.glob(f"{shards.MAKING}*"):
-            if stale.is_dir():
-                shutil.rmtree(stale, ignore_errors=True)
-            else:
-                stale.unlink(missing_ok=True)
+        _clear(folder)
         yield
     except OSError as error:
         if not str(error.filename or "").startswith(str(folder)):
             raise
         raise _unwritable(folder, error) from error
     finally:
+        _clear(folder)
         lock.release()
+
+
+def _clear(folder: Path) -> None:
+    """Remove what workers that were killed have left."""
+    for left in folder.glob(f"{shards.MAKING}*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> TbgridError:
