@@ -20,14 +20,14 @@ from tbgrid import tab
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
 from tbgrid.cache import Cache, default_directory, key_of
-from tbgrid.embedders.late import Facts, open_embedder
+from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import Grid, GridOptions, shape_for, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
 from tbgrid.neighbours import harmony, nearest
 from tbgrid.quality import ReportCard, report_card
-from tbgrid.shards import Index, read_images, read_index
+from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source
 from tbgrid.types import (
     Distance,
@@ -189,16 +189,16 @@ def export(
     with times.stage("find"):
         found = source if isinstance(source, Source) else open_source(source, options.source)
         found = _without_the_run(found, directory)
-    facts: Embedder | Facts | None = None
+    known: Embedder | Model | None = None
     if found.shards is not None:
         index = read_index(found.shards)
-        options, facts = _as_embedded(options, index, embedder), index.model
+        options, known = _as_embedded(options, index, embedder), index.model
     with run.claimed(directory) as staging, options.open_cache() as cache:
         if found.shards is None and found.vectors is None and embedder is None:
             progress("load model", 0, None)
             with times.stage("load model"):
                 embedder = open_model(options, cache)
-        facts = facts or embedder
+        known = known or embedder
         (staging / tab.FOLDER).mkdir()
         previews = staging / tab.FOLDER / tab.PREVIEWS
         with times.stage("embed"):
@@ -222,7 +222,7 @@ def export(
                     progress=progress,
                 )
         shape_for(len(images.photos), options.grid)  # before t-SNE takes its time
-        model = _model(found, images, facts, options)
+        model = _model(found, images, known, options)
         with times.stage("t-SNE"):
             layout = _layout(images, options.tsne, model["distance"], cache, progress)
         with times.stage("grid"):
@@ -243,7 +243,7 @@ def export(
         told = _report(found, images, model, options, layout, grid, card)
         told["notes"] = [
             *found.notes,
-            *(facts.notes if facts else ()),
+            *(known.notes if known else ()),
             *images.notes,
             *layout.notes,
             *grid.notes,
@@ -340,7 +340,7 @@ def _layout(
 
 
 def _model(
-    found: Source, images: ImageSet, embedder: Embedder | Facts | None, options: ExportOptions
+    found: Source, images: ImageSet, embedder: Embedder | Model | None, options: ExportOptions
 ) -> Json:
     """What the report says of where the vectors are from."""
     dimensions = int(images.vectors.shape[1])

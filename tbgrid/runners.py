@@ -22,11 +22,10 @@ from filelock import FileLock, Timeout
 
 from tbgrid import shards
 from tbgrid.cache import Cache
-from tbgrid.embedders.late import Facts
 from tbgrid.embeddings import embed
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.pipeline import EMBEDDING, ExportOptions, open_model
-from tbgrid.shards import Index
+from tbgrid.shards import Index, Model
 from tbgrid.sources import open_source
 from tbgrid.types import Embedder, Progress, Source, printable, silent
 
@@ -52,9 +51,9 @@ class Job:
     embedder: Embedder | None
     place: str
 
-    def open_model(self) -> Embedder:
+    def open_model(self, cache: Cache) -> Embedder:
         """The model, for all photos of the job, of which there are `index.photos`."""
-        return self.embedder or open_model(self.options, Cache(None))
+        return self.embedder or open_model(self.options, cache)
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ def embed_shards(
 
     `shard` photos are finished together; what is there already is left alone, unless a photo of it
     has changed its size or its time of modification. `options`: those of the layout have no part
-    in it, nor has the cache. `workers`: threads that decode, or Ray's processes, each with the
-    model; None for as many as suit the machine.
+    in it, and the cache keeps no photos. `workers`: threads that decode, or Ray's processes, each
+    with the model; None for as many as suit the machine.
 
     Raises:
         UsageError: options that cannot be meant, or other than those that `out` was begun with.
@@ -107,13 +106,14 @@ def embed_shards(
         raise UsageError(f"{found.name} has vectors already", "give it to tbgrid export")
     folder = Path(os.path.abspath(out))
     found = _without_own(found, folder)
-    with _claimed(folder):
+    # The cache is for what it knows of the model; a shard keeps photos as well as it would.
+    with _claimed(folder), options.open_cache() as cache:
         progress("load model", 0, None)
-        model = embedder or open_model(options, Cache(None))
+        model = embedder or open_model(options, cache)
         fixed = {name: getattr(options, name) for name in (*EMBEDDING, "batch")}
         if embedder is not None:
             fixed["model"] = embedder.model_id
-        index = shards.begin(folder, found, _facts(model), fixed, shard)
+        index = shards.begin(folder, found, Model.of(model), fixed, shard)
         job = Job(folder, index, found, options, embedder, str(Path.cwd()))
         todo = [number for number in range(index.count) if not _is_done(job, number)]
         run(job, model, todo, workers, progress)
@@ -160,17 +160,6 @@ def _is_done(job: Job, number: int) -> bool:
         return False
     photos = shards.part_of(job.source, job.index.rows(number)).photos
     return shards.is_whole(job.folder, job.index, number, shards.state_of(photos))
-
-
-def _facts(model: Embedder) -> Facts:
-    height, width = model.input_size
-    return Facts(
-        model.model_id,
-        (height, width),
-        model.distance,
-        getattr(model, "fingerprint", ""),
-        tuple(model.notes),
-    )
 
 
 def _without_own(found: Source, folder: Path) -> Source:
@@ -291,7 +280,7 @@ class RayWorker:
             job: Job = ray.get(self._reference)
             _check_view(job)
             os.chdir(job.place)
-            model = job.open_model()
+            model = job.open_model(job.options.open_cache())
             _check_alike(job, model)
             self._job, self._model = job, model
         return self._job, self._model
@@ -325,7 +314,7 @@ def _check_view(job: Job) -> None:
 
 def _check_alike(job: Job, model: Embedder) -> None:
     """Raise if this machine would give other vectors or pictures than the one that began."""
-    found = {"model": _facts(model), "decoding": shards.DECODER}
+    found = {"model": Model.of(model), "decoding": shards.DECODER}
     for name, value in found.items():
         if value != getattr(job.index, name):
             raise TbgridError(

@@ -25,10 +25,19 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from tbgrid.embedders.late import Facts
 from tbgrid.embeddings import DECODING, FEWEST, ImageSet, checked, count_notes
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.types import IntArray, Photo, Progress, Rejected, Source, printable, silent
+from tbgrid.types import (
+    Distance,
+    Embedder,
+    IntArray,
+    Photo,
+    Progress,
+    Rejected,
+    Source,
+    printable,
+    silent,
+)
 
 INDEX, PHOTOS = "tbgrid-shards.json", "tbgrid-photos.json"
 FORMAT = 1  # a change that older readers would misread gets a new number
@@ -37,6 +46,25 @@ DECODER = f"Pillow {PIL.__version__}, decoding {DECODING}"
 _ANEW = "give another --out, or remove that directory"
 # What an archive says of the time of its parts, so that equal contents are equal files.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of an embedder without it; `tbgrid.types.Embedder` says what each part is."""
+
+    model_id: str
+    input_size: tuple[int, int]
+    distance: Distance
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, embedder: Embedder) -> Model:
+        """What is known of `embedder`."""
+        height, width = embedder.input_size
+        fingerprint = getattr(embedder, "fingerprint", "")
+        notes = tuple(embedder.notes)
+        return cls(embedder.model_id, (height, width), embedder.distance, fingerprint, notes)
 
 
 @dataclass(frozen=True)
@@ -52,7 +80,7 @@ class Index:
     photos: int
     shard: int
     options: dict[str, Any]
-    model: Facts
+    model: Model
     listing: str
     decoding: str = DECODER
 
@@ -131,7 +159,7 @@ def part_of(source: Source, rows: range) -> Source:
 def begin(
     folder: Path,
     source: Source,
-    model: Facts,
+    model: Model,
     options: Mapping[str, Any],
     shard: int,
 ) -> Index:
@@ -266,7 +294,7 @@ def read_index(folder: Path) -> Index:
         if version == FORMAT:
             model = told.pop("model")
             model["input_size"], model["notes"] = tuple(model["input_size"]), tuple(model["notes"])
-            return Index(model=Facts(**model), **told)
+            return Index(model=Model(**model), **told)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TbgridError(
             f"{printable(path)} is missing or damaged", "embed the photos anew"
