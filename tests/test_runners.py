@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ import pytest
 from conftest import MeanColour, draw_photos
 from test_shards import files
 
-from tbgrid import ExportOptions
+from tbgrid import ExportOptions, TbgridError, find_photos, runners, shards
 from tbgrid.cli import main
-from tbgrid.runners import embed_shards
+from tbgrid.runners import Job, embed_shards
 from tbgrid.types import Float32Array
 
 HERE = Path(__file__).parent
@@ -77,7 +78,10 @@ def embed_on_ray(photos: str, out: str, model: MeanColour) -> None:
 def run(photos: Path, out: Path, model: str) -> subprocess.CompletedProcess[str]:
     """`embed_on_ray` in a process of its own, where `model` is built."""
     arguments = f"{str(photos)!r}, {str(out)!r}, {model}"
-    program = f"from test_runners import *; embed_on_ray({arguments})"
+    return python(f"from test_runners import *; embed_on_ray({arguments})")
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program],
         cwd=HERE,
@@ -176,6 +180,36 @@ def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path
     assert told["made"] == 30 - kept < 30
 
 
+def embed_on_cluster(*arguments: str) -> None:
+    """`tbgrid embed` with `RAY_ADDRESS` naming a cluster of two nodes with a CPU each."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        cluster.add_node(num_cpus=1)
+        os.environ["RAY_ADDRESS"] = cluster.address
+        code = main(["embed", *arguments, "--runner", "ray", "--workers", "2"])
+    finally:
+        cluster.shutdown()
+    sys.exit(code)
+
+
+@on_ray
+def test_a_cluster_gives_the_same_shards(thirty: Path, tmp_path: Path) -> None:
+    """Relative paths start where the command was typed."""
+    arguments = ["photos", "--shard", "5", "--model", "pixels", "--out"]
+    (tmp_path / "photos").symlink_to(thirty)
+    local = tbgrid(*arguments, "local", cwd=tmp_path)
+    assert local.communicate(timeout=300)
+    words = [*arguments, "cluster", "--json"]
+    program = f"from test_runners import *; os.chdir({str(tmp_path)!r}); embed_on_cluster(*{words})"
+    done = python(program)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout[done.stdout.index("{\n") :])["made"] == SHARDS
+    assert files(tmp_path / "local") == files(tmp_path / "cluster")
+
+
 @on_ray
 def test_a_cluster_that_is_not_there_is_one_line(thirty: Path, tmp_path: Path) -> None:
     arguments = [thirty, "--out", tmp_path / "out", "--model", "pixels", "--runner", "ray"]
@@ -198,3 +232,51 @@ def test_without_ray_the_way_out_is_told(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("pip install 'tbgrid[ray]'")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def job(thirty: Path, tmp_path: Path) -> Job:
+    source, folder = find_photos(thirty), tmp_path / "out"
+    folder.mkdir()
+    fixed = {"model": "mean-colour"}
+    index = shards.begin(folder, source, shards.Model.of(MeanColour()), fixed, SHARD)
+    return Job(folder, index, source, OPTIONS, MeanColour(), str(tmp_path))
+
+
+def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) -> None:
+    runners._check_view(job)
+    with pytest.raises(
+        TbgridError, match=r"has no directory .*elsewhere: all machines must see it"
+    ):
+        runners._check_view(replace(job, place=str(tmp_path / "elsewhere")))
+    with pytest.raises(TbgridError, match=r"does not see .*other: all machines must see it"):
+        runners._check_view(replace(job, folder=tmp_path / "other"))
+    with pytest.raises(TbgridError, match=r"does not see .*out: all machines must see it"):
+        runners._check_view(replace(job, index=replace(job.index, shard=SHARD + 1)))
+
+
+def test_a_machine_with_another_model_is_refused(job: Job) -> None:
+    runners._check_alike(job, MeanColour())
+    with pytest.raises(TbgridError, match=r"has another model .*larger.*: install the same"):
+        runners._check_alike(job, Larger())
+    older = replace(job, index=replace(job.index, decoding="Pillow 1"))
+    with pytest.raises(TbgridError, match=r"has another decoding \(Pillow .*, not Pillow 1\)"):
+        runners._check_alike(older, MeanColour())
+
+
+class Larger(MeanColour):
+    model_id = "larger"
+
+
+def test_a_shard_is_tried_four_times(job: Job) -> None:
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt), runners._tried(job, 1):
+            raise KeyboardInterrupt  # as good as a death
+    with (
+        pytest.raises(TbgridError, match=r"from blue/005.jpg to blue/009.jpg"),
+        runners._tried(job, 1),
+    ):
+        pass
+    with runners._tried(job, 2):
+        pass
+    assert not list(job.folder.glob(f"{shards.MAKING}tries-00002"))
