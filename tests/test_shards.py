@@ -90,8 +90,18 @@ def test_the_run_is_that_of_the_photos_by_the_command_line(
     assert files(made) == files(exported.export)
 
 
-def test_batches_are_those_of_an_export_without_shards() -> None:
-    assert DEFAULT_SHARD % embeddings._AT_ONCE == 0
+def test_a_network_gets_the_batches_of_an_export_without_shards(tmp_path: Path) -> None:
+    """Their sizes decide upon the last bits of vectors."""
+    folder, count = draw_photos(tmp_path / "photos", each=95), embeddings._AT_ONCE
+    for number in (3, 40, 90):
+        (folder / "green" / f"{number:03}.jpg").write_text("no picture")
+    options = ExportOptions(preview=0)
+    done = embed_shards(folder, tmp_path / "out", options, shard=count)
+    found = shards.read_images(done.source, tmp_path)
+    direct = tbgrid.embed(tbgrid.find_photos(folder), tbgrid.load_embedder())
+    assert done.made == 2
+    assert np.array_equal(found.vectors, direct.vectors)
+    assert DEFAULT_SHARD % count == 0
 
 
 @pytest.mark.parametrize("shard", [1, 3, 12, 100])
