@@ -16,6 +16,8 @@ _HOME = {
     "export": "pipeline",
     "ExportOptions": "pipeline",
     "ExportResult": "pipeline",
+    "embed_shards": "runners",
+    "EmbedResult": "runners",
     "find_photos": "folders",
     "open_source": "sources",
     "SourceOptions": "sources",
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
     from tbgrid.pipeline import ExportOptions as ExportOptions
     from tbgrid.pipeline import ExportResult as ExportResult
     from tbgrid.pipeline import export as export
+    from tbgrid.runners import EmbedResult as EmbedResult
+    from tbgrid.runners import embed_shards as embed_shards
     from tbgrid.sources import SourceOptions as SourceOptions
     from tbgrid.sources import open_source as open_source
     from tbgrid.types import Photo as Photo

@@ -7,6 +7,11 @@ import argparse
 from tbgrid import __version__
 from tbgrid.tab import DEFAULT_PREVIEW
 
+_PHOTOS = (
+    "a folder, whose first sub-folders are labels; a pattern in quotes; a CSV or TSV with a column "
+    "path; an .npy, .npz or idx file of pictures"
+)
+
 
 def command_parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -30,13 +35,13 @@ def command_parser() -> argparse.ArgumentParser:
         "source",
         metavar="PHOTOS",
         nargs="?",
-        help="a folder, whose first sub-folders are labels; a pattern in quotes; a CSV or TSV with "
-        "a column path; an .npy, .npz or idx file of pictures. May be left out with --vectors",
+        help=f"{_PHOTOS}; what tbgrid embed has written. May be left out with --vectors",
     )
     export.add_argument("--logdir", required=True, metavar="DIR", help="the run's directory")
-    _add_source(export)
+    _add_vectors(_add_source(export))
     _add_options(export)
     export.set_defaults(command="export")
+    _add_embed(commands)
     demo = commands.add_parser(
         "demo",
         help="an export of pictures that are already installed",
@@ -83,15 +88,55 @@ def command_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_source(command: argparse.ArgumentParser) -> None:
+def _add_embed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    embed = commands.add_parser(
+        "embed",
+        help="only vectors and pictures, in shards, for an export later",
+        description="Embed the photos in shards, one after another or side by side; the same "
+        "command goes on where it was interrupted. tbgrid export DIR makes the run.",
+        allow_abbrev=False,
+    )
+    embed.add_argument("source", metavar="PHOTOS", help=_PHOTOS)
+    embed.add_argument("--out", required=True, metavar="DIR", help="the directory of the shards")
+    photos = _add_source(embed)
+    photos.add_argument("--seed", type=int, default=0, metavar="N", help="of --sample (default: 0)")
+    _add_model(embed)
+    _add_pictures(embed.add_argument_group("pictures"))
+    work = embed.add_argument_group("work")
+    work.add_argument(
+        "--shard",
+        type=int,
+        metavar="N",
+        help="photos that are finished together (default: 1024)",
+    )
+    work.add_argument(
+        "--runner",
+        choices=("local", "ray"),
+        default="local",
+        help="this process (default), or Ray's workers: here, or in the cluster at RAY_ADDRESS",
+    )
+    work.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="threads that decode; with Ray, processes with the model (default: one for 4 CPUs)",
+    )
+    _add_output(embed)
+    embed.set_defaults(command="embed")
+
+
+def _add_vectors(source: argparse._ArgumentGroup) -> None:
+    source.add_argument(
+        "--vectors", metavar="FILE.npy", help="vectors from elsewhere, a row a photo, for a model's"
+    )
+
+
+def _add_source(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     source = command.add_argument_group("photos")
     source.add_argument(
         "--metadata",
         metavar="FILE",
         help="a CSV or TSV whose columns are joined by path or file name",
-    )
-    source.add_argument(
-        "--vectors", metavar="FILE.npy", help="vectors from elsewhere, a row a photo, for a model's"
     )
     for option, does in (("--include", "only photos"), ("--exclude", "no photos")):
         source.add_argument(
@@ -106,14 +151,13 @@ def _add_source(command: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--strict", action="store_true", help="exit 1 if a photo is left out, after all is written"
     )
+    return source
 
 
-def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--run", metavar="NAME", help="write to DIR/NAME instead of DIR")
+def _add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     model = command.add_argument_group("model")
     model.add_argument(
         "--model",
-        default="builtin",
         help="a name that tbgrid models lists (default: builtin), a TF-Hub handle or URL, a "
         "SavedModel's directory, kaggle:HANDLE, or keras:NAME",
     )
@@ -123,22 +167,34 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--input-range",
         choices=("unit", "signed", "bytes"),
-        default="unit",
         help="what the model is given: 0 to 1 (default, TF-Hub's), -1 to 1, or 0 to 255",
-    )
-    model.add_argument(
-        "--distance",
-        choices=("cosine", "euclidean"),
-        help="between vectors (default: cosine for networks, euclidean for pixels)",
     )
     model.add_argument(
         "--fit",
         choices=("crop", "pad", "squash"),
-        default="crop",
         help="how a photo becomes a square (default: crop)",
     )
-    model.add_argument(
-        "--batch", type=int, default=32, metavar="N", help="photos at once (default: 32)"
+    model.add_argument("--batch", type=int, metavar="N", help="photos at once (default: 32)")
+    return model
+
+
+def _add_pictures(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--tile", type=int, metavar="PX", help="a photo's side in the mosaic (64)")
+    group.add_argument(
+        "--preview",
+        type=int,
+        metavar="PX",
+        help=f"side of the larger picture of each photo in the Grid tab, 0 for none (default: "
+        f"{DEFAULT_PREVIEW}, about 14 kB a photo)",
+    )
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--run", metavar="NAME", help="write to DIR/NAME instead of DIR")
+    _add_model(command).add_argument(
+        "--distance",
+        choices=("cosine", "euclidean"),
+        help="between vectors (default: cosine for networks, euclidean for pixels)",
     )
     layout = command.add_argument_group("layout")
     layout.add_argument(
@@ -171,17 +227,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         default="auto",
         help="of the assignment (default: auto, the fastest that serves)",
     )
-    layout.add_argument(
-        "--tile", type=int, default=64, metavar="PX", help="a photo's side in the mosaic (64)"
-    )
-    layout.add_argument(
-        "--preview",
-        type=int,
-        default=DEFAULT_PREVIEW,
-        metavar="PX",
-        help="side of the larger picture of each photo in the Grid tab, 0 for none (default: 256, "
-        "about 14 kB a photo)",
-    )
+    _add_pictures(layout)
     kept = command.add_argument_group("cache").add_mutually_exclusive_group()
     kept.add_argument("--cache", metavar="DIR", help="another cache than the user's own")
     kept.add_argument("--no-cache", action="store_true", help="compute all anew, keep nothing")

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from tbgrid.cache import Cache, Usage
     from tbgrid.console import Console
     from tbgrid.pipeline import ExportOptions, ExportResult
+    from tbgrid.runners import EmbedResult
+    from tbgrid.sources import SourceOptions
+    from tbgrid.types import Rejected
 
 SHOWN_LEFT_OUT = 5
-_INTERRUPTED = "interrupted; no run is half written, and the cache keeps what was embedded"
+_INTERRUPTED = "interrupted; nothing is half written, and what was embedded is kept"
 # A full disk, too many open files and the like: no bugs, wherever they strike.
 _OF_THE_SYSTEM = {
     errno.ENOSPC,
@@ -95,44 +98,76 @@ def _options(given: argparse.Namespace) -> ExportOptions:
     from tbgrid.pipeline import ExportOptions
     from tbgrid.sources import SourceOptions
 
-    source = SourceOptions()
-    if given.command == "export":
-        source = SourceOptions(
-            include=tuple(given.include),
-            exclude=tuple(given.exclude),
-            sample=given.sample,
-            limit=given.limit,
-            seed=given.seed,
-            metadata=given.metadata,
-            vectors=given.vectors,
-        )
     return ExportOptions(
-        model=given.model,
-        image_size=given.image_size,
-        input_range=given.input_range,
+        **_embedding(given),
         distance=given.distance,
-        fit=given.fit,
-        tile=given.tile,
-        preview=given.preview,
-        batch=given.batch,
         cache=given.cache,
         use_cache=not given.no_cache,
-        source=source,
+        source=_source(given) if given.command == "export" else SourceOptions(),
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver),
     )
 
 
+def _embedding(given: argparse.Namespace) -> dict[str, Any]:
+    """Those options that were given of the ones that decide upon vectors and pictures."""
+    from tbgrid.pipeline import EMBEDDING
+
+    options = {name: getattr(given, name) for name in (*EMBEDDING, "batch")}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _source(given: argparse.Namespace) -> SourceOptions:
+    from tbgrid.sources import SourceOptions
+
+    return SourceOptions(
+        include=tuple(given.include),
+        exclude=tuple(given.exclude),
+        sample=given.sample,
+        limit=given.limit,
+        seed=given.seed,
+        metadata=given.metadata,
+        vectors=getattr(given, "vectors", None),
+    )
+
+
 def _export(given: argparse.Namespace, console: Console) -> int:
     options = _options(given)
-    from tbgrid.pipeline import export
+    from tbgrid import shards
+    from tbgrid.pipeline import EMBEDDING, export
 
+    # `export` cannot tell a default that was given from one that was not.
+    if given.source is not None and shards.is_embedded(Path(given.source)):
+        chosen = {name: value for name, value in _embedding(given).items() if name in EMBEDDING}
+        shards.read_index(Path(given.source)).refuse(chosen)
     result = export(
         given.source, given.logdir, options, run_name=given.run, progress=console.progress
     )
     _tell(result, given, console)
-    if given.strict and result.rejected:
-        console.error(f"{len(result.rejected)} files left out, and --strict was given")
+    return _strictly(given, result.rejected, console)
+
+
+def _embed(given: argparse.Namespace, console: Console) -> int:
+    from tbgrid.pipeline import ExportOptions
+    from tbgrid.runners import DEFAULT_SHARD, embed_shards
+
+    result = embed_shards(
+        given.source,
+        given.out,
+        ExportOptions(**_embedding(given), source=_source(given)),
+        shard=DEFAULT_SHARD if given.shard is None else given.shard,
+        runner=given.runner,
+        workers=given.workers,
+        progress=console.progress,
+    )
+    _tell_embedded(result, given, console)
+    return _strictly(given, result.source.rejected, console)
+
+
+def _strictly(given: argparse.Namespace, rejected: Sequence[Rejected], console: Console) -> int:
+    """The exit code, by what was left out."""
+    if given.strict and rejected:
+        console.error(f"{len(rejected)} files left out, and --strict was given")
         return 1
     return 0
 
@@ -261,16 +296,10 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
             "bytes": size,
             "command": command,
         }
-        report["left_out"] = [
-            {"path": item.name, "reason": item.reason} for item in result.rejected
-        ]
+        report["left_out"] = _left_out(result.rejected)
         _say(json.dumps(report, indent=1))
         return
-    for item in result.rejected[:SHOWN_LEFT_OUT]:
-        console.note(f"left out: {item.name} ({item.reason})")
-    more = len(result.rejected) - SHOWN_LEFT_OUT
-    if more > 0:
-        console.note(f"left out: {more} more, all listed in {printable(result.ledger)}")
+    _tell_left_out(result.rejected, f"all listed in {printable(result.ledger)}", console)
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
     rows = [*result.card.lines(), ("seconds", seconds)]
@@ -283,8 +312,60 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
     _say(f"Now type: {command}")
 
 
+def _tell_embedded(result: EmbedResult, given: argparse.Namespace, console: Console) -> None:
+    """What is embedded now, on stdout: a summary to read, or JSON."""
+    from tbgrid.artifacts.run import weight
+    from tbgrid.types import printable
+
+    console.close()
+    index, source = result.index, result.source
+    size = weight(result.directory)
+    command = (
+        f"tbgrid export {shlex.quote(given.out)} --logdir {shlex.quote(f'runs/{source.name}')}"
+    )
+    if given.json:
+        told = {
+            "directory": os.fspath(result.directory),
+            "bytes": size,
+            "photos": {"source": source.name, "embedded": len(source.photos)},
+            "model": index.model.model_id,
+            "shards": index.count,
+            "made": result.made,
+            "command": command,
+            "notes": [*source.notes, *index.model.notes],
+            "left_out": _left_out(source.rejected),
+        }
+        _say(json.dumps(told, indent=1))
+        return
+    for note in (*source.notes, *index.model.notes):
+        console.note(f"note: {note}")
+    _tell_left_out(source.rejected, "all listed by tbgrid export", console)
+    kept = index.count - result.made
+    _say(
+        f"{len(source.photos):,} photos embedded by {index.model.model_id}, "
+        f"{len(source.rejected):,} left out; {index.count:,} shards"
+        f"{f' ({kept:,} of them were there)' if kept else ''}, "
+        f"{size / 1e6:.1f} MB in {printable(result.directory)}"
+    )
+    _say(f"Now type: {command}")
+
+
+def _left_out(rejected: Sequence[Rejected]) -> list[dict[str, str]]:
+    return [{"path": item.name, "reason": item.reason} for item in rejected]
+
+
+def _tell_left_out(rejected: Sequence[Rejected], where: str, console: Console) -> None:
+    """The first of what was left out, and `where` the others are told."""
+    for item in rejected[:SHOWN_LEFT_OUT]:
+        console.note(f"left out: {item.name} ({item.reason})")
+    more = len(rejected) - SHOWN_LEFT_OUT
+    if more > 0:
+        console.note(f"left out: {more} more, {where}")
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Any], int]] = {
     "export": _export,
+    "embed": _embed,
     "demo": _demo,
     "models": _models,
     "check": _check,

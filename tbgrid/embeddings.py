@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -77,6 +77,7 @@ def embed(
     cache: Cache | None = None,
     preview: int = 0,
     previews: Path | None = None,
+    whole: bool = True,
     progress: Progress = silent,
 ) -> ImageSet:
     """Decode each photo of `source` once, for the model and for its `thumbnail` (side in pixels).
@@ -88,6 +89,9 @@ def embed(
     A `preview` above 0 is the side in pixels (`tbgrid.images.preview_side`) of a JPEG of each photo
     that is shown; they go into the file `previews`, row by row as they are ready, since together
     they are large. Vectors and thumbnails are the same whatever `preview` is.
+
+    `whole` False: the photos are a part of a set and may be few; what can only be said of all of
+    them is left to `checked`.
 
     Raises:
         UsageError: `thumbnail` or `batch` below 1, `preview` below 0 or without a file.
@@ -110,7 +114,50 @@ def embed(
             else:
                 work.photos.extend(source.photos)
     progress("embed", len(source.photos), len(source.photos))
-    return work.finished()
+    images = work.finished()
+    return checked(images, embedder.model_id if embedder else "") if whole else images
+
+
+def checked(images: ImageSet, model_id: str, shown: int | None = None) -> ImageSet:
+    """A whole set, with what is to be said of it added to its notes, and what was rejected sorted
+    by name. `shown`: how many photos could be, if `images` has only some of them.
+
+    Raises:
+        TbgridError: see `count_notes`.
+    """
+    shown = len(images.photos) if shown is None else shown
+    notes = [*images.notes, *count_notes(shown, images.rejected, model_id)]
+    if np.ptp(images.vectors, axis=0).max() == 0:
+        notes.append("all vectors are equal: the map says nothing of the photos")
+    rejected = tuple(sorted(images.rejected, key=lambda left_out: left_out.name))
+    return replace(images, rejected=rejected, notes=tuple(notes))
+
+
+def count_notes(shown: int, rejected: Sequence[Rejected], model_id: str) -> list[str]:
+    """What is to be said of how many photos of a whole set can be shown.
+
+    Raises:
+        TbgridError: fewer than 3, or most of the model's vectors are not finite.
+    """
+    reason = _not_finite(model_id)
+    spoilt = sum(left_out.reason == reason for left_out in rejected)
+    if spoilt and (shown < FEWEST or spoilt > shown):
+        raise TbgridError(
+            f"{reason} for {spoilt} of {shown + spoilt} photos",
+            "try another --input-range, --image-size or --model",
+        )
+    if shown < FEWEST:
+        example = f", {rejected[-1].name}: {rejected[-1].reason}" if rejected else ""
+        raise TbgridError(
+            f"{shown} of {shown + len(rejected)} files can be shown{example}",
+            f"a map needs at least {FEWEST} photos",
+        )
+    return [f"{reason} for {spoilt} photos, which are left out"] if spoilt else []
+
+
+def _not_finite(model_id: str) -> str:
+    """The reason to leave out a photo for its vector."""
+    return f"model {model_id} gave NaN or infinity"
 
 
 def _file(path: Path | None) -> AbstractContextManager[BinaryIO | None]:
@@ -185,7 +232,8 @@ class _Work:
                 if np.isfinite(vector).all():
                     vectors[index] = vector
                 else:
-                    found[index] = Rejected(photos[index].name, self.not_finite)
+                    name = self.embedder.model_id if self.embedder else ""
+                    found[index] = Rejected(photos[index].name, _not_finite(name))
             waiting.clear()
 
         def flush(indices: list[int]) -> None:
@@ -260,11 +308,6 @@ class _Work:
         except OSError:
             return b""
 
-    @property
-    def not_finite(self) -> str:
-        """The reason to leave out a photo for its vector."""
-        return f"model {self.embedder.model_id if self.embedder else ''} gave NaN or infinity"
-
     def _run_model(self, inputs: UInt8Array, count: int) -> Float32Array:
         assert self.embedder is not None
         name = self.embedder.model_id
@@ -286,34 +329,16 @@ class _Work:
     def finished(self) -> ImageSet:
         """All rows as one set."""
         count, source = len(self.photos), self.source
-        spoilt = sum(left_out.reason == self.not_finite for left_out in self.rejected)
-        if spoilt and (count < FEWEST or spoilt > count):
-            raise TbgridError(
-                f"{self.not_finite} for {spoilt} of {count + spoilt} photos",
-                "try another --input-range, --image-size or --model",
-            )
-        if spoilt:
-            self.notes.append(f"{self.not_finite} for {spoilt} photos, which are left out")
-        if count < FEWEST:
-            example = ""
-            if self.rejected:
-                example = f", {self.rejected[-1].name}: {self.rejected[-1].reason}"
-            raise TbgridError(
-                f"{count} of {count + len(self.rejected)} files can be shown{example}",
-                f"a map needs at least {FEWEST} photos",
-            )
         if source.vectors is not None:
             vectors = source.vectors[[photo.row for photo in self.photos]]
         else:
-            vectors = np.stack(self.vectors)
-        if np.ptp(vectors, axis=0).max() == 0:
-            self.notes.append("all vectors are equal: the map says nothing of the photos")
+            vectors = np.stack(self.vectors) if self.vectors else np.zeros((0, 0), np.float32)
         return ImageSet(
             tuple(self.photos),
             vectors,
             self.thumbnails[:count],
             self.sizes[:count],
-            tuple(sorted(self.rejected, key=lambda left_out: left_out.name)),
+            tuple(self.rejected),
             source.columns,
             source.pictured,
             tuple(self.notes),

@@ -27,6 +27,7 @@ from tbgrid.grid import Grid, GridOptions, shape_for, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
 from tbgrid.neighbours import harmony, nearest
 from tbgrid.quality import ReportCard, report_card
+from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source
 from tbgrid.types import (
     Distance,
@@ -41,6 +42,8 @@ from tbgrid.types import (
 )
 
 LAYOUT = 2  # to be raised when a change of `tbgrid.layout` or `tbgrid.engines` moves points
+# The options that decide upon vectors and pictures, and cannot be others once photos are embedded.
+EMBEDDING = ("model", "image_size", "input_range", "fit", "tile", "preview")
 NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
 
 
@@ -171,7 +174,8 @@ def export(
 ) -> ExportResult:
     """Turn photos into a TensorBoard run at `logdir`, or at `logdir`/`run_name`.
 
-    `source`: a folder, a pattern, a manifest or an array (`open_source`); None for vectors alone.
+    `source`: a folder, a pattern, a manifest, an array or a directory of embedded photos
+    (`open_source`); None for vectors alone.
     An export that is there already is replaced at the end, whole. `embedder` overrides
     `options.model`: any object that fits `tbgrid.types.Embedder`.
 
@@ -186,26 +190,40 @@ def export(
     with times.stage("find"):
         found = source if isinstance(source, Source) else open_source(source, options.source)
         found = _without_the_run(found, directory)
+    known: Embedder | Model | None = None
+    if found.shards is not None:
+        index = read_index(found.shards)
+        options, known = _as_embedded(options, index, embedder), index.model
     with run.claimed(directory) as staging, options.open_cache() as cache:
-        if found.vectors is None and embedder is None:
+        if found.shards is None and found.vectors is None and embedder is None:
             progress("load model", 0, None)
             with times.stage("load model"):
-                embedder = _embedder(options, cache)
+                embedder = open_model(options, cache)
+        known = known or embedder
         (staging / tab.FOLDER).mkdir()
+        previews = staging / tab.FOLDER / tab.PREVIEWS
         with times.stage("embed"):
-            images = embed(
-                found,
-                None if found.vectors is not None else embedder,
-                thumbnail=options.tile,
-                fit=options.fit,
-                batch=options.batch,
-                cache=cache,
-                preview=options.preview,
-                previews=staging / tab.FOLDER / tab.PREVIEWS,
-                progress=progress,
-            )
+            if found.shards is not None:
+                images = read_images(
+                    found,
+                    staging.parent,
+                    previews=previews if options.preview else None,
+                    progress=progress,
+                )
+            else:
+                images = embed(
+                    found,
+                    None if found.vectors is not None else embedder,
+                    thumbnail=options.tile,
+                    fit=options.fit,
+                    batch=options.batch,
+                    cache=cache,
+                    preview=options.preview,
+                    previews=previews,
+                    progress=progress,
+                )
         shape_for(len(images.photos), options.grid)  # before t-SNE takes its time
-        model = _model(found, images, embedder, options)
+        model = _model(found, images, known, options)
         with times.stage("t-SNE"):
             layout = _layout(images, options.tsne, model["distance"], cache, progress)
         with times.stage("grid"):
@@ -226,7 +244,7 @@ def export(
         told = _report(found, images, model, options, layout, grid, card)
         told["notes"] = [
             *found.notes,
-            *(embedder.notes if embedder else ()),
+            *(known.notes if known else ()),
             *images.notes,
             *layout.notes,
             *grid.notes,
@@ -264,7 +282,25 @@ def _without_the_run(found: Source, directory: Path) -> Source:
     return dataclasses.replace(found, photos=tuple(kept), notes=(*found.notes, note))
 
 
-def _embedder(options: ExportOptions, cache: Cache) -> Embedder:
+def _as_embedded(options: ExportOptions, index: Index, embedder: Embedder | None) -> ExportOptions:
+    """`options` with those that the photos were embedded with. One with its default value counts
+    as not given; without previews is always possible."""
+    if embedder is not None:
+        raise UsageError("an embedder for photos that are embedded already", "leave it out")
+    default = ExportOptions()
+    given = {name: getattr(options, name) for name in EMBEDDING}
+    index.refuse({name: v for name, v in given.items() if v != getattr(default, name)})
+    preview = index.options["preview"] if options.preview else 0
+    embedded = {name: index.options[name] for name in EMBEDDING}
+    return dataclasses.replace(options, **{**embedded, "preview": preview})
+
+
+def open_model(options: ExportOptions, cache: Cache) -> Embedder:
+    """The model that `options` name.
+
+    Raises:
+        UsageError, TbgridError: see `tbgrid.embedders.load_embedder`.
+    """
     try:
         return open_embedder(options.model, options.image_size, options.input_range, cache)
     except OSError as error:
@@ -306,7 +342,7 @@ def _layout(
 
 
 def _model(
-    found: Source, images: ImageSet, embedder: Embedder | None, options: ExportOptions
+    found: Source, images: ImageSet, embedder: Embedder | Model | None, options: ExportOptions
 ) -> Json:
     """What the report says of where the vectors are from."""
     dimensions = int(images.vectors.shape[1])

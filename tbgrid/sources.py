@@ -16,6 +16,7 @@ from tbgrid import arrays, tables
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.folders import WAY_OUT, find_pattern, find_photos, is_file
 from tbgrid.manifests import read_manifest, read_points, row_names, with_metadata
+from tbgrid.shards import is_embedded, open_shards
 from tbgrid.types import Float32Array, Photo, Rejected, Source, printable
 
 
@@ -48,7 +49,8 @@ class SourceOptions:
 def open_source(
     source: str | os.PathLike[str] | None, options: SourceOptions = SourceOptions()
 ) -> Source:
-    """The photos of a folder, a pattern, a manifest or an array, chosen and joined by `options`.
+    """The photos of a folder, a pattern, a manifest, an array or a directory of embedded photos
+    (`tbgrid.shards`), chosen and joined by `options`.
 
     Without a `source` the rows are those of the vectors, and there are no pictures.
 
@@ -66,6 +68,8 @@ def open_source(
         found = _points(len(vectors), options)
     else:
         found = _find(source, options)
+        if found.shards is not None and vectors is not None:
+            raise UsageError(f"{printable(source)} holds vectors already", "leave out --vectors")
         if options.metadata is not None:
             found = with_metadata(found, options.metadata)
     if vectors is not None:
@@ -89,6 +93,8 @@ def _find(source: str | os.PathLike[str], options: SourceOptions) -> Source:
         if arrays.is_array_file(path):
             return _read_array(path)
         raise TbgridError(f"{printable(path)} is a file of a kind that is not read", WAY_OUT)
+    if is_embedded(path):
+        return open_shards(path)
     if "://" in text:
         raise TbgridError(f"{printable(text)} is a URL", f"download it, and {WAY_OUT}")
     is_pattern = glob.has_magic(text) and not os.path.lexists(path)

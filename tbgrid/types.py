@@ -96,7 +96,9 @@ class Source:
 
     `listed`: how many rows there were, also those that cannot be tried. `columns` names the
     further metadata; `vectors` float32[listed, d] from elsewhere, at `vectors[photo.row]`;
-    `pictured` is False where there are no pictures at all.
+    `pictured` is False where there are no pictures at all. `shards`: the directory that holds the
+    photos embedded already (`tbgrid.shards`); `photo.row` is then their place among all that were
+    listed for it.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Source:
     vectors: Float32Array | None = field(default=None, repr=False, compare=False)
     pictured: bool = True
     notes: tuple[str, ...] = ()
+    shards: Path | None = None
 
 
 Json: TypeAlias = dict[str, Any]

@@ -17,9 +17,9 @@ LAYERS = [
     {"errors", "types", "tab", "plugin"},
     {"tables", "arrays", "folders", "engines", "assignment", "bounds", "cache"},
     {"manifests", "images", "layout", "grid", "embedders"},
-    {"sources", "embeddings", "quality", "neighbours"},
+    {"sources", "embeddings", "shards", "quality", "neighbours"},
     {"artifacts"},
-    {"pipeline", "demo", "check", "check_files", "check_tab"},
+    {"pipeline", "runners", "demo", "check", "check_files", "check_tab"},
     {"console", "arguments", "cli"},
     {"__main__"},
 ]

@@ -65,7 +65,9 @@ def test_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     program, *arguments = words
-    if program == "tbgrid" and not any(word.startswith(DOWNLOADS) for word in arguments):
+    if "ray" in arguments:  # takes its time to start, in tests of its own
+        assert command_parser().parse_args(arguments).runner == "ray"
+    elif program == "tbgrid" and not any(word.startswith(DOWNLOADS) for word in arguments):
         monkeypatch.chdir(place)
         try:
             code = main(arguments)

@@ -1,0 +1,505 @@
+"""Embedded photos on disk, in shards, each of which is there whole or not at all.
+
+    DIR/
+      tbgrid-shards.json    the index: by which model and options, how many photos a shard
+      tbgrid-photos.json    what was listed: name, label and further columns of each photo
+      shard-00000.npz       vectors, thumbnails, previews of the first photos; uncompressed
+      shard-00001.npz       those of the next
+
+Equal photos and options give equal files, whoever writes them and in whatever order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+
+from tbgrid.embeddings import DECODING, FEWEST, ImageSet, checked, count_notes
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.types import (
+    Distance,
+    Embedder,
+    IntArray,
+    Photo,
+    Progress,
+    Rejected,
+    Source,
+    printable,
+    silent,
+)
+
+INDEX, PHOTOS = "tbgrid-shards.json", "tbgrid-photos.json"
+FORMAT = 1  # a change that older readers would misread gets a new number
+MAKING = ".making-"  # begins the names of directories for what is not whole yet
+DECODER = f"Pillow {PIL.__version__}, decoding {DECODING}"
+_ANEW = "give another --out, or remove that directory"
+# What an archive says of the time of its parts, so that equal contents are equal files.
+_NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of an embedder without it; `tbgrid.types.Embedder` says what each part is."""
+
+    model_id: str
+    input_size: tuple[int, int]
+    distance: Distance
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, embedder: Embedder) -> Model:
+        """What is known of `embedder`."""
+        height, width = embedder.input_size
+        fingerprint = getattr(embedder, "fingerprint", "")
+        notes = tuple(embedder.notes)
+        return cls(embedder.model_id, (height, width), embedder.distance, fingerprint, notes)
+
+
+@dataclass(frozen=True)
+class Index:
+    """What all shards of a directory have in common.
+
+    `photos`: how many were listed; `shard`: how many of them make a shard, the last one has the
+    rest. `options`: how they were embedded, by the names of `tbgrid.ExportOptions`; `model`: what
+    there is to know of the model. `decoding`: what else decides upon pixels; `listing`: the
+    SHA-256 of the list of photos, in hexadecimal digits.
+    """
+
+    photos: int
+    shard: int
+    options: dict[str, Any]
+    model: Model
+    listing: str
+    decoding: str = DECODER
+
+    @property
+    def count(self) -> int:
+        """How many shards there are."""
+        return -(-self.photos // self.shard)
+
+    def rows(self, number: int) -> range:
+        """Which of the photos that were listed make the shard `number`."""
+        return range(number * self.shard, min(self.photos, (number + 1) * self.shard))
+
+    def refuse(self, given: Mapping[str, Any]) -> None:
+        """Raise `UsageError` if one of the options `given` is not what the photos were embedded
+        with; a `preview` of 0 leaves them out, and is none of these."""
+        for name, value in given.items():
+            old = self.options[name]
+            if value != old and not (name == "preview" and value == 0):
+                raise UsageError(
+                    f"{_option(name)} {value}: the photos were embedded with {old}",
+                    "leave it out, or embed them anew",
+                )
+
+    def to_json(self) -> str:
+        """The index as it is written."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
+
+    @property
+    def token(self) -> str:
+        """What ties a shard to its index: 16 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What is known of a shard without its arrays: the photos shown, as int64[k] of `rows` among
+    all that were listed; those `rejected`; `state`, see `state_of`."""
+
+    rows: IntArray
+    rejected: tuple[Rejected, ...]
+    notes: tuple[str, ...]
+    state: str
+
+
+def is_embedded(path: Path) -> bool:
+    """Whether a directory of embedded photos is there, finished or not."""
+    try:
+        return (path / INDEX).is_file()
+    except (OSError, ValueError):  # no permission, a NUL in the name
+        return False
+
+
+def state_of(photos: Sequence[Photo]) -> str:
+    """What differs, as far as can be told without reading files, when a picture has changed: a
+    digest of each file's size and time of modification, or of its pixels if it is in memory."""
+    total = hashlib.sha256()
+    for photo in photos:
+        if photo.pixels is not None:
+            pixels = np.ascontiguousarray(photo.pixels)
+            total.update(f"{pixels.shape}".encode() + hashlib.sha256(pixels.data).digest())
+            continue
+        try:
+            status = Path(photo.path or "").stat()
+            total.update(f"{status.st_size} {status.st_mtime_ns};".encode())
+        except (OSError, ValueError):
+            total.update(b"not there;")
+    return total.hexdigest()[:16]
+
+
+def part_of(source: Source, rows: range) -> Source:
+    """The photos of a shard, which know their places among all."""
+    photos = [replace(source.photos[row], row=row) for row in rows]
+    return replace(source, photos=tuple(photos), rejected=(), notes=())
+
+
+def begin(
+    folder: Path,
+    source: Source,
+    model: Model,
+    options: Mapping[str, Any],
+    shard: int,
+) -> Index:
+    """Write the index of what is to be embedded into `folder`, or go on with the one there.
+
+    Raises:
+        UsageError: it was begun with other options or another model.
+        TbgridError: it was begun with other photos, or holds something else.
+    """
+    listing = _listing(source)
+    digest = hashlib.sha256(listing.encode()).hexdigest()
+    index = Index(len(source.photos), shard, dict(options), model, digest)
+    if is_embedded(folder):
+        begun = read_index(folder)
+        _refuse_others(folder, begun, index, source)
+        return begun
+    foreign = [p.name for p in folder.iterdir() if p.name != PHOTOS and p.name[:1] != "."]
+    if foreign:
+        raise TbgridError(
+            f"{printable(folder)} holds other files, such as {printable(min(foreign))}",
+            "give --out a new directory",
+        )
+    _write(folder / PHOTOS, listing)
+    _write(folder / INDEX, index.to_json())
+    return index
+
+
+def _write(path: Path, text: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=MAKING, dir=path.parent) as scratch:
+        written = Path(scratch, path.name)
+        written.write_text(text, "utf-8", newline="\n")
+        written.replace(path)
+
+
+def _refuse_others(folder: Path, old: Index, new: Index, source: Source) -> None:
+    """Raise if what was begun in `folder` is not what is to be embedded now."""
+    name = printable(folder)
+    before = {**old.options, "shard": old.shard, "decoded by": old.decoding}
+    for key, value in {**new.options, "shard": new.shard, "decoded by": new.decoding}.items():
+        if before.get(key) != value:
+            raise UsageError(
+                f"{name} was begun with {_option(key)} {before.get(key)}, not {value}",
+                f"give what it was begun with, or {_ANEW}",
+            )
+    if old.model != new.model:
+        raise UsageError(f"{name} was begun when model {new.model.model_id} was another", _ANEW)
+    changed = _difference(_read_listing(folder, old), source)
+    if changed:
+        raise TbgridError(
+            f"the photos are not those that {name} was begun with ({changed})",
+            f"embed those, or {_ANEW}",
+        )
+
+
+def _option(name: str) -> str:
+    """How an option of `tbgrid.ExportOptions` is typed."""
+    return name if " " in name else f"--{name.replace('_', '-')}"
+
+
+def _difference(before: Source, now: Source) -> str:
+    """What has changed between two listings of photos, in a few words, or ""."""
+    old, new = ({photo.name: photo for photo in each.photos} for each in (before, now))
+    gone, come = [n for n in old if n not in new], [n for n in new if n not in old]
+    told = [
+        f"{len(names)} {what}, such as {names[0]}"
+        for names, what in ((gone, "are gone"), (come, "are new"))
+        if names
+    ]
+    if told:
+        return "; ".join(told)
+    if before.columns != now.columns:
+        return "they have other columns"
+    other = [
+        name
+        for name, photo in new.items()
+        if (photo.label, photo.fields) != (old[name].label, old[name].fields)
+    ]
+    if other:
+        return f"{len(other)} have other labels or columns, such as {other[0]}"
+    return "" if list(old) == list(new) else "in another order"
+
+
+def _listing(source: Source) -> str:
+    """What is kept of the photos that are to be embedded, but for their places on the disk."""
+    return json.dumps(
+        {
+            "name": source.name,
+            "columns": source.columns,
+            "notes": source.notes,
+            "rejected": [[left_out.name, left_out.reason] for left_out in source.rejected],
+            "photos": [[photo.name, photo.label, photo.fields] for photo in source.photos],
+        },
+        indent=0,
+    )
+
+
+def _read_listing(folder: Path, index: Index) -> Source:
+    try:
+        text = (folder / PHOTOS).read_bytes()
+        if hashlib.sha256(text).hexdigest() != index.listing:
+            raise ValueError("not the list that the index names")
+        told = json.loads(text)
+        photos = [
+            Photo(None, name, label, fields=tuple(fields), row=row)
+            for row, (name, label, fields) in enumerate(told["photos"])
+        ]
+        return Source(
+            told["name"],
+            tuple(photos),
+            tuple(Rejected(name, reason) for name, reason in told["rejected"]),
+            len(photos),
+            tuple(told["columns"]),
+            notes=tuple(told["notes"]),
+            shards=folder,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TbgridError(
+            f"{printable(folder / PHOTOS)} is missing or damaged", "embed the photos anew"
+        ) from error
+
+
+def read_index(folder: Path) -> Index:
+    """The index of a directory of embedded photos.
+
+    Raises:
+        TbgridError: it is missing, damaged or of another release's format.
+    """
+    path = folder / INDEX
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        version = told.pop("format")
+        if version == FORMAT:
+            model = told.pop("model")
+            model["input_size"], model["notes"] = tuple(model["input_size"]), tuple(model["notes"])
+            return Index(model=Model(**model), **told)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TbgridError(
+            f"{printable(path)} is missing or damaged", "embed the photos anew"
+        ) from error
+    raise TbgridError(
+        f"{printable(path)} has the format {version}, and this tbgrid reads {FORMAT}",
+        "use the tbgrid that wrote it, or embed the photos anew",
+    )
+
+
+def shard_file(folder: Path, number: int) -> Path:
+    """Where the shard `number` lies."""
+    return folder / f"shard-{number:05}.npz"
+
+
+def write_shard(path: Path, index: Index, images: ImageSet, previews: Path, state: str) -> None:
+    """Write the file of a shard: `images`, whose photos know their rows, and the file `previews`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    about = {
+        "index": index.token,
+        "state": state,
+        "rejected": [[left_out.name, left_out.reason] for left_out in images.rejected],
+        "notes": images.notes,
+    }
+    encoded = np.fromfile(previews, np.uint8) if len(images.previews) else np.zeros(0, np.uint8)
+    parts: dict[str, npt.NDArray[Any]] = {
+        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+        "rows": np.array([photo.row for photo in images.photos], np.int64),
+        "vectors": images.vectors,
+        "thumbnails": images.thumbnails,
+        "sizes": images.sizes,
+        "previews": encoded,
+        "ends": images.previews,
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, values in parts.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy", _NO_TIME), "w") as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
+
+
+def read_shard(folder: Path, index: Index, number: int) -> Shard:
+    """What a shard says of its photos.
+
+    Raises:
+        TbgridError: it is missing or damaged, or belongs to another index.
+    """
+    with _opened(folder, number) as file:
+        about = json.loads(file["about"].tobytes())
+        rows = file["rows"]
+        rejected = tuple(Rejected(name, reason) for name, reason in about["rejected"])
+        shard = Shard(rows, rejected, tuple(about["notes"]), about["state"])
+        if about["index"] == index.token:
+            return shard
+    raise _unusable(folder, number, "it belongs to other photos or options")
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, number: int) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    """The arrays of a shard, each read when it is asked for, with its checksum."""
+    try:
+        with (
+            shard_file(folder, number).open("rb") as stream,
+            np.load(stream, allow_pickle=False) as arrays,
+        ):
+            yield arrays
+    except FileNotFoundError as error:
+        raise _unusable(folder, number, "it is missing") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise _unusable(folder, number, " ".join(str(error).split()) or "damaged") from error
+
+
+def _unusable(folder: Path, number: int, why: str) -> TbgridError:
+    return TbgridError(
+        f"{printable(shard_file(folder, number))} cannot be used ({why})",
+        "remove it, and run the same tbgrid embed again",
+    )
+
+
+def is_whole(folder: Path, index: Index, number: int, state: str) -> bool:
+    """Whether a shard is there, of pictures that have not changed since."""
+    try:
+        return read_shard(folder, index, number).state == state
+    except TbgridError:
+        return False
+
+
+def open_shards(folder: Path) -> Source:
+    """The photos that are shown of those embedded in `folder`.
+
+    Raises:
+        TbgridError: it is not finished, a shard is damaged, or there are too few photos.
+    """
+    index = read_index(folder)
+    listed = _read_listing(folder, index)
+    there = sum(shard_file(folder, number).is_file() for number in range(index.count))
+    if there < index.count:
+        raise TbgridError(
+            f"{printable(folder)} holds {there} of {index.count} shards",
+            "run the same tbgrid embed again, which makes the others",
+        )
+    shown: list[Photo] = []
+    rejected = list(listed.rejected)
+    for number in range(index.count):
+        shard = read_shard(folder, index, number)
+        shown += [listed.photos[row] for row in shard.rows]
+        rejected += shard.rejected
+    count_notes(len(shown), rejected, index.model.model_id)
+    return replace(listed, photos=tuple(shown), rejected=tuple(rejected))
+
+
+def read_images(
+    source: Source,
+    scratch: Path,
+    *,
+    previews: Path | None = None,
+    progress: Progress = silent,
+) -> ImageSet:
+    """The vectors and pictures of `source`, which `open_shards` gave, or of some of its photos.
+
+    They go from the shards, one after another, into files in the directory `scratch` that have no
+    names, so that memory stays flat; `previews` is the file for the previews, None for none.
+
+    Raises:
+        TbgridError: a shard is damaged, or fewer than 3 photos are chosen.
+        OSError: the files cannot be written.
+    """
+    assert source.shards is not None
+    folder, index = source.shards, read_index(source.shards)
+    if len(source.photos) < FEWEST:
+        raise TbgridError(
+            f"{len(source.photos)} of the photos in {printable(folder)} are chosen",
+            f"a map needs at least {FEWEST} photos",
+        )
+    wanted = np.array([photo.row for photo in source.photos], np.int64)
+    progress("embed", 0, index.photos)
+    with (
+        tempfile.TemporaryFile(dir=scratch) as vectors,
+        tempfile.TemporaryFile(dir=scratch) as thumbnails,
+        previews.open("wb") if previews else contextlib.nullcontext() as file,
+    ):
+        images = _Spooled(vectors, thumbnails)
+        for number in range(index.count):
+            images.add(folder, index, number, wanted, file)
+            progress("embed", index.rows(number).stop, index.photos)
+        found = images.finished(source)
+    return checked(found, index.model.model_id, images.shown)
+
+
+@dataclass
+class _Spooled:
+    """Rows of shards on their way into files, which are mapped at the end. `shown`: how many
+    photos there were, also those that are not wanted; `shapes`: of a row of each file."""
+
+    vectors: IO[bytes]
+    thumbnails: IO[bytes]
+    shapes: tuple[tuple[int, ...], tuple[int, ...]] = (0,), (0, 0, 3)
+    sizes: list[IntArray] = field(default_factory=list)
+    ends: list[int] = field(default_factory=lambda: [0])
+    notes: tuple[str, ...] = ()
+    shown: int = 0
+
+    def add(
+        self, folder: Path, index: Index, number: int, wanted: IntArray, previews: BinaryIO | None
+    ) -> None:
+        """Add those rows of a shard that are wanted."""
+        shard = read_shard(folder, index, number)
+        if not self.shown and not self.notes:  # they are of the first vectors that the model gave
+            self.notes = shard.notes
+        self.shown += len(shard.rows)
+        chosen = np.flatnonzero(np.isin(shard.rows, wanted))
+        if not len(chosen):
+            return
+        with _opened(folder, number) as arrays:
+            vectors, thumbnails = arrays["vectors"][chosen], arrays["thumbnails"][chosen]
+            sizes = arrays["sizes"][chosen]
+            encoded, ends = arrays["previews"].tobytes() if previews else b"", arrays["ends"]
+        self.shapes = vectors.shape[1:], thumbnails.shape[1:]
+        self.vectors.write(vectors.tobytes())
+        self.thumbnails.write(thumbnails.tobytes())
+        self.sizes.append(sizes)
+        if previews:
+            for row in chosen:
+                preview = encoded[ends[row] : ends[row + 1]]
+                previews.write(preview)
+                self.ends.append(self.ends[-1] + len(preview))
+
+    def finished(self, source: Source) -> ImageSet:
+        """All that was added, which must be as many rows as `source` has photos."""
+        count, (vector, thumbnail) = len(source.photos), self.shapes
+        return ImageSet(
+            source.photos,
+            _mapped(self.vectors, np.float32, (count, *vector)),
+            _mapped(self.thumbnails, np.uint8, (count, *thumbnail)),
+            np.concatenate(self.sizes),
+            source.rejected,
+            source.columns,
+            notes=self.notes,
+            previews=np.array(self.ends if len(self.ends) > 1 else [], np.int64),
+        )
+
+
+def _mapped(file: IO[bytes], kind: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """The array that a file holds. Changes of it stay in memory."""
+    file.flush()
+    return np.asarray(np.memmap(file, kind, "c", shape=shape))

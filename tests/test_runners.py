@@ -1,0 +1,282 @@
+"""Shards by a real Ray on this machine: the files are those of one process, whoever dies."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MeanColour, draw_photos
+from test_shards import files
+
+from tbgrid import ExportOptions, TbgridError, find_photos, runners, shards
+from tbgrid.cli import main
+from tbgrid.runners import Job, embed_shards
+from tbgrid.types import Float32Array
+
+HERE = Path(__file__).parent
+NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")
+SHARD, SHARDS = 5, 6
+OPTIONS = ExportOptions(tile=24, preview=80, batch=2)
+
+
+def on_ray(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that starts Ray, which takes its time."""
+    marked: Callable[..., None] = pytest.mark.slow(NO_RAY(test))
+    return marked
+
+
+class Mortal(MeanColour):
+    """Its first process to reach a second batch is killed there; `folder` remembers that, and
+    which processes have embedded. With `always` every process is killed."""
+
+    def __init__(self, folder: Path, always: bool = False) -> None:
+        self.folder, self.always = folder, always
+
+    def __call__(self, images: Float32Array) -> Float32Array:
+        seen = self.folder / f"process {os.getpid()}"
+        if seen.exists():
+            try:
+                (self.folder / "killed").touch(exist_ok=self.always)
+                os.kill(os.getpid(), signal.SIGKILL)
+            except FileExistsError:
+                pass
+        seen.touch()
+        time.sleep(0.2)  # so that each worker gets its share
+        return super().__call__(images)
+
+
+class Broken(MeanColour):
+    def __call__(self, _: Float32Array) -> Float32Array:
+        raise ZeroDivisionError("a bug")
+
+
+def embed_on_ray(photos: str, out: str, model: MeanColour) -> None:
+    progress: list[tuple[int, int | None]] = []
+    done = embed_shards(
+        photos,
+        out,
+        OPTIONS,
+        shard=SHARD,
+        embedder=model,
+        runner="ray",
+        workers=2,
+        progress=lambda stage, n, total: progress.append((n, total)) if stage == "embed" else None,
+    )
+    print(json.dumps({"made": done.made, "progress": progress}))
+
+
+def run(photos: Path, out: Path, model: str) -> subprocess.CompletedProcess[str]:
+    """`embed_on_ray` in a process of its own, where `model` is built."""
+    arguments = f"{str(photos)!r}, {str(out)!r}, {model}"
+    return python(f"from test_runners import *; embed_on_ray({arguments})")
+
+
+def python(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=HERE,
+        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def thirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = draw_photos(tmp_path_factory.mktemp("thirty") / "photos", each=10)
+    (folder / "red" / "003.jpg").write_text("no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(thirty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`thirty` embedded by this process."""
+    out = tmp_path_factory.mktemp("local")
+    embed_shards(thirty, out, OPTIONS, shard=SHARD, embedder=MeanColour())
+    return out
+
+
+def tbgrid(*arguments: str | Path, **more: Any) -> subprocess.Popen[str]:
+    """`tbgrid embed` with `arguments`; `more` is for `subprocess.Popen`."""
+    words = [sys.executable, "-m", "tbgrid", "embed", *map(str, arguments)]
+    return subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+
+
+@on_ray
+def test_a_killed_worker_loses_and_doubles_nothing(
+    thirty: Path, local: Path, tmp_path: Path
+) -> None:
+    memory, out = tmp_path / "memory", tmp_path / "out"
+    memory.mkdir()
+    done = run(thirty, out, f"Mortal(Path({str(memory)!r}))")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["made"] == SHARDS
+    assert told["progress"][0] == [0, 30]
+    assert told["progress"][-1] == [30, 30]
+    assert (memory / "killed").exists()
+    assert len(list(memory.glob("process *"))) >= 3  # two, and the one in place of the killed
+    assert files(out) == files(local)
+
+
+@on_ray
+def test_workers_that_always_die_are_one_line(thirty: Path, tmp_path: Path) -> None:
+    done = run(thirty, tmp_path / "out", f"Mortal(Path({str(tmp_path)!r}), always=True)")
+    assert done.returncode == 1
+    assert "TbgridError: " in done.stderr
+    assert "4 workers died one after another of the photos from " in done.stderr
+
+
+@on_ray
+def test_a_bug_in_a_worker_keeps_its_traceback(thirty: Path, tmp_path: Path) -> None:
+    done = run(thirty, tmp_path / "out", "Broken()")
+    assert done.returncode == 1
+    assert "ZeroDivisionError: a bug" in done.stderr
+    assert "TbgridError" not in done.stderr
+
+
+@on_ray
+def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path: Path) -> None:
+    for runner in ("local", "ray"):
+        options = ["--shard", "10", "--runner", runner, "--workers", "2"]
+        process = tbgrid("photos", "--out", tmp_path / runner, *options, cwd=thirty.parent)
+        out, err = process.communicate(timeout=500)
+        assert process.returncode == 0, err
+        assert err.splitlines() == ["left out: red/003.jpg (not a picture that Pillow can open)"]
+        assert out.startswith("29 photos embedded by builtin, 1 left out; 3 shards, ")
+    assert files(tmp_path / "local") == files(tmp_path / "ray")
+
+
+@on_ray
+def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
+    process = tbgrid(*arguments, "--runner", "ray", "--workers", "2", start_new_session=True)
+    while not list(out.glob("shard-*")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    (line,) = stderr.splitlines()
+    assert line.startswith("tbgrid: interrupted")
+    kept = len(list(out.glob("shard-*")))
+    again = tbgrid(*arguments, "--json")
+    told = json.loads(again.communicate(timeout=120)[0])
+    assert told["made"] == 30 - kept < 30
+
+
+def embed_on_cluster(*arguments: str) -> None:
+    """`tbgrid embed` with `RAY_ADDRESS` naming a cluster of two nodes with a CPU each."""
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        cluster.add_node(num_cpus=1)
+        os.environ["RAY_ADDRESS"] = cluster.address
+        code = main(["embed", *arguments, "--runner", "ray", "--workers", "2"])
+    finally:
+        cluster.shutdown()
+    sys.exit(code)
+
+
+@on_ray
+def test_a_cluster_gives_the_same_shards(thirty: Path, tmp_path: Path) -> None:
+    """Relative paths start where the command was typed."""
+    arguments = ["photos", "--shard", "5", "--model", "pixels", "--out"]
+    (tmp_path / "photos").symlink_to(thirty)
+    local = tbgrid(*arguments, "local", cwd=tmp_path)
+    assert local.communicate(timeout=300)
+    words = [*arguments, "cluster", "--json"]
+    program = f"from test_runners import *; os.chdir({str(tmp_path)!r}); embed_on_cluster(*{words})"
+    done = python(program)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout[done.stdout.index("{\n") :])["made"] == SHARDS
+    assert files(tmp_path / "local") == files(tmp_path / "cluster")
+
+
+@on_ray
+def test_a_cluster_that_is_not_there_is_one_line(thirty: Path, tmp_path: Path) -> None:
+    arguments = [thirty, "--out", tmp_path / "out", "--model", "pixels", "--runner", "ray"]
+    process = tbgrid(*arguments, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"})
+    (line,) = process.communicate(timeout=300)[1].splitlines()
+    assert process.returncode == 1
+    assert "Ray does not start at 127.0.0.1:1" in line
+
+
+def test_without_ray_the_way_out_is_told(
+    thirty: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    arguments = ["embed", str(thirty), "--out", str(tmp_path / "out"), "--runner", "ray"]
+    assert main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("pip install 'tbgrid[ray]'")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def job(thirty: Path, tmp_path: Path) -> Job:
+    source, folder = find_photos(thirty), tmp_path / "out"
+    folder.mkdir()
+    fixed = {"model": "mean-colour"}
+    index = shards.begin(folder, source, shards.Model.of(MeanColour()), fixed, SHARD)
+    return Job(folder, index, source, OPTIONS, MeanColour(), str(tmp_path))
+
+
+def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) -> None:
+    runners._check_view(job)
+    with pytest.raises(
+        TbgridError, match=r"has no directory .*elsewhere: all machines must see it"
+    ):
+        runners._check_view(replace(job, place=str(tmp_path / "elsewhere")))
+    with pytest.raises(TbgridError, match=r"does not see .*other: all machines must see it"):
+        runners._check_view(replace(job, folder=tmp_path / "other"))
+    with pytest.raises(TbgridError, match=r"does not see .*out: all machines must see it"):
+        runners._check_view(replace(job, index=replace(job.index, shard=SHARD + 1)))
+
+
+def test_a_machine_with_another_model_is_refused(job: Job) -> None:
+    runners._check_alike(job, MeanColour())
+    with pytest.raises(TbgridError, match=r"has another model .*larger.*: install the same"):
+        runners._check_alike(job, Larger())
+    older = replace(job, index=replace(job.index, decoding="Pillow 1"))
+    with pytest.raises(TbgridError, match=r"has another decoding \(Pillow .*, not Pillow 1\)"):
+        runners._check_alike(older, MeanColour())
+
+
+class Larger(MeanColour):
+    model_id = "larger"
+
+
+def test_a_shard_is_tried_four_times(job: Job) -> None:
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt), runners._tried(job, 1):
+            raise KeyboardInterrupt  # as good as a death
+    with (
+        pytest.raises(TbgridError, match=r"from blue/005.jpg to blue/009.jpg"),
+        runners._tried(job, 1),
+    ):
+        pass
+    with runners._tried(job, 2):
+        pass
+    assert not list(job.folder.glob(f"{shards.MAKING}tries-00002"))
