@@ -189,7 +189,7 @@ def export(
         if found.vectors is None and embedder is None:
             progress("load model", 0, None)
             with times.stage("load model"):
-                embedder = _embedder(options, cache)
+                embedder = _embedder(options, cache, len(found.photos), progress)
         (staging / tab.FOLDER).mkdir()
         with times.stage("embed"):
             images = embed(
@@ -263,9 +263,11 @@ def _without_the_run(found: Source, directory: Path) -> Source:
     return dataclasses.replace(found, photos=tuple(kept), notes=(*found.notes, note))
 
 
-def _embedder(options: ExportOptions, cache: Cache) -> Embedder:
+def _embedder(options: ExportOptions, cache: Cache, photos: int, progress: Progress) -> Embedder:
     try:
-        return open_embedder(options.model, options.image_size, options.input_range, cache)
+        return open_embedder(
+            options.model, options.image_size, options.input_range, cache, photos, progress
+        )
     except OSError as error:
         raise TbgridError(
             f"model {options.model} cannot be read ({error.strerror or error})",
