@@ -140,7 +140,7 @@ def test_other_vectors_are_refused_for_good(
     assert model.notes == ()
     np.testing.assert_allclose(model(seven()), reference(seven()), rtol=1e-4)
     (note,) = model.notes
-    assert "TensorFlow Lite, which cannot take its place (its vectors are others)" in note
+    assert "TensorFlow Lite, which cannot take its place (its vectors differ)" in note
     monkeypatch.setattr(lite, "convert", lambda *_: pytest.fail("tried again"))
     again = opened(tmp_path / "network", cache)
     assert again.notes == (note,), "also where nothing is left to embed"
@@ -165,8 +165,9 @@ def test_a_model_of_a_fixed_batch_runs_as_it_is(tmp_path: Path) -> None:
     model = through_lite(load_embedder(str(tmp_path / "network")))
     np.testing.assert_allclose(model(seven()), reference(seven()), rtol=1e-4, atol=1e-5)
     (note,) = model.notes
+    assert "shape=(4, 16, 16, 3)" in note, "says what failed"
     assert len(note.splitlines()) == 1
-    assert len(note) < 400
+    assert "/" not in note, "no files of this machine"
 
 
 def test_few_photos_and_dense_networks_and_gpus_are_not_converted(

@@ -148,7 +148,7 @@ class LiteEmbedder:
             self._refuse(_gist(error))
             return
         if not alike(vectors, model(images)):
-            self._refuse("its vectors are others")
+            self._refuse("its vectors differ")
             return
         self._network = network
         if self.fingerprint and len(data) <= _LARGEST:
@@ -169,7 +169,7 @@ def convert(model: Any, size: tuple[int, int]) -> bytes:
     import tensorflow as tf
 
     with _output_dropped():
-        function = tf.function(model.graph).get_concrete_function(
+        function = tf.function(model.graph, autograph=False).get_concrete_function(
             tf.TensorSpec((1, *size, 3), tf.float32)
         )
         # Without the model as a second argument, which TensorFlow prefers: it would be saved and
@@ -255,7 +255,9 @@ def _gist(error: BaseException) -> str:
     if lacking:
         return f"it has no {lacking[1][:200]}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:200]
+    # Headings, and files of this machine.
+    telling = [line for line in lines if not line.endswith(":") and not line.startswith("File ")]
+    return (telling or [type(error).__name__])[0][:200]
 
 
 @contextlib.contextmanager
