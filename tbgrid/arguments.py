@@ -78,7 +78,7 @@ def command_parser() -> argparse.ArgumentParser:
         "cache",
         help="what is kept of earlier exports",
         description="Show, or with --clear remove, what is kept of earlier exports: vectors, "
-        "thumbnails, previews and layouts.",
+        "thumbnails, previews, layouts and converted networks.",
         allow_abbrev=False,
     )
     cache.add_argument("--clear", action="store_true", help="remove all of it")

@@ -1,4 +1,4 @@
-"""What earlier exports computed, kept by content: vectors, thumbnails, previews, layouts.
+"""What earlier exports computed, kept by content: vectors, thumbnails, layouts, networks.
 
 One SQLite file in the user's cache directory. Every entry is written whole or not at all, by
 several exports at once if need be, so that an interrupted export goes on where it was. A key is

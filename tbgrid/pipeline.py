@@ -198,7 +198,7 @@ def export(
         if found.shards is None and found.vectors is None and embedder is None:
             progress("load model", 0, None)
             with times.stage("load model"):
-                embedder = open_model(options, cache)
+                embedder = open_model(options, cache, len(found.photos), progress)
         known = known or embedder
         (staging / tab.FOLDER).mkdir()
         previews = staging / tab.FOLDER / tab.PREVIEWS
@@ -295,14 +295,18 @@ def _as_embedded(options: ExportOptions, index: Index, embedder: Embedder | None
     return dataclasses.replace(options, **{**embedded, "preview": preview})
 
 
-def open_model(options: ExportOptions, cache: Cache) -> Embedder:
-    """The model that `options` name.
+def open_model(
+    options: ExportOptions, cache: Cache, photos: int, progress: Progress = silent
+) -> Embedder:
+    """The model that `options` name, for so many `photos`: many pay for a faster form of it.
 
     Raises:
         UsageError, TbgridError: see `tbgrid.embedders.load_embedder`.
     """
     try:
-        return open_embedder(options.model, options.image_size, options.input_range, cache)
+        return open_embedder(
+            options.model, options.image_size, options.input_range, cache, photos, progress
+        )
     except OSError as error:
         raise TbgridError(
             f"model {options.model} cannot be read ({error.strerror or error})",

@@ -53,7 +53,7 @@ class Job:
 
     def open_model(self, cache: Cache) -> Embedder:
         """The model, for all photos of the job, of which there are `index.photos`."""
-        return self.embedder or open_model(self.options, cache)
+        return self.embedder or open_model(self.options, cache, self.index.photos)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def embed_shards(
     # The cache is for what it knows of the model; a shard keeps photos as well as it would.
     with _claimed(folder), options.open_cache() as cache:
         progress("load model", 0, None)
-        model = embedder or open_model(options, cache)
+        model = embedder or open_model(options, cache, len(found.photos), progress)
         fixed = {name: getattr(options, name) for name in (*EMBEDDING, "batch")}
         if embedder is not None:
             fixed["model"] = embedder.model_id

@@ -132,6 +132,30 @@ def half_precision_output(folder: Path) -> Reference:
     return lambda images: expected(images).astype(np.float16)
 
 
+def depthwise(folder: Path) -> Reference:
+    """What TensorFlow Lite computes faster."""
+    _save(folder, _depthwise, FIXED)
+    return lambda images: _depthwise(images, WEIGHTS).numpy()
+
+
+def depthwise_resized(folder: Path) -> Reference:
+    """The same after a resize that TensorFlow Lite lacks."""
+    import tensorflow as tf
+
+    def network(images: Any, weights: Any) -> Any:
+        return _depthwise(tf.image.resize(images, (9, 9), antialias=True), weights)
+
+    _save(folder, network, FIXED)
+    return lambda images: network(images, WEIGHTS).numpy()
+
+
+def _depthwise(images: Any, weights: Any) -> Any:
+    import tensorflow as tf
+
+    kernel = tf.reshape(weights[:, :3], (3, 3, 3, 1))
+    return tf.reduce_mean(tf.nn.depthwise_conv2d(images, kernel, (1, 1, 1, 1), "SAME") ** 2, (1, 2))
+
+
 def _keras_model() -> Any:
     """Dropout and batch normalisation tell a call for training from one for use."""
     import keras

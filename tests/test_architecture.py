@@ -28,6 +28,7 @@ HEAVY = ("tensorflow", "tensorflow_hub", "sklearn", "matplotlib", "tensorboard",
 TENSORFLOW = {
     "embedders/hub.py": {"tensorflow", "tensorflow_hub"},
     "embedders/keras.py": {"tensorflow"},
+    "embedders/lite.py": {"tensorflow"},
     "check.py": {"tensorflow"},
     "artifacts/projector.py": {"tensorflow"},
     "artifacts/summaries.py": {"tensorflow"},

@@ -95,8 +95,29 @@ class HubEmbedder:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The model's files and the range of its input."""
-        return f"{digest_of(self._path).hex()} {self.input_range}"
+        """The model's files, the range of its input, and the GPU if one computes."""
+        return f"{digest_of(self._path).hex()} {self.input_range}{on_gpu()}"
+
+    @functools.cached_property
+    def depthwise(self) -> bool:
+        """Whether the network has depthwise convolutions."""
+        # Operations stand by their names in either form of the file.
+        files = [Path(self._path, f"saved_model.{kind}") for kind in ("pb", "pbtxt")]
+        return any(b"DepthwiseConv2dNative" in f.read_bytes() for f in files if f.is_file())
+
+    def graph(self, images: Any) -> Any:
+        """What a call computes, of a tensor float32[b, h, w, 3] in [0, 1]: float32[b, d]."""
+        import tensorflow as tf
+
+        if self._way.dtype == "uint8":
+            images = tf.cast(tf.round(images * 255), tf.uint8)
+        elif self.input_range != "unit":
+            factor, offset = _SCALES[self.input_range]
+            images = images * factor + offset
+        answer = self._way.call(images)
+        vectors = answer if self._way.output is None else answer[self._way.output]
+        vectors = tf.cast(vectors, tf.float32)
+        return tf.reduce_mean(vectors, (1, 2)) if vectors.shape.rank == 4 else vectors
 
     def __call__(self, images: Float32Array) -> Float32Array:
         """float32[b, h, w, 3] in [0, 1] -> float32[b, d].
@@ -137,6 +158,13 @@ class HubEmbedder:
                 )
             parts.append(vectors[:count])
         return np.concatenate(parts)
+
+
+def on_gpu() -> str:
+    """What a fingerprint says of a GPU that TensorFlow computes on; "" without one."""
+    import tensorflow as tf
+
+    return " GPU" if tf.config.list_physical_devices("GPU") else ""
 
 
 def _short(handle: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tbgrid.embedders import registry
+from tbgrid.embedders.hub import on_gpu
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.types import Distance, Float32Array
 
@@ -91,7 +92,7 @@ class KerasEmbedder:
                 registry.ways_out(f"{registry.KERAS}{found}"),
             ) from error
         preprocess = importlib.import_module(networks[found].__module__).preprocess_input
-        fingerprint = f"{registry.KERAS}{found}, {weights}, Keras {tf.keras.__version__}"
+        fingerprint = f"{registry.KERAS}{found}, {weights}, Keras {tf.keras.__version__}{on_gpu()}"
         return cls(
             f"{registry.KERAS}{found}",
             (side, side),
@@ -100,9 +101,19 @@ class KerasEmbedder:
             preprocess,
         )
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether the network has depthwise convolutions."""
+        kinds = {type(layer).__name__ for layer in self._model.layers}
+        return not kinds.isdisjoint({"DepthwiseConv2D", "SeparableConv2D"})
+
+    def graph(self, images: Any) -> Any:
+        """What a call computes, of a tensor float32[b, h, w, 3] in [0, 1]: float32[b, d]."""
+        return self._model(self._preprocess(images * 255.0), training=False)
+
     def __call__(self, images: Float32Array) -> Float32Array:
         """float32[b, h, w, 3] in [0, 1] -> float32[b, d]."""
-        return np.asarray(self._model(self._preprocess(images * 255.0), training=False), np.float32)
+        return np.asarray(self.graph(images), np.float32)
 
 
 def _built(network: Callable[..., Any], side: int, weights: str | None) -> Any:

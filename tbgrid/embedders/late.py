@@ -2,68 +2,95 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tbgrid.cache import Cache, digest_of, key_of
-from tbgrid.embedders import BUILTIN, load_embedder, registry
-from tbgrid.types import Distance, Embedder, Float32Array, InputRange
+from tbgrid.embedders import BUILTIN, lite, load_embedder, registry
+from tbgrid.types import Distance, Embedder, Float32Array, InputRange, Progress, silent
 
 
 @dataclass
 class Facts:
-    """What must be known of a model before it is loaded."""
+    """What must be known of a model before it is loaded. `lite`: `lite.worthwhile` of it."""
 
     model_id: str
     input_size: tuple[int, int]
     distance: Distance
     fingerprint: str
     notes: tuple[str, ...]
+    lite: bool
 
 
 @dataclass
 class LateEmbedder(Facts):
-    """An embedder whose facts the cache remembers, and which is loaded at its first call."""
+    """An embedder whose facts are known, and which `load` gives at its first call."""
 
     load: Callable[[], Embedder] = field(repr=False)
-    _loaded: Embedder | None = field(default=None, repr=False)
 
     def __call__(self, images: Float32Array) -> Float32Array:
         """float32[b, h, w, 3] in [0, 1] -> float32[b, d]."""
-        if self._loaded is None:
-            self._loaded = self.load()
-        return self._loaded(images)
+        return self.load()(images)
 
 
 def open_embedder(
-    model: str, image_size: int | None, input_range: InputRange, cache: Cache
+    model: str,
+    image_size: int | None,
+    input_range: InputRange,
+    cache: Cache,
+    photos: int = 0,
+    progress: Progress = silent,
 ) -> Embedder:
-    """`load_embedder`, put off till the first call if `cache` remembers the model's facts."""
+    """`load_embedder`, put off till the first call if `cache` remembers the model's facts.
 
+    From `lite.FEWEST` photos on it runs through TensorFlow Lite where that is faster; of the
+    photos their number alone decides, so that the same photos always have the same vectors.
+    """
+
+    @functools.cache
     def load() -> Embedder:
         return load_embedder(model, image_size, input_range)
 
+    facts = _facts(model, image_size, input_range, cache, load)
+    late = LateEmbedder(**vars(facts), load=load)
+    if facts.lite and photos >= lite.FEWEST and lite.available():
+        return lite.LiteEmbedder(late, load, cache, progress)
+    return late
+
+
+def _facts(
+    model: str,
+    image_size: int | None,
+    input_range: InputRange,
+    cache: Cache,
+    load: Callable[[], Embedder],
+) -> Facts:
+    """What `cache` remembers of the model, else of the loaded one."""
     identity = _identity(model) if cache.path is not None else b""
-    if not identity:
-        return load()
-    key = key_of("model", model, image_size, input_range, identity)
-    held = cache.get([key]).get(key)
+    # What TensorFlow might see another GPU by.
+    machine = os.environ.get("CUDA_VISIBLE_DEVICES"), lite.version_of("tensorflow")
+    key = key_of("model", model, image_size, input_range, identity, *machine)
+    held = cache.get([key]).get(key) if identity else None
     if held is not None:
-        facts = json.loads(held)
-        facts["input_size"], facts["notes"] = tuple(facts["input_size"]), tuple(facts["notes"])
-        return LateEmbedder(**facts, load=load)
+        known = json.loads(held)
+        known["input_size"], known["notes"] = tuple(known["input_size"]), tuple(known["notes"])
+        return Facts(**known)
     loaded = load()
-    known = Facts(
+    facts = Facts(
         loaded.model_id,
         loaded.input_size,
         loaded.distance,
         getattr(loaded, "fingerprint", ""),
         tuple(loaded.notes),
+        lite.worthwhile(loaded),
     )
-    cache.put("model", [(key, json.dumps(asdict(known)).encode())])
-    return loaded
+    if identity:
+        cache.put("model", [(key, json.dumps(asdict(facts)).encode())])
+    return facts
 
 
 def _identity(model: str) -> bytes:
