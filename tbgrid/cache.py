@@ -57,8 +57,10 @@ def key_of(*parts: object) -> bytes:
     """A key that differs whenever a part does: SHA-256 over the parts with their lengths."""
     total = hashlib.sha256()
     for part in parts:
-        data = part if isinstance(part, bytes) else repr(part).encode()
-        total.update(len(data).to_bytes(8, "little") + data)
+        data = part if isinstance(part, (bytes, memoryview)) else repr(part).encode()
+        size = data.nbytes if isinstance(data, memoryview) else len(data)
+        total.update(size.to_bytes(8, "little"))
+        total.update(data)
     return total.digest()
 
 

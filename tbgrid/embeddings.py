@@ -17,6 +17,7 @@ import PIL
 from tbgrid.cache import Cache, key_of
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.images import DRAFT, PREVIEW_QUALITY, Decoded, decode_all
+from tbgrid.spools import Spool, spool
 from tbgrid.types import (
     NO_LABEL,
     Embedder,
@@ -78,6 +79,7 @@ def embed(
     preview: int = 0,
     previews: Path | None = None,
     whole: bool = True,
+    scratch: Path | None = None,
     progress: Progress = silent,
 ) -> ImageSet:
     """Decode each photo of `source` once, for the model and for its `thumbnail` (side in pixels).
@@ -90,12 +92,15 @@ def embed(
     that is shown; they go into the file `previews`, row by row as they are ready, since together
     they are large. Vectors and thumbnails are the same whatever `preview` is.
 
+    Vectors and thumbnails go to files without names in the directory `scratch`, None for the
+    system's own place, and are mapped in the end.
+
     `whole` False: the photos are a part of a set and may be few; what can only be said of all of
     them is left to `checked`.
 
     Raises:
         UsageError: `thumbnail` or `batch` below 1, `preview` below 0 or without a file.
-        OSError: `previews` cannot be written.
+        OSError: `previews` or the files in `scratch` cannot be written.
         TbgridError: fewer than 3 photos can be read, or most of the model's vectors are not finite.
     """
     if thumbnail < 1 or batch < 1:
@@ -105,16 +110,21 @@ def embed(
     if not source.pictured:
         preview = 0
     progress("embed", 0, len(source.photos))
-    with Cache(None) as nothing:
+    with (
+        Cache(None) as nothing,
+        spool(np.float32, scratch) as vectors,
+        spool(np.uint8, scratch) as thumbnails,
+    ):
         work = _Work(source, embedder, thumbnail, fit, batch, cache or nothing, preview, progress)
+        work.vectors, work.thumbnails = vectors, thumbnails
         with _file(previews if preview else None) as work.spool:
             if source.pictured:
                 for start in range(0, len(source.photos), _AT_ONCE):
                     work.embed(source.photos[start : start + _AT_ONCE], workers)
             else:
                 work.photos.extend(source.photos)
-    progress("embed", len(source.photos), len(source.photos))
-    images = work.finished()
+        progress("embed", len(source.photos), len(source.photos))
+        images = work.finished()
     return checked(images, embedder.model_id if embedder else "") if whole else images
 
 
@@ -185,10 +195,10 @@ class _Work:
         self.ends = [0]
         self.photos: list[Photo] = []
         self.rejected: list[Rejected] = list(source.rejected)
-        rows = len(source.photos) if source.pictured else 0
-        self.thumbnails = np.empty((rows, thumbnail, thumbnail, 3), np.uint8)
-        self.sizes = np.zeros((rows, 2), np.int64)
-        self.vectors: list[Float32Array] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.vectors: Spool[np.float32]
+        self.thumbnails: Spool[np.uint8]
+        self.ran = False
         self.notes: list[str] = []
         self.done = 0
         size = embedder.input_size if embedder else None
@@ -277,23 +287,28 @@ class _Work:
             if waiting:
                 run_model()
             flush(unsaved)
+        shown: list[UInt8Array] = []
+        embedded: list[Float32Array] = []
         for index, photo in enumerate(photos):
             result = found.get(index) or _unpacked(held[views[index]], self.side)
             if isinstance(result, Rejected):
                 self.rejected.append(result)
                 continue
-            row = len(self.photos)
             self.photos.append(photo)
-            self.thumbnails[row] = result.views[0]
-            self.sizes[row] = result.width, result.height
+            shown.append(result.views[0])
+            self.sizes.append((result.width, result.height))
             if self.spool:
-                shown = result.preview or held[previews[index]]
-                self.spool.write(shown)
-                self.ends.append(self.ends[-1] + len(shown))
+                encoded = result.preview or held[previews[index]]
+                self.spool.write(encoded)
+                self.ends.append(self.ends[-1] + len(encoded))
             if self.embedder:
                 vector = vectors.get(index)
                 stored = np.frombuffer(held[keys[index]], np.float32) if vector is None else vector
-                self.vectors.append(stored)
+                embedded.append(stored)
+        if shown:
+            self.thumbnails.add(np.stack(shown))
+        if embedded:
+            self.vectors.add(np.stack(embedded))
         self.done += len(photos)
         self.progress("embed", self.done, len(self.source.photos))
 
@@ -317,7 +332,8 @@ class _Work:
                 f"model {name} gave an array of shape {found.shape} for {count} photos",
                 "use another model: tbgrid needs one vector a photo",
             )
-        if not self.vectors and not self.notes and len(found) > 1:
+        first, self.ran = not self.ran, True
+        if first and len(found) > 1:
             alike = np.ptp(found, axis=0).max() == 0
             if alike and (inputs != inputs[0]).any():
                 self.notes.append(
@@ -328,16 +344,17 @@ class _Work:
 
     def finished(self) -> ImageSet:
         """All rows as one set."""
-        count, source = len(self.photos), self.source
+        source = self.source
+        thumbnails = self.thumbnails.finished()
         if source.vectors is not None:
             vectors = source.vectors[[photo.row for photo in self.photos]]
         else:
-            vectors = np.stack(self.vectors) if self.vectors else np.zeros((0, 0), np.float32)
+            vectors = self.vectors.finished()
         return ImageSet(
             tuple(self.photos),
             vectors,
-            self.thumbnails[:count],
-            self.sizes[:count],
+            thumbnails if len(thumbnails) else np.zeros((0, self.side, self.side, 3), np.uint8),
+            np.array(self.sizes, np.int64).reshape(-1, 2),
             tuple(self.rejected),
             source.columns,
             source.pictured,

@@ -89,7 +89,7 @@ def opentsne(
         warnings.filterwarnings("ignore", module="openTSNE")
         affinities = PerplexityBasedNN(
             perplexity=perplexity,
-            knn_index=PrecomputedNeighbors(*_nearest(points, near)),
+            knn_index=PrecomputedNeighbors(*_neighbours(points, near)),
             n_jobs=-1,
         )
         common: dict[str, Any] = {"random_state": seed}
@@ -137,21 +137,26 @@ class _Told:
         return False
 
 
-def _nearest(points: Float32Array, near: int) -> tuple[IntArray, Float64Array]:
-    """int64[n, near] and float64[n, near]: the nearest others of each point, and how far."""
+def _neighbours(points: Float32Array, near: int) -> tuple[IntArray, Float64Array]:
+    found = list(nearest_points(points, near))
+    return np.concatenate([rows for _, rows, _ in found]), np.concatenate([f for *_, f in found])
+
+
+def nearest_points(
+    points: Float32Array, near: int
+) -> Iterator[tuple[IntArray, IntArray, Float64Array]]:
+    """The `near` nearest others of all of float32[n, d] points, some at a time: rows int64[m], and
+    of each of them int64[m, near] and how far, float64[m, near], the nearest first."""
     from sklearn.neighbors import NearestNeighbors
 
-    rows = np.empty((len(points), near), np.int64)
-    distances = np.empty((len(points), near))
     index = NearestNeighbors(n_neighbors=near + 1, algorithm="brute").fit(points)
     for first in range(0, len(points), _CHUNK):
         chosen = np.arange(first, min(first + _CHUNK, len(points)))
         far, found = index.kneighbors(points[chosen])
         own = found == chosen[:, None]
         own[~own.any(axis=1), -1] = True  # itself is missing where many share its place
-        rows[chosen] = found[~own].reshape(len(chosen), near)
-        distances[chosen] = far[~own].reshape(len(chosen), near)
-    return rows, distances
+        shape = (len(chosen), near)
+        yield chosen, found[~own].reshape(shape), far[~own].reshape(shape)
 
 
 def scikit(

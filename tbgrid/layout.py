@@ -16,7 +16,8 @@ from tbgrid.types import Distance, Float32Array, Float64Array, Progress, silent
 DEFAULT_PERPLEXITY = 30.0
 WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
 PARTS = 50  # principal components that it sees of more: neighbours on digits are as good or better
-FITTED = 20_000  # vectors that tell the directions of principal components
+FITTED = 20_000  # vectors that tell the directions of principal components; fewer if they are long
+_HELD = 30_000_000  # numbers of these vectors: 240 MB
 _COVARIANCE = 1500  # dimensions up to which the covariance is cheaper than a random projection
 _CHUNK = 4096  # vectors that are projected together
 
@@ -90,7 +91,7 @@ def tsne(
     count = len(vectors)
     if count < 3:
         raise TbgridError(f"{count} vectors", "t-SNE needs at least 3")
-    if not np.isfinite(vectors).all():
+    if not all(np.isfinite(vectors[i : i + _CHUNK]).all() for i in range(0, count, _CHUNK)):
         raise TbgridError("vectors that are not finite", "leave out rows with NaN or infinity")
     notes: tuple[str, ...] = ()
     limit = max(1.0, (count - 1) / 3)  # 1: no other neighbour counts; less there cannot be
@@ -122,14 +123,16 @@ def tsne(
 def principal_components(vectors: Float32Array, parts: int, seed: int = 0) -> Float32Array:
     """float32[n, parts]: the first principal components, zeros where there are fewer.
 
-    Of more than `FITTED` vectors the directions are those of `FITTED` drawn under `seed`.
+    Of more than `FITTED` vectors the directions are those of `FITTED` drawn under `seed`; of very
+    long ones, of as many as make `_HELD` numbers, but never less than 2,000.
     """
     from sklearn.decomposition import PCA
 
     found = np.zeros((len(vectors), parts), np.float32)
     chosen = vectors
-    if len(vectors) > FITTED:
-        rows = np.random.default_rng(seed).permutation(len(vectors))[:FITTED]
+    most = min(FITTED, max(2000, _HELD // vectors.shape[1]))
+    if len(vectors) > most:
+        rows = np.random.default_rng(seed).permutation(len(vectors))[:most]
         chosen = vectors[np.sort(rows)]
     if np.ptp(chosen, axis=0).max() > 0:
         kept = min(parts, *chosen.shape)
@@ -137,8 +140,8 @@ def principal_components(vectors: Float32Array, parts: int, seed: int = 0) -> Fl
         solver = "covariance_eigh" if tall else "randomized"
         # About the mean first: the covariance of numbers far from zero would be mostly rounding.
         middle = chosen.mean(axis=0, dtype=np.float64)
-        pca = PCA(n_components=kept, svd_solver=solver, random_state=seed)
-        pca.fit((chosen - middle).astype(np.float64))
+        pca = PCA(n_components=kept, svd_solver=solver, random_state=seed, copy=False)
+        pca.fit(chosen - middle)
         for first in range(0, len(vectors), _CHUNK):
             part = slice(first, first + _CHUNK)
             found[part, :kept] = pca.transform(vectors[part] - middle)

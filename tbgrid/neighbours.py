@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tbgrid.engines import nearest_points
 from tbgrid.layout import comparable, principal_components
 from tbgrid.quality import adjacent_pairs, distances_from
 from tbgrid.types import (
@@ -22,7 +23,7 @@ from tbgrid.types import (
     silent,
 )
 
-EXACT = 20_000  # photos up to which each is compared with each: minutes of a core beyond
+EXACT = 10**11  # n * n * d up to which each is compared with each: ten seconds of a core beyond
 PARTS = 64  # principal components by which candidates are found beyond
 CANDIDATES = 64  # a photo, compared in all dimensions then
 PAIRS = 10_000  # random pairs whose mean distance is the measure of chance
@@ -49,12 +50,12 @@ def nearest(
 ) -> Neighbours:
     """The `count` nearest others (or n - 1, if that is less) of each of float32[n, d] vectors.
 
-    Up to `most` photos all distances are measured, a block at a time: about 100 MB beside the
-    comparable vectors. Beyond, candidates are the nearest by the first principal components, and
-    of these the nearest by all dimensions are kept.
+    While n * n * d is at most `most`, all distances are measured, a block at a time: about 100 MB
+    beside the comparable vectors. Beyond, candidates are the nearest by the first principal
+    components, and of these the nearest by all dimensions are kept.
     """
     points = comparable(vectors, distance)
-    exact = len(points) <= most
+    exact = len(points) ** 2 * points.shape[1] <= most
     count = min(count, len(points) - 1)
     found = (_by_all if exact else _by_candidates)(points, count, progress)
     return Neighbours(found[0], _told(found[1], distance).astype(np.float32), exact)
@@ -119,20 +120,14 @@ def _by_candidates(
 ) -> tuple[IntArray, Float64Array]:
     """The same among candidates that the first principal components find."""
     total = len(points)
-    parts = principal_components(points, min(PARTS, points.shape[1])).astype(np.float32)
-    lengths = np.einsum("ij,ij->i", parts, parts)
+    parts = principal_components(points, min(PARTS, points.shape[1]))
+    among = min(total - 1, max(CANDIDATES, 4 * count))
     rows = np.empty((total, count), np.int64)
     distances = np.empty((total, count))
-    among = min(total - 1, max(CANDIDATES, 4 * count))
-    step = max(1, _BLOCK // total)
-    for start in range(0, total, step):
-        progress("neighbours", start, total)
-        chosen = np.arange(start, min(start + step, total))
-        block = parts[chosen] @ (-2 * parts.T)
-        block += lengths  # the square of the distance, but for a number of the row
-        block[np.arange(len(chosen)), chosen] = np.inf  # never itself
+    for chosen, candidates, _ in nearest_points(parts, among):
+        progress("neighbours", int(chosen[0]), total)
         # Sorted by row, so that the stable sort by distance settles ties by row.
-        found = np.sort(np.argpartition(block, among - 1, axis=1)[:, :among], axis=1)
+        found = np.sort(candidates, axis=1)
         apart = _pair_distances(points, np.stack([np.repeat(chosen, among), found.ravel()], axis=1))
         apart = apart.reshape(found.shape)
         order = np.argsort(apart, axis=1, kind="stable")[:, :count]

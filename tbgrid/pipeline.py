@@ -27,13 +27,16 @@ from tbgrid.grid import Grid, GridOptions, shape_for, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
 from tbgrid.neighbours import harmony, nearest
 from tbgrid.quality import ReportCard, report_card
+from tbgrid.samples import stratified
 from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source
+from tbgrid.spools import release
 from tbgrid.types import (
     Distance,
     Embedder,
     Fit,
     InputRange,
+    IntArray,
     Json,
     Progress,
     Rejected,
@@ -220,12 +223,14 @@ def export(
                     cache=cache,
                     preview=options.preview,
                     previews=previews,
+                    scratch=staging.parent,
                     progress=progress,
                 )
         shape_for(len(images.photos), options.grid)  # before t-SNE takes its time
         model = _model(found, images, known, options)
         with times.stage("t-SNE"):
             layout = _layout(images, options.tsne, model["distance"], cache, progress)
+        release(images.vectors)
         with times.stage("grid"):
             grid = snap(layout.positions, options.grid, progress=progress)
         with times.stage("quality"):
@@ -253,17 +258,38 @@ def export(
         ]
         told["seconds"] = times.seconds
         tiles = images.thumbnails if images.pictured else contents.plain_tiles(images, options.tile)
-        tensors = projector.tensors(images.vectors, grid)
+        projected = _projected(images, options.tsne.seed)
+        total = len(images.photos)
+        if len(projected) == total:
+            tensors = projector.tensors(images.vectors, grid)
+        else:
+            some = dataclasses.replace(grid, cells=grid.cells[projected])
+            tensors = projector.tensors(images.vectors[projected], some, total)
+            told["notes"].append(
+                f"the Projector shows a sample of {len(projected)} of the {total} photos, from "
+                "each label in proportion; the Grid tab shows all"
+            )
         preview = options.preview if len(images.previews) else 0
         finished = contents.Map(
-            found.name, images, tiles, tensors, layout, grid, card, alike, fits, told, preview
+            found.name,
+            images,
+            tiles,
+            projected,
+            tensors,
+            layout,
+            grid,
+            card,
+            alike,
+            fits,
+            told,
+            preview,
         )
         with times.stage("write"):
             contents.write_files(staging, finished, progress)
             events = staging.with_name(staging.name + ".events")
             try:
                 write_events(events, contents.summaries(finished, progress), time.time())
-                side = projector.sprite_side(len(images.photos), options.tile)
+                side = projector.sprite_side(len(projected), options.tile)
                 final = run.publish(
                     directory, staging, events, tensors, side if images.pictured else 0
                 )
@@ -271,6 +297,14 @@ def export(
                 events.unlink(missing_ok=True)
         progress("write", contents.STEPS, contents.STEPS)
     return ExportResult(directory, final, images, layout, grid, card, told)
+
+
+def _projected(images: ImageSet, seed: int) -> IntArray:
+    """The rows that the Projector shows: all, or a sample of as many as it can bear."""
+    count = len(images.photos)
+    if count <= projector.MOST:
+        return np.arange(count)
+    return stratified(images.labels or [""] * count, projector.MOST, seed)
 
 
 def _without_the_run(found: Source, directory: Path) -> Source:
@@ -323,7 +357,7 @@ def _layout(
         engines.version(options.engine),
         LAYOUT,
         images.vectors.shape,
-        images.vectors.tobytes(),
+        np.ascontiguousarray(images.vectors).data,
         options,
         distance,
     )

@@ -149,6 +149,7 @@ def embed_shard(
             preview=job.options.preview,
             previews=previews,
             whole=False,
+            scratch=Path(scratch),
             progress=progress,
         )
         shards.write_shard(written, job.index, images, previews, state)

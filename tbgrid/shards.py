@@ -19,7 +19,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ import PIL
 
 from tbgrid.embeddings import DECODING, FEWEST, ImageSet, checked, count_notes
 from tbgrid.errors import TbgridError, UsageError
+from tbgrid.spools import Spool, spool
 from tbgrid.types import (
     Distance,
     Embedder,
@@ -434,8 +435,8 @@ def read_images(
     wanted = np.array([photo.row for photo in source.photos], np.int64)
     progress("embed", 0, index.photos)
     with (
-        tempfile.TemporaryFile(dir=scratch) as vectors,
-        tempfile.TemporaryFile(dir=scratch) as thumbnails,
+        spool(np.float32, scratch) as vectors,
+        spool(np.uint8, scratch) as thumbnails,
         previews.open("wb") if previews else contextlib.nullcontext() as file,
     ):
         images = _Spooled(vectors, thumbnails)
@@ -449,11 +450,10 @@ def read_images(
 @dataclass
 class _Spooled:
     """Rows of shards on their way into files, which are mapped at the end. `shown`: how many
-    photos there were, also those that are not wanted; `shapes`: of a row of each file."""
+    photos there were, also those that are not wanted."""
 
-    vectors: IO[bytes]
-    thumbnails: IO[bytes]
-    shapes: tuple[tuple[int, ...], tuple[int, ...]] = (0,), (0, 0, 3)
+    vectors: Spool[np.float32]
+    thumbnails: Spool[np.uint8]
     sizes: list[IntArray] = field(default_factory=list)
     ends: list[int] = field(default_factory=lambda: [0])
     notes: tuple[str, ...] = ()
@@ -474,9 +474,8 @@ class _Spooled:
             vectors, thumbnails = arrays["vectors"][chosen], arrays["thumbnails"][chosen]
             sizes = arrays["sizes"][chosen]
             encoded, ends = arrays["previews"].tobytes() if previews else b"", arrays["ends"]
-        self.shapes = vectors.shape[1:], thumbnails.shape[1:]
-        self.vectors.write(vectors.tobytes())
-        self.thumbnails.write(thumbnails.tobytes())
+        self.vectors.add(vectors)
+        self.thumbnails.add(thumbnails)
         self.sizes.append(sizes)
         if previews:
             for row in chosen:
@@ -486,20 +485,13 @@ class _Spooled:
 
     def finished(self, source: Source) -> ImageSet:
         """All that was added, which must be as many rows as `source` has photos."""
-        count, (vector, thumbnail) = len(source.photos), self.shapes
         return ImageSet(
             source.photos,
-            _mapped(self.vectors, np.float32, (count, *vector)),
-            _mapped(self.thumbnails, np.uint8, (count, *thumbnail)),
+            self.vectors.finished(),
+            self.thumbnails.finished(),
             np.concatenate(self.sizes),
             source.rejected,
             source.columns,
             notes=self.notes,
             previews=np.array(self.ends if len(self.ends) > 1 else [], np.int64),
         )
-
-
-def _mapped(file: IO[bytes], kind: type[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """The array that a file holds. Changes of it stay in memory."""
-    file.flush()
-    return np.asarray(np.memmap(file, kind, "c", shape=shape))

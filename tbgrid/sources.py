@@ -5,7 +5,6 @@ from __future__ import annotations
 import fnmatch
 import glob
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from tbgrid import arrays, tables
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.folders import WAY_OUT, find_pattern, find_photos, is_file
 from tbgrid.manifests import read_manifest, read_points, row_names, with_metadata
+from tbgrid.samples import stratified
 from tbgrid.shards import is_embedded, open_shards
 from tbgrid.types import Float32Array, Photo, Rejected, Source, printable
 
@@ -174,7 +174,9 @@ def _chosen(found: Source, options: SourceOptions) -> Source:
         photos = tuple(passed)
     if options.sample is not None and options.sample < len(photos):
         notes.append(f"a sample of {options.sample} of {len(photos)} photos (seed {options.seed})")
-        photos = _sampled(photos, options.sample, options.seed)
+        labels = [photo.label for photo in photos]
+        rows = stratified(labels, options.sample, options.seed)
+        photos = tuple(photos[row] for row in rows)
     if options.limit is not None and options.limit < len(photos):
         notes.append(f"the first {options.limit} of {len(photos)} photos")
         photos = photos[: options.limit]
@@ -185,20 +187,3 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a pattern fits the whole name or its last part."""
     base = name.rpartition("/")[2]
     return any(fnmatch.fnmatchcase(part, p) for p in patterns for part in (name, base))
-
-
-def _sampled(photos: tuple[Photo, ...], count: int, seed: int) -> tuple[Photo, ...]:
-    """`count` photos in their order, from each label in proportion (largest remainders)."""
-    members: dict[str | None, list[int]] = defaultdict(list)
-    for index, photo in enumerate(photos):
-        members[photo.label].append(index)
-    exact = {label: count * len(who) / len(photos) for label, who in members.items()}
-    quota = {label: int(share) for label, share in exact.items()}
-    by_remainder = sorted(exact, key=lambda label: (quota[label] - exact[label], str(label)))
-    for label in by_remainder[: count - sum(quota.values())]:
-        quota[label] += 1
-    rng = np.random.default_rng(seed)
-    chosen: list[int] = []
-    for label, who in members.items():
-        chosen.extend(rng.choice(who, quota[label], replace=False).tolist())
-    return tuple(photos[index] for index in sorted(chosen))

@@ -15,7 +15,17 @@ PACKAGE = ROOT / "tbgrid"
 # A module may import from its own layer or from those above it in this list.
 LAYERS = [
     {"errors", "types", "tab", "plugin"},
-    {"tables", "arrays", "folders", "engines", "assignment", "bounds", "cache"},
+    {
+        "tables",
+        "arrays",
+        "folders",
+        "samples",
+        "spools",
+        "engines",
+        "assignment",
+        "bounds",
+        "cache",
+    },
     {"manifests", "images", "layout", "grid", "embedders"},
     {"sources", "embeddings", "shards", "quality", "neighbours"},
     {"artifacts"},

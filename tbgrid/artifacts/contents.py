@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,10 @@ from tbgrid.grid import Grid
 from tbgrid.layout import Layout, principal_components
 from tbgrid.neighbours import Neighbours
 from tbgrid.quality import ReportCard, proven
-from tbgrid.types import Float32Array, Json, Progress, UInt8Array
+from tbgrid.spools import release
+from tbgrid.types import Float32Array, IntArray, Json, Progress, UInt8Array
 
+MOSAIC_SIDE = 8192  # px: the longest side of the mosaic's file; the Grid tab has it in full
 SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
 FRAME_SIDE = 2048  # px: the longest side of one step of the snap
 MOSAIC, LEDGER, REPORT = "mosaic.jpg", "ledger.tsv", "report.json"
@@ -37,12 +39,14 @@ STEPS = 11  # of the progress of writing
 @dataclass(frozen=True)
 class Map:
     """All that is known when writing begins. `tiles`: what stands for each photo, the thumbnails
-    or, without pictures, cells of one colour. `tensors`: what the checkpoint holds. `alike`,
-    `harmony`: see `tbgrid.neighbours`. `preview`: px, 0 if there are none."""
+    or, without pictures, cells of one colour. `projected` int64[m]: the photos that the Projector
+    shows; `tensors`: what the checkpoint holds of them. `alike`, `harmony`: see
+    `tbgrid.neighbours`. `preview`: px, 0 if there are none."""
 
     title: str
     images: ImageSet
     tiles: UInt8Array
+    projected: IntArray
     tensors: dict[str, Float32Array]
     layout: Layout
     grid: Grid
@@ -69,9 +73,7 @@ def plain_tiles(images: ImageSet, side: int) -> UInt8Array:
     span = np.ptp(components, axis=0)
     # Where vectors differ in fewer ways than three, the rest is rounding, and would be stretched.
     colours = point_colours(images.labels, np.where(span > 1e-4 * span.max(), components, 0))
-    return np.ascontiguousarray(
-        np.broadcast_to(colours[:, None, None, :], (len(colours), side, side, 3))
-    )
+    return np.broadcast_to(colours[:, None, None, :], (len(colours), side, side, 3))
 
 
 def columns_of(images: ImageSet) -> dict[str, list[object]]:
@@ -104,33 +106,49 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     """
     images, grid = done.images, done.grid
     progress("write", 0, STEPS)
-    with file_errors(folder / projector.CHECKPOINT):
-        projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
-    progress("write", 1, STEPS)
     columns = columns_of(images)
-    _write(folder / projector.METADATA, projector.metadata_tsv(columns))
-    states = projector.bookmarks(
-        images.vectors, done.layout.positions, grid, columns, done.layout.perplexity
-    )
-    _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
-    progress("write", 2, STEPS)
-    # Photos compress little in PNG, and level 1 takes a fifth of the default's time.
-    if images.pictured:
-        projector.sprite(images.thumbnails).save(folder / projector.SPRITE, compress_level=1)
+    _write_projector(folder, done, columns, progress)
+    release(images.vectors)
     progress("write", 3, STEPS)
-    tile = pictures.tile_within(grid, done.tiles.shape[1], pictures.JPEG_LIMIT)
+    tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
     (folder / MOSAIC).write_bytes(done.mosaic(tile))
     progress("write", 4, STEPS)
     _write(folder / LEDGER, report.ledger_tsv(images.rejected))
     _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
     shown = folder / tab.FOLDER
     shown.mkdir(exist_ok=True)
+    release(done.tiles)
     cell = pyramid.write_pyramid(shown, done.tiles, grid)
     progress("write", 5, STEPS)
     tab_files.write_tab_files(
         shown, images, grid, done.alike, done.harmony, columns, _manifest(done, cell)
     )
+    release(done.tiles)
     progress("write", 6, STEPS)
+
+
+def _write_projector(
+    folder: Path, done: Map, columns: Mapping[str, Sequence[object]], progress: Progress
+) -> None:
+    rows, images = done.projected, done.images
+    if len(rows) == len(images.photos):
+        vectors, positions, grid = images.vectors, done.layout.positions, done.grid
+    else:
+        columns = {name: [values[row] for row in rows] for name, values in columns.items()}
+        vectors, positions, grid = images.vectors[rows], done.layout.positions[rows], done.grid
+        grid = replace(grid, cells=grid.cells[rows], places=grid.places[rows])
+    with file_errors(folder / projector.CHECKPOINT):
+        projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
+    progress("write", 1, STEPS)
+    _write(folder / projector.METADATA, projector.metadata_tsv(columns))
+    states = projector.bookmarks(vectors, positions, grid, columns, done.layout.perplexity)
+    _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
+    progress("write", 2, STEPS)
+    # Photos compress little in PNG, and level 1 takes a fifth of the default's time.
+    if images.pictured:
+        chosen = None if len(rows) == len(images.photos) else rows
+        board = projector.sprite(images.thumbnails, chosen)
+        board.save(folder / projector.SPRITE, compress_level=1)
 
 
 def _manifest(done: Map, cell: int) -> Json:

@@ -20,11 +20,12 @@ from PIL import Image
 from tbgrid.artifacts.mosaic import resized
 from tbgrid.grid import Grid
 from tbgrid.layout import principal_components
-from tbgrid.types import Float32Array, Float64Array, UInt8Array
+from tbgrid.types import Float32Array, Float64Array, IntArray, UInt8Array
 
 SPRITE_LIMIT = 8192  # px a side, vz_projector/data-provider.ts: WebGL's common texture limit
 COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more texts get no colours
 NO_COLOUR = "No color map"  # the same file: the choice that colours nothing
+MOST = 100_000  # points that its page still draws and searches without stalling
 CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
     "embedding.ckpt",
     "metadata.tsv",
@@ -41,10 +42,11 @@ _EMPTY_CELL = "-"
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
-def tensors(vectors: Float32Array, grid: Grid) -> dict[str, Float32Array]:
+def tensors(vectors: Float32Array, grid: Grid, total: int = 0) -> dict[str, Float32Array]:
     """What the checkpoint holds: the `embedding` float32[n, d] and the `grid` float32[n, 3].
 
-    A name ends in a digest of the values, since a running TensorBoard never asks again for a
+    `total`: how many photos there are in all, where these are a sample: then names say so. A
+    name ends in a digest of the values, since a running TensorBoard never asks again for a
     tensor of a name that it has shown (projector_plugin.py, tensor_cache). `grid` holds
     (column, -row, 0) with mean zero, so that plain PCA shows the grid. The Projector wants more
     than one column, so a one-dimensional embedding gets a second one of zeros.
@@ -55,8 +57,9 @@ def tensors(vectors: Float32Array, grid: Grid) -> dict[str, Float32Array]:
     places[:, 0] = grid.cells % grid.columns
     places[:, 1] = -(grid.cells // grid.columns)
     places -= places.mean(axis=0)
+    of = f"-sample-of-{total}" if total > len(vectors) else ""
     return {
-        f"{name}-{hashlib.sha256(values.tobytes()).hexdigest()[:6]}": values
+        f"{name}{of}-{hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()[:6]}": values
         for name, values in (("embedding", vectors), ("grid", places))
     }
 
@@ -92,15 +95,16 @@ def _cell(value: object) -> str:
     return text if text.strip() else _EMPTY_CELL
 
 
-def sprite(thumbnails: UInt8Array) -> Image.Image:
-    """A square of ceil(sqrt(n)) x ceil(sqrt(n)) thumbnails, row by row in the order of rows.
+def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> Image.Image:
+    """A square of ceil(sqrt(n)) x ceil(sqrt(n)) thumbnails, all or those of `rows`, in their order.
 
     The shader counts columns as rows (vz_projector/scatterPlotVisualizerSprites.ts), so it must
     be square. Thumbnails shrink where 8192 px would be passed.
     """
-    across = max(2, math.ceil(math.sqrt(len(thumbnails))))
-    side = min(thumbnails.shape[1], SPRITE_LIMIT // across)
-    tiles = resized(thumbnails, side)
+    count = len(thumbnails) if rows is None else len(rows)
+    side = sprite_side(count, thumbnails.shape[1])
+    across = max(2, math.ceil(math.sqrt(count)))
+    tiles = resized(thumbnails, side, rows)
     board = np.zeros((across * across, side, side, 3), np.uint8)
     board[: len(tiles)] = tiles
     board = board.reshape(across, across, side, side, 3).swapaxes(1, 2)
