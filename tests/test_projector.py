@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from werkzeug.test import Client
 
 import tbgrid
 from tbgrid.artifacts import projector
+from tbgrid.check import check
 from tbgrid.types import Float64Array, UInt8Array
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
@@ -454,6 +456,43 @@ def test_a_checkpoint_of_one_dimension_has_two_columns(tmp_path: Path) -> None:
     assert reader.get_variable_to_shape_map() == {embedding: [3, 2], places: [3, 3]}
     np.testing.assert_array_equal(reader.get_tensor(embedding)[:, :1], vectors)
     assert not reader.get_tensor(embedding)[:, 1].any()
+
+
+# More photos than the Projector can bear
+
+
+def test_a_sample_is_shown_of_very_many_photos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projector, "MOST", 8)
+    photos = draw_photos(tmp_path / "photos", each=4)  # of three labels
+    found = small_export(photos, tmp_path / "logs")
+    assert len(found.images.photos) == 12
+    assert [finding for finding in check(found.directory) if finding.level != "info"] == []
+    note = "the Projector shows a sample of 8 of the 12 photos, from each label in proportion"
+    assert [told for told in found.notes if told.startswith(note)]
+
+    backend = Backend(tmp_path / "logs")
+    shown = backend.tensors("again")
+    embedding, grid = sorted(shown)
+    assert re.fullmatch("embedding-sample-of-12-[0-9a-f]{6}", embedding)
+    assert re.fullmatch("grid-sample-of-12-[0-9a-f]{6}", grid)
+    vectors = backend.tensor("again", embedding)
+    lines = backend.bytes("metadata", run="again", name=embedding).decode().splitlines()[1:]
+    labels, names, *_ = zip(*(line.split("\t") for line in lines), strict=True)
+    assert sorted(Counter(labels).values()) == [2, 3, 3]
+    rows = [[photo.name for photo in found.images.photos].index(name) for name in names]
+    assert rows == sorted(rows)
+    np.testing.assert_array_equal(vectors, found.images.vectors[rows])
+    sheet = backend.sprite("again", embedding)
+    np.testing.assert_array_equal(thumbnails_in(sheet, 64, 8), found.images.thumbnails[rows])
+    cells = cells_of(found.grid)[rows]
+    np.testing.assert_allclose(
+        backend.tensor("again", grid)[:, :2], cells - cells.mean(axis=0), atol=1e-5
+    )
+    for state in backend.json("bookmarks", run="again", name=embedding):
+        assert len(state["projections"]) == 8
+    assert len((found.export / "map" / "cells.u32").read_bytes()) == 4 * 12  # the Grid tab has all
 
 
 # Exports into a directory that is there already
