@@ -29,6 +29,7 @@ PACKAGES = {"opentsne": "openTSNE", "sklearn": "scikit-learn", "intelex": "sciki
 EXAGGERATION = 4.0  # of attraction at first; a power of two, so that undoing it rounds nothing
 EXAGGERATED, PLAIN = 150, 250  # iterations
 FAST = 2500  # points from which larger steps pay: the layout has farther to spread
+THREADS = 4000  # points from which several threads pay: on a busy machine they wait for each other
 INTERPOLATED = 10_000  # points beyond which repulsion comes by interpolation (FIt-SNE)
 INTERVAL = 1.5  # its mesh in units of the layout; at 2 the divergence ends 4 % higher
 MAX_ITER = 1000  # of the other engines
@@ -85,12 +86,13 @@ def opentsne(
     iterations = EXAGGERATED + PLAIN
     progress(STAGE, 0, iterations)
     near = min(count - 1, int(3 * perplexity))
+    jobs = -1 if count >= THREADS else 1
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="openTSNE")
         affinities = PerplexityBasedNN(
             perplexity=perplexity,
             knn_index=PrecomputedNeighbors(*_neighbours(points, near)),
-            n_jobs=-1,
+            n_jobs=jobs,
         )
         common: dict[str, Any] = {"random_state": seed}
         layout = TSNEEmbedding(
@@ -98,7 +100,7 @@ def opentsne(
             affinities,
             negative_gradient_method="fft" if count > INTERPOLATED else "bh",
             ints_in_interval=INTERVAL,
-            n_jobs=-1,
+            n_jobs=jobs,
             **common,
         )
         fast = count >= FAST
