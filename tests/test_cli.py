@@ -223,4 +223,4 @@ def test_bars_show_on_a_terminal(photos: Path, tmp_path: Path) -> None:
     for stage in (b"embed", b"t-SNE", b"grid", b"write"):
         assert stage in seen
     assert b"60/60" in seen
-    assert b"1000/1000" in seen
+    assert b"400/400" in seen
