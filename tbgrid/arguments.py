@@ -166,6 +166,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="of the assignment (default: auto, the fastest that serves)",
     )
     layout.add_argument(
+        "--exact",
+        action="store_true",
+        help="the least total distance there is, even where that takes minutes",
+    )
+    layout.add_argument(
         "--tile", type=int, default=64, metavar="PX", help="a photo's side in the mosaic (64)"
     )
     layout.add_argument(

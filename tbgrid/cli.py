@@ -119,7 +119,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         use_cache=not given.no_cache,
         source=source,
         tsne=TsneOptions(given.perplexity, given.seed),
-        grid=GridOptions(given.grid, given.aspect, given.metric, given.solver),
+        grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
     )
 
 

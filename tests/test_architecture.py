@@ -15,7 +15,7 @@ PACKAGE = ROOT / "tbgrid"
 # A module may import from its own layer or from those above it in this list.
 LAYERS = [
     {"errors", "types", "tab", "plugin"},
-    {"tables", "arrays", "folders", "assignment", "bounds", "cache"},
+    {"tables", "arrays", "folders", "assignment", "bounds", "primal_dual", "multiscale", "cache"},
     {"manifests", "images", "layout", "grid", "embedders"},
     {"sources", "embeddings", "quality", "neighbours"},
     {"artifacts"},
