@@ -18,8 +18,8 @@ from tbgrid import assignment, primal_dual
 from tbgrid.assignment import pair_costs, total_cost
 from tbgrid.types import Float64Array, IntArray, Metric, Progress, silent
 
-WINDOW = 20  # cells a side
-COARSEST = 1024  # cells that are solved at once
+WINDOW = 14  # cells a side
+COARSEST = 512  # cells that are solved at once
 EXACT_CELLS = 2**17  # a grid up to which the optimum costs some 25 seconds of one core, 400 MB
 
 
