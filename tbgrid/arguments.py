@@ -227,6 +227,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         default="auto",
         help="of the assignment (default: auto, the fastest that serves)",
     )
+    layout.add_argument(
+        "--exact",
+        action="store_true",
+        help="the least total distance there is, even where that takes minutes",
+    )
     _add_pictures(layout)
     kept = command.add_argument_group("cache").add_mutually_exclusive_group()
     kept.add_argument("--cache", metavar="DIR", help="another cache than the user's own")

@@ -11,13 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.fft import dctn, idctn
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 
-from tbgrid.types import Float64Array, IntArray, Metric, Progress, silent
+from tbgrid.types import Float64Array, IntArray, Metric
 
-WINDOW = 20  # cells a side; see `windows`
-SWEEPS = 3
-_COARSEST = 1024  # cells that are solved at once at the coarsest level
 _SPARSE = 0.75  # share of filled cells up to which the warm start costs more than it saves
 
 
@@ -41,10 +37,17 @@ def total_cost(points: Float64Array, cells: IntArray, columns: int, metric: Metr
     return float((squared if metric == "sqeuclidean" else np.sqrt(squared)).sum())
 
 
-def scipy(points: Float64Array, rows: int, columns: int, metric: Metric) -> IntArray:
-    """The optimum by SciPy's Jonker-Volgenant solver (Crouse, 2016)."""
+def scipy(
+    points: Float64Array, rows: int, columns: int, metric: Metric, rough: IntArray | None = None
+) -> IntArray:
+    """The optimum by SciPy's Jonker-Volgenant solver (Crouse, 2016).
+
+    `rough` int64[n], distinct cells: an assignment to start from, which saves time.
+    """
     if metric == "sqeuclidean" and len(points) > _SPARSE * rows * columns:
-        return _warm(points, rank_split(points, rows, columns), rows, columns)
+        if rough is None:
+            rough = rank_split(points, rows, columns)
+        return _warm(points, rough, rows, columns)
     _, chosen = linear_sum_assignment(pair_costs(points, cell_places(rows, columns), metric))
     return np.asarray(chosen, np.int64)
 
@@ -86,12 +89,12 @@ def rank_split(points: Float64Array, rows: int, columns: int) -> IntArray:
     """A rough assignment: halve the grid and the points, in order along the halved side, till
     each part is one cell. Empty cells are shared out in proportion."""
     chosen = np.empty(len(points), np.int64)
-    for row, column, members in _blocks(points, rows, columns, 1):
+    for row, column, members in blocks(points, rows, columns, 1):
         chosen[members] = row * columns + column
     return chosen
 
 
-def _blocks(
+def blocks(
     points: Float64Array, rows: int, columns: int, side: int
 ) -> Iterator[tuple[int, int, IntArray]]:
     """(top, left, indices of points) of each block of `side` x `side` cells that is not empty,
@@ -146,113 +149,3 @@ def potential(occupied: Float64Array, rows: int, columns: int) -> Float64Array:
     phi = idctn(modes, type=2, norm="ortho").ravel()
     cells = cell_places(rows, columns)
     return np.asarray((cells**2).sum(1) - 2 * phi)
-
-
-def windows(points: Float64Array, rows: int, columns: int, progress: Progress = silent) -> IntArray:
-    """Near the optimum of squared distances, for grids too large for one matrix.
-
-    From coarse to fine: groups of about four neighbours are assigned to a grid of half the rows
-    and columns, by this same function down to one that is solved exactly; then sweeps of
-    overlapping windows, each solved exactly, remove what the coarse solution could not see.
-    """
-    if rows * columns <= _COARSEST:
-        return scipy(points, rows, columns, "sqeuclidean")
-    start = _from_coarse(points, rows, columns)
-    return _sweep(points, start, rows, columns, progress)
-
-
-def _from_coarse(points: Float64Array, rows: int, columns: int) -> IntArray:
-    """An assignment that follows the one of groups of neighbours on a grid of half the size."""
-    members = [who for _, _, who in _blocks(points, rows, columns, 2)]
-    low_rows, low_columns = -(-rows // 2), -(-columns // 2)
-    middles = np.array([points[who].mean(0) for who in members])
-    group_cells = windows((middles - 0.5) / 2, low_rows, low_columns)
-    chosen = np.full(len(points), -1, np.int64)
-    for who, cell in zip(members, group_cells, strict=True):
-        top, left = 2 * (cell // low_columns), 2 * (cell % low_columns)
-        room = [
-            (row, column)
-            for row in range(top, min(top + 2, rows))
-            for column in range(left, min(left + 2, columns))
-        ]
-        places = np.array(room)
-        index, taken = linear_sum_assignment(pair_costs(points[who], places, "sqeuclidean"))
-        chosen[who[index]] = places[taken] @ (columns, 1)
-    # A group of four that was given a smaller cell at the border leaves some points over.
-    left_over = np.flatnonzero(chosen < 0)
-    free = np.setdiff1d(np.arange(rows * columns), chosen)
-    if len(left_over):
-        chosen[left_over] = _nearest_free(points[left_over], free, columns)
-    return chosen
-
-
-def _nearest_free(points: Float64Array, free: IntArray, columns: int) -> IntArray:
-    """A cell of `free` for each point, near it, none twice; first come, first served."""
-    places = np.column_stack([free // columns, free % columns])
-    tree = cKDTree(places)
-    taken: set[int] = set()
-    chosen = []
-    for point in points:
-        near = 8
-        while True:
-            found = np.atleast_1d(tree.query(point, k=min(near, len(free)))[1])
-            unused = next((int(index) for index in found if int(index) not in taken), None)
-            if unused is not None:
-                break
-            near *= 4
-        taken.add(unused)
-        chosen.append(int(free[unused]))
-    return np.array(chosen, np.int64)
-
-
-def _sweep(
-    points: Float64Array, start: IntArray, rows: int, columns: int, progress: Progress
-) -> IntArray:
-    """Solve every window of WINDOW² cells exactly, half overlapping, SWEEPS times over.
-
-    Windows in which nothing has changed since they were last solved are left out.
-    """
-    holder = np.full(rows * columns, -1, np.int64)  # the point that each cell holds
-    holder[start] = np.arange(len(points))
-    changed = np.zeros(rows * columns, np.int64)
-    solved: dict[tuple[int, int], int] = {}
-    corners = [
-        (top, left)
-        for down, right in ((0, 0), (WINDOW // 2, WINDOW // 2), (0, WINDOW // 2), (WINDOW // 2, 0))
-        for top in range(-down, rows, WINDOW)
-        for left in range(-right, columns, WINDOW)
-    ]
-    clock = 1
-    for sweep in range(SWEEPS):
-        for number, (top, left) in enumerate(corners):
-            progress("grid", sweep * len(corners) + number, SWEEPS * len(corners))
-            bottom, right = min(top + WINDOW, rows), min(left + WINDOW, columns)
-            first, side = max(top, 0), max(left, 0)
-            cells = (
-                np.arange(first, bottom)[:, None] * columns + np.arange(side, right)[None, :]
-            ).ravel()
-            held = holder[cells]
-            who = held[held >= 0]
-            if not len(who) or changed[cells].max() < solved.get((top, left), 0):
-                continue
-            clock += 1
-            local = _warm(
-                points[who] - (first, side),
-                np.flatnonzero(held >= 0),
-                bottom - first,
-                right - side,
-            )
-            solved[top, left] = clock
-            moved = cells[local] != cells[held >= 0]
-            if moved.any():
-                holder[cells] = -1
-                holder[cells[local]] = who
-                clock += 1
-                touched = np.concatenate([cells[held >= 0][moved], cells[local][moved]])
-                changed[touched] = clock
-                solved[top, left] = clock + 1
-                clock += 1
-    result = np.empty(len(points), np.int64)
-    filled = np.flatnonzero(holder >= 0)
-    result[holder[filled]] = filled
-    return result

@@ -105,7 +105,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         use_cache=not given.no_cache,
         source=_source(given) if given.command == "export" else SourceOptions(),
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
-        grid=GridOptions(given.grid, given.aspect, given.metric, given.solver),
+        grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
     )
 
 

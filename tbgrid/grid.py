@@ -9,24 +9,29 @@ from typing import Literal
 
 import numpy as np
 
-from tbgrid import assignment, bounds
+from tbgrid import assignment, bounds, multiscale
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.types import Float64Array, IntArray, Metric, Progress, silent
 
 Solver = Literal["auto", "lapjv", "scipy", "windows"]
-EXACT_CELLS = 4096  # the largest grid that `auto` solves exactly: some seconds of one core
 ROUNDING = 1e-9  # a smaller gap is that of floating-point numbers
-SQUARED_ONLY = 2500  # without the warm start dense solvers collapse on clustered layouts sooner
+SQUARED_ONLY = 2500  # cells past which plain distances take minutes on clustered layouts
+DENSE_CELLS = 10_000  # of a matrix of all costs: 800 MB, and twice that while it is solved
+MOST_EXACT_CELLS = 2**18  # with `exact`: some 80 seconds of one core, 450 MB on a t-SNE layout
 
 
 @dataclass(frozen=True)
 class GridOptions:
-    """`shape` (rows, columns), or None: near `aspect` (width / height), holding all points."""
+    """`shape` (rows, columns), or None: near `aspect` (width / height), holding all points.
+
+    `exact`: the least total there is, whatever time it takes, or a `UsageError`.
+    """
 
     shape: tuple[int, int] | None = None
     aspect: float = 1.0
     metric: Metric = "sqeuclidean"
     solver: Solver = "auto"
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.shape is not None and min(self.shape) < 1:
@@ -43,6 +48,8 @@ class GridOptions:
             raise UsageError(
                 "solver windows works on squared distances", "leave out --metric euclidean"
             )
+        if self.solver == "windows" and self.exact:
+            raise UsageError("solver windows is not exact", "leave out --solver or --exact")
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Grid:
     `cells` int64[n]: the cell of each point, row * columns + column, row 0 on top; no cell twice.
     `places` float64[n, 2]: the points in units of cells, (row, column). `cost`: the sum of
     (squared) distances from places to cells. `gap`: proven: no assignment costs less than
-    (1 - gap) * cost; 0.0 where it is the least there is.
+    (1 - gap) * cost; 0.0 where it is the least there is, None where nothing is proven.
     """
 
     rows: int
@@ -61,7 +68,7 @@ class Grid:
     places: Float64Array
     cost: float
     solver: str
-    gap: float
+    gap: float | None
     notes: tuple[str, ...] = ()
 
 
@@ -116,8 +123,10 @@ def snap(
 ) -> Grid:
     """Give each of float64[n, 2] positions a cell of its own at the least total distance.
 
-    Up to 4,096 cells `auto` finds the optimum. Past that, squared distances are solved from
-    coarse to fine in overlapping windows, near the optimum: how near is then proven.
+    Squared distances: the optimum up to 131,072 cells, or 262,144 if `exact`. Past that they are
+    solved from coarse to fine in overlapping windows, near the optimum: how near is then proven.
+    Plain distances: the optimum up to 2,500 cells, or 10,000 if `exact`; past that windows put
+    right what is best for squared distances, and nothing is proven.
 
     Raises:
         UsageError: the grid is too small, or the solver cannot serve so many cells.
@@ -127,41 +136,93 @@ def snap(
     if not count or not np.isfinite(positions).all():
         raise TbgridError("positions that are not finite", "expected float64[n, 2], n >= 1")
     rows, columns = shape_for(count, options)
-    places = scale_to_grid(positions, rows, columns)
     solver, notes = _choose_solver(options, rows * columns)
+    places = scale_to_grid(positions, rows, columns)
     progress("grid", 0, None)
-    if solver == "windows":
-        cells = assignment.windows(places, rows, columns, progress)
-    elif solver == "lapjv":
-        cells = assignment.lapjv(places, rows, columns, options.metric)
-    else:
-        cells = assignment.scipy(places, rows, columns, options.metric)
+    cells, least = _solve(solver, places, rows, columns, options.metric, progress)
     progress("grid", 1, 1)
     cost = assignment.total_cost(places, cells, columns, options.metric)
-    gap = 0.0
-    if solver == "windows" and cost > 0:
-        least = bounds.lower_bound(places, cells, rows, columns, progress)
-        gap = max(0.0, (cost - least) / cost)
-        gap = 0.0 if gap < ROUNDING else gap
+    gap = None if least is None else _gap(cost, least)
     return Grid(rows, columns, cells, places, cost, solver, gap, notes)
 
 
+def _gap(cost: float, least: float) -> float:
+    gap = (cost - least) / cost if cost > 0 else 0.0
+    return gap if gap >= ROUNDING else 0.0
+
+
+def _solve(
+    solver: str,
+    places: Float64Array,
+    rows: int,
+    columns: int,
+    metric: Metric,
+    progress: Progress,
+) -> tuple[IntArray, float | None]:
+    """Cells, and the total that none can be below, None where that is not known."""
+    if solver == "primal-dual":
+        return multiscale.optimum(places, rows, columns, progress)
+    if solver == "windows" and metric == "sqeuclidean":
+        cells = multiscale.windows(places, rows, columns, progress)
+        progress("bound", 0, None)
+        least = bounds.lower_bound(places, cells, rows, columns)
+        progress("bound", 1, 1)
+        return cells, least
+    if solver == "windows":
+        start, _ = _solve(_squared(rows * columns), places, rows, columns, "sqeuclidean", progress)
+        return multiscale.sweep(places, start, rows, columns, metric, progress), None
+    dense = assignment.lapjv if solver == "lapjv" else assignment.scipy
+    cells = dense(places, rows, columns, metric)
+    return cells, assignment.total_cost(places, cells, columns, metric)
+
+
 def _choose_solver(options: GridOptions, cells: int) -> tuple[str, tuple[str, ...]]:
-    solver, notes = options.solver, []
-    if solver == "lapjv" and importlib.util.find_spec("lapjv") is None:
-        notes.append(
-            "lapjv is not installed (pip install 'tbgrid[lapjv]'); "
-            "SciPy's solver found an assignment of the same cost"
+    """The solver, and what there is to say about it."""
+    if options.solver == "windows":
+        return "windows", ()
+    if options.solver in ("lapjv", "scipy") and cells > DENSE_CELLS:
+        raise UsageError(
+            f"solver {options.solver} serves {DENSE_CELLS} cells, and the grid has {cells}",
+            "leave out --solver",
         )
-        solver = "scipy"
-    if solver == "auto":
-        squared = options.metric == "sqeuclidean"
-        if cells > EXACT_CELLS and squared:
-            return "windows", tuple(notes)
-        if cells > SQUARED_ONLY and not squared:
-            notes.append(
-                f"{cells} cells by plain distances may take minutes; "
-                "squared distances (the default) are far faster"
-            )
-        solver = "scipy"
-    return solver, tuple(notes)
+    if options.solver == "lapjv" and importlib.util.find_spec("lapjv") is None:
+        return "scipy", (
+            "lapjv is not installed (pip install 'tbgrid[lapjv]'); "
+            "SciPy's solver found an assignment of the same cost",
+        )
+    if options.solver != "auto":
+        return options.solver, ()
+    if options.metric == "euclidean":
+        return _plain(cells, options.exact)
+    if not options.exact:
+        return _squared(cells), ()
+    if cells > MOST_EXACT_CELLS:
+        raise UsageError(
+            f"--exact serves {MOST_EXACT_CELLS} cells, and the grid has {cells}",
+            "leave out --exact: how near the least the total is will be proven",
+        )
+    return "primal-dual", ()
+
+
+def _squared(cells: int) -> str:
+    """The solver of squared distances."""
+    if cells <= multiscale.COARSEST:
+        return "scipy"
+    return "primal-dual" if cells <= multiscale.EXACT_CELLS else "windows"
+
+
+def _plain(cells: int, exact: bool) -> tuple[str, tuple[str, ...]]:
+    """The solver of plain distances, and what there is to say about it."""
+    if exact and cells > DENSE_CELLS:
+        raise UsageError(
+            f"--exact serves {DENSE_CELLS} cells of plain distances, and the grid has {cells}",
+            "leave out --metric euclidean or --exact",
+        )
+    if exact or cells <= SQUARED_ONLY:
+        return "scipy", ()
+    return "windows", (
+        f"plain distances have no exact solution for {cells} cells in reasonable time: "
+        "what is best for squared distances was put right in windows, and nothing is proven; "
+        "leave out --metric euclidean for a proof"
+        + (", or add --exact, which may take minutes" if cells <= DENSE_CELLS else ""),
+    )

@@ -43,8 +43,8 @@ class ReportCard:
     among adjacent cells. Names that end in `_random`: the mean of five random orders.
 
     `kl`: the Kullback-Leibler divergence of t-SNE, in nats. `cost`: the assignment's, and what
-    `gap` to the least one is proven (`tbgrid.grid.Grid`). `displacement`: from a photo's place to
-    its cell, root mean square, in cells; for squared costs the root of the cost per photo.
+    `gap` to the least one is proven, if any (`tbgrid.grid.Grid`). `displacement`: from a photo's
+    place to its cell, root mean square, in cells; for squared costs the root of the cost per photo.
     """
 
     photos: int
@@ -60,7 +60,7 @@ class ReportCard:
     agreement_random: float | None
     kl: float | None
     cost: float
-    gap: float
+    gap: float | None
     displacement: float
 
     def scalars(self) -> dict[str, float]:
@@ -107,8 +107,10 @@ class ReportCard:
         return lines
 
 
-def proven(gap: float) -> str:
+def proven(gap: float | None) -> str:
     """A proven gap in words."""
+    if gap is None:
+        return "how near the least is not proven"
     if gap == 0:
         return "the least there is"
     return f"proven to be at most {100 * gap:.2g} % above the least"

@@ -24,6 +24,8 @@ LAYERS = [
         "engines",
         "assignment",
         "bounds",
+        "primal_dual",
+        "multiscale",
         "cache",
     },
     {"manifests", "images", "layout", "grid", "embedders"},
