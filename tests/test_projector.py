@@ -495,6 +495,19 @@ def test_a_sample_is_shown_of_very_many_photos(
     assert len((found.export / "map" / "cells.u32").read_bytes()) == 4 * 12  # the Grid tab has all
 
 
+def test_a_large_tensor_is_saved_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(projector, "SLICE", 10 * 7 * 4)
+    values = np.random.default_rng(0).normal(size=(33, 7)).astype(np.float32)
+    projector.write_checkpoint(tmp_path / "x.ckpt", {"embedding": values, "grid": values[:, :3]})
+    assert not list(tmp_path.glob("*part*"))
+    reader = tf.train.load_checkpoint(str(tmp_path / "x.ckpt"))
+    assert reader.get_variable_to_shape_map() == {"embedding": [33, 7], "grid": [33, 3]}
+    np.testing.assert_array_equal(reader.get_tensor("embedding"), values)
+    np.testing.assert_array_equal(reader.get_tensor("grid"), values[:, :3])
+
+
 # Exports into a directory that is there already
 
 

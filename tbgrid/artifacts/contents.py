@@ -108,7 +108,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     progress("write", 0, STEPS)
     columns = columns_of(images)
     _write_projector(folder, done, columns, progress)
-    release(images.vectors)
+    release(done.tiles)
     progress("write", 3, STEPS)
     tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
     (folder / MOSAIC).write_bytes(done.mosaic(tile))
@@ -143,6 +143,7 @@ def _write_projector(
     _write(folder / projector.METADATA, projector.metadata_tsv(columns))
     states = projector.bookmarks(vectors, positions, grid, columns, done.layout.perplexity)
     _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
+    release(images.vectors)
     progress("write", 2, STEPS)
     # Photos compress little in PNG, and level 1 takes a fifth of the default's time.
     if images.pictured:

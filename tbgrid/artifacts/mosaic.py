@@ -13,7 +13,7 @@ from PIL import Image
 
 from tbgrid.errors import UsageError
 from tbgrid.grid import Grid
-from tbgrid.types import Float64Array, IntArray, UInt8Array
+from tbgrid.types import Float64Array, UInt8Array
 
 BACKGROUND = 255
 JPEG_QUALITY = 90
@@ -78,18 +78,14 @@ def scattered(
     return _draw(resized(thumbnails, side), at, (shape[0], shape[1]))
 
 
-def resized(thumbnails: UInt8Array, side: int, rows: IntArray | None = None) -> UInt8Array:
-    """uint8[n, side, side, 3] of all thumbnails or those of `rows`; the thumbnails themselves
-    where nothing is to be done."""
-    if rows is None and thumbnails.shape[1] == side:
+def resized(thumbnails: UInt8Array, side: int) -> UInt8Array:
+    """uint8[n, side, side, 3]; the thumbnails themselves where they have that side."""
+    if thumbnails.shape[1] == side:
         return thumbnails
-    chosen = np.arange(len(thumbnails)) if rows is None else rows
-    small = np.empty((len(chosen), side, side, 3), np.uint8)
-    for at, row in enumerate(chosen):
-        picture = Image.fromarray(thumbnails[row])
-        if thumbnails.shape[1] != side:
-            picture = picture.resize((side, side), Image.Resampling.LANCZOS)
-        small[at] = np.asarray(picture)
+    small = np.empty((len(thumbnails), side, side, 3), np.uint8)
+    for row, thumbnail in enumerate(thumbnails):
+        picture = Image.fromarray(thumbnail).resize((side, side), Image.Resampling.LANCZOS)
+        small[row] = np.asarray(picture)
     return small
 
 

@@ -26,6 +26,7 @@ SPRITE_LIMIT = 8192  # px a side, vz_projector/data-provider.ts: WebGL's common 
 COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more texts get no colours
 NO_COLOUR = "No color map"  # the same file: the choice that colours nothing
 MOST = 100_000  # points that its page still draws and searches without stalling
+SLICE = 2**26  # bytes of a tensor that are saved together
 CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
     "embedding.ckpt",
     "metadata.tsv",
@@ -65,15 +66,32 @@ def tensors(vectors: Float32Array, grid: Grid, total: int = 0) -> dict[str, Floa
 
 
 def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
-    """A checkpoint of `values` by their names."""
+    """A checkpoint of `values` by their names.
+
+    TensorFlow copies what it saves and keeps the memory, so large tensors are saved as slices, in
+    files of their own that are then declared to be one checkpoint.
+    """
     import tensorflow as tf
 
+    parts: list[Path] = []
     with tf.device("CPU"):
-        tf.raw_ops.SaveV2(
-            prefix=str(prefix),
-            tensor_names=list(values),
-            shape_and_slices=[""] * len(values),
-            tensors=[tf.constant(array) for array in values.values()],
+        for name, array in values.items():
+            count, width = array.shape
+            step = max(1, SLICE // (width * array.itemsize))
+            for first in range(0, count, step):
+                part = array[first : first + step]
+                parts.append(prefix.with_name(f"{prefix.name}.part-{len(parts)}"))
+                place = f"{count} {width} {first},{len(part)}:0,{width}"
+                tf.raw_ops.SaveV2(
+                    prefix=str(parts[-1]),
+                    tensor_names=[name],
+                    shape_and_slices=[place if len(part) < count else ""],
+                    tensors=[tf.constant(part)],
+                )
+        tf.raw_ops.MergeV2Checkpoints(
+            checkpoint_prefixes=[str(part) for part in parts],
+            destination_prefix=str(prefix),
+            delete_old_dirs=False,
         )
 
 
@@ -101,14 +119,14 @@ def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> Image.Image:
     The shader counts columns as rows (vz_projector/scatterPlotVisualizerSprites.ts), so it must
     be square. Thumbnails shrink where 8192 px would be passed.
     """
-    count = len(thumbnails) if rows is None else len(rows)
-    side = sprite_side(count, thumbnails.shape[1])
-    across = max(2, math.ceil(math.sqrt(count)))
-    tiles = resized(thumbnails, side, rows)
-    board = np.zeros((across * across, side, side, 3), np.uint8)
-    board[: len(tiles)] = tiles
-    board = board.reshape(across, across, side, side, 3).swapaxes(1, 2)
-    return Image.fromarray(board.reshape(across * side, across * side, 3))
+    chosen = np.arange(len(thumbnails)) if rows is None else rows
+    side = sprite_side(len(chosen), thumbnails.shape[1])
+    across = max(2, math.ceil(math.sqrt(len(chosen))))
+    board = np.zeros((across * side, across * side, 3), np.uint8)
+    for at, row in enumerate(chosen):
+        down, right = at // across * side, at % across * side
+        board[down : down + side, right : right + side] = resized(thumbnails[row : row + 1], side)
+    return Image.fromarray(board)
 
 
 def sprite_side(count: int, thumbnail: int) -> int:
