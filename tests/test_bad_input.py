@@ -742,7 +742,7 @@ def test_a_logdir_that_is_not_utf_8_is_refused(few: Path, tmp_path: Path, tbgrid
         ("load model", 0),
         ("embed", 0),
         ("embed", 8),
-        ("t-SNE", 500),
+        ("t-SNE", 200),
         ("grid", 0),
         ("write", 0),
         ("write", 1),
