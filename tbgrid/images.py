@@ -344,7 +344,7 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     if profile:
         with contextlib.suppress(ImageCms.PyCMSError, OSError, ValueError):
             converted = ImageCms.applyTransform(colour, _transform(profile, colour.mode))
-    rgb = converted or colour.convert("RGB")
+    rgb = converted or (colour if colour.mode == "RGB" else colour.convert("RGB"))
     if alpha is not None:
         rgb.putalpha(alpha)
     return rgb
