@@ -30,7 +30,7 @@ from network import Weights, load_weights
 
 Floats = npt.NDArray[np.floating]
 
-SHAPE_WEIGHT = 0.75
+SHAPE_WEIGHT = 0.5
 TOLERANCE = 1e-3  # of the length of a vector
 
 IMAGES = tf.TensorSpec([None, None, None, 3], tf.float32, name="images")
