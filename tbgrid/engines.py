@@ -84,17 +84,17 @@ def opentsne(
 
     count = len(points)
     iterations = EXAGGERATED + PLAIN
-    progress(STAGE, 0, iterations)
     near = min(count - 1, int(3 * perplexity))
     jobs = -1 if count >= THREADS else 1
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="openTSNE")
         affinities = PerplexityBasedNN(
             perplexity=perplexity,
-            knn_index=PrecomputedNeighbors(*_neighbours(points, near)),
+            knn_index=PrecomputedNeighbors(*_neighbours(points, near, progress)),
             n_jobs=jobs,
         )
         common: dict[str, Any] = {"random_state": seed}
+        progress(STAGE, 0, iterations)
         layout = TSNEEmbedding(
             start.astype(np.float64),
             affinities,
@@ -139,9 +139,16 @@ class _Told:
         return False
 
 
-def _neighbours(points: Float32Array, near: int) -> tuple[IntArray, Float64Array]:
-    found = list(nearest_points(points, near))
-    return np.concatenate([rows for _, rows, _ in found]), np.concatenate([f for *_, f in found])
+def _neighbours(
+    points: Float32Array, near: int, progress: Progress
+) -> tuple[IntArray, Float64Array]:
+    rows = np.empty((len(points), near), np.int64)
+    far = np.empty((len(points), near))
+    for chosen, found, distances in nearest_points(points, near):
+        if len(points) > _CHUNK:  # it takes a while
+            progress("neighbours", int(chosen[-1]) + 1, len(points))
+        rows[chosen], far[chosen] = found, distances
+    return rows, far
 
 
 def nearest_points(
