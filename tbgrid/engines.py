@@ -7,6 +7,7 @@ places to start from and a seed; it gives float64[n, 2] and the Kullback-Leibler
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import importlib.util
 import io
@@ -50,6 +51,7 @@ class Descent(Protocol):
         """Places float64[n, 2] and their divergence."""
 
 
+@functools.cache
 def version(engine: Engine) -> str:
     """The engine's package with its version, which its layouts depend on."""
     return f"{PACKAGES[engine]} {importlib.metadata.version(PACKAGES[engine])}"
