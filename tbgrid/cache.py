@@ -11,11 +11,14 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tbgrid.errors import TbgridError
 
@@ -34,6 +37,7 @@ CREATE TABLE IF NOT EXISTS files (
 _USAGE = "SELECT kind, COUNT(*), SUM(LENGTH(value)) FROM entries GROUP BY kind ORDER BY kind"
 _AT_ONCE = 500  # keys in one query; SQLite allows 999 on old systems
 # A file changed so shortly before it was read may change again within its time stamp's grain.
+_GRAIN = 3600  # s: how exactly the cache knows when an entry was used, since writing takes its time
 _SETTLED = 2_000_000_000  # ns
 
 
@@ -80,6 +84,22 @@ def digest_of(path: str | os.PathLike[str]) -> bytes:
     return total.digest()
 
 
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """Size in bytes and time of modification in ns of a file; None of anything else."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def _read_digest(path: Path) -> bytes:
+    try:
+        return digest_of(path)
+    except OSError:
+        return b""
+
+
 class Cache:
     """An open cache; `None` as directory is one that holds nothing and keeps nothing.
 
@@ -112,25 +132,50 @@ class Cache:
             self._connection.close()
             self._connection = None
 
-    def digest(self, path: Path) -> bytes:
-        """SHA-256 of a file's bytes; not read again while size and modification time stay."""
-        status = path.stat()
-        name = os.fsencode(path.absolute())
+    def digests(self, paths: Sequence[Path], workers: int | None = None) -> list[bytes]:
+        """SHA-256 of the bytes of each file, b"" where it cannot be read.
+
+        None is read again while its size and modification time stay; others are, on `workers`
+        threads.
+        """
+        found: list[bytes] = []
+        with ThreadPoolExecutor(workers) as pool:
+            for start in range(0, len(paths), _AT_ONCE):
+                found += self._digests(paths[start : start + _AT_ONCE], pool)
+        return found
+
+    def _digests(self, paths: Sequence[Path], pool: ThreadPoolExecutor) -> list[bytes]:
+        states = [_state_of(path) for path in paths]
+        names = [os.fsencode(path.absolute()) for path in paths]
+        known: dict[bytes, tuple[Any, ...]] = {}
         with self._locked() as connection:
             if connection is not None:
-                row = connection.execute(
-                    "SELECT digest FROM files WHERE path = ? AND size = ? AND mtime = ?",
-                    (name, status.st_size, status.st_mtime_ns),
-                ).fetchone()
-                if row:
-                    return bytes(row[0])
-        found = digest_of(path)
+                marks = ",".join("?" * len(names))
+                rows = connection.execute(f"SELECT * FROM files WHERE path IN ({marks})", names)
+                known = {bytes(name): tuple(rest) for name, *rest in rows}
+        found = [b""] * len(paths)
+        new: list[int] = []
+        for at, (name, state) in enumerate(zip(names, states, strict=True)):
+            held = known.get(name)
+            if state and held and held[:2] == state:
+                found[at] = bytes(held[2])
+            elif state:
+                new.append(at)
+        for at, digest in zip(new, pool.map(_read_digest, [paths[at] for at in new]), strict=True):
+            found[at] = digest
+        settled = time.time_ns() - _SETTLED
+        rows_to_keep = [
+            (names[at], *state, found[at])
+            for at in new
+            if found[at] and (state := states[at]) and state[1] < settled
+        ]
         with self._locked() as connection:
-            if connection is not None and time.time_ns() - status.st_mtime_ns > _SETTLED:
-                connection.execute(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
-                    (name, status.st_size, status.st_mtime_ns, found),
-                )
+            if connection is not None and rows_to_keep:
+                connection.execute("BEGIN")
+                with connection:
+                    connection.executemany(
+                        "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows_to_keep
+                    )
         return found
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -146,9 +191,10 @@ class Cache:
                     f"SELECT key, value FROM entries WHERE key IN ({marks})", some
                 ).fetchall()
                 found.update((bytes(key), bytes(value)) for key, value in rows)
+                now = int(time.time())
                 connection.execute(
-                    f"UPDATE entries SET used = ? WHERE key IN ({marks})",
-                    (int(time.time()), *some),
+                    f"UPDATE entries SET used = ? WHERE used < ? AND key IN ({marks})",
+                    (now, now - _GRAIN, *some),
                 )
         return found
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +31,7 @@ from tbgrid.types import (
 )
 
 FEWEST = 3  # photos that make a map
-DECODING = 2  # to be raised when a change of `tbgrid.images` gives other pixels
+DECODING = 3  # to be raised when a change of `tbgrid.images` gives other pixels
 _AT_ONCE = 256  # photos looked up in the cache together
 
 
@@ -212,8 +210,7 @@ class _Work:
 
     def embed(self, photos: Sequence[Photo], workers: int | None) -> None:
         """Add the rows of some photos; those the cache knows are not decoded."""
-        with ThreadPoolExecutor(workers) as pool:
-            digests = list(pool.map(self._digest, photos))
+        digests = self._digests(photos, workers)
 
         def keys_of(kind: tuple[object, ...] | None) -> list[bytes]:
             return [key_of(*kind, digest) if digest and kind else b"" for digest in digests]
@@ -312,16 +309,17 @@ class _Work:
         self.done += len(photos)
         self.progress("embed", self.done, len(self.source.photos))
 
-    def _digest(self, photo: Photo) -> bytes:
-        """What the photo's picture is known by; b"" if it cannot be read or nothing is kept."""
+    def _digests(self, photos: Sequence[Photo], workers: int | None) -> list[bytes]:
+        """What each photo's picture is known by; b"" if it cannot be read or nothing is kept."""
         if self.cache.path is None:
-            return b""
-        if photo.pixels is not None:
-            return key_of(photo.pixels.shape, photo.pixels.tobytes())
-        try:
-            return self.cache.digest(photo.path) if photo.path and photo.path.is_file() else b""
-        except OSError:
-            return b""
+            return [b""] * len(photos)
+        files = {i: photo.path for i, photo in enumerate(photos) if photo.path}
+        digests = dict(zip(files, self.cache.digests(list(files.values()), workers), strict=True))
+        for i, photo in enumerate(photos):
+            if photo.pixels is not None:
+                pixels = np.ascontiguousarray(photo.pixels)
+                digests[i] = key_of(pixels.shape, pixels.data)
+        return [digests.get(i, b"") for i in range(len(photos))]
 
     def _run_model(self, inputs: UInt8Array, count: int) -> Float32Array:
         assert self.embedder is not None
@@ -370,12 +368,10 @@ def _of(result: Decoded | Rejected) -> Decoded:
 
 def _packed(decoded: Decoded) -> bytes:
     """A thumbnail and the photo's size, as the cache keeps them."""
-    return struct.pack("<II", decoded.width, decoded.height) + zlib.compress(
-        decoded.views[0].tobytes(), 1
-    )
+    return struct.pack("<II", decoded.width, decoded.height) + decoded.views[0].tobytes()
 
 
 def _unpacked(data: bytes, side: int) -> Decoded:
     width, height = struct.unpack_from("<II", data)
-    pixels = np.frombuffer(zlib.decompress(data[8:]), np.uint8).reshape(side, side, 3)
+    pixels = np.frombuffer(data, np.uint8, offset=8).reshape(side, side, 3)
     return Decoded((pixels,), width, height)

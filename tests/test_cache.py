@@ -45,10 +45,10 @@ def test_keys_differ_whenever_a_part_does() -> None:
 
 def test_a_file_counts_by_its_bytes(tmp_path: Path) -> None:
     with Cache(tmp_path / "cache") as cache:
-        one = cache.digest(settled(tmp_path / "one", b"photo"))
-        assert cache.digest(settled(tmp_path / "two", b"photo")) == one
-        assert cache.digest(settled(tmp_path / "one", b"other")) != one
-        assert cache.digest(settled(tmp_path / "one", b"third", age=50)) != one
+        one = cache.digests([settled(tmp_path / "one", b"photo")])[0]
+        assert cache.digests([settled(tmp_path / "two", b"photo")])[0] == one
+        assert cache.digests([settled(tmp_path / "one", b"other")])[0] != one
+        assert cache.digests([settled(tmp_path / "one", b"third", age=50)])[0] != one
 
 
 def test_a_file_is_not_read_again_while_size_and_time_stay(
@@ -56,13 +56,21 @@ def test_a_file_is_not_read_again_while_size_and_time_stay(
 ) -> None:
     old, new = settled(tmp_path / "old", b"photo"), settled(tmp_path / "new", b"photo", age=0)
     with Cache(tmp_path / "cache") as cache:
-        expected = cache.digest(old)
-        cache.digest(new)
+        expected = cache.digests([old])[0]
+        cache.digests([new])[0]
         read: list[object] = []
         monkeypatch.setattr("tbgrid.cache.digest_of", lambda path: read.append(path) or b"again")
-        assert cache.digest(old) == expected
-        assert cache.digest(new) == b"again", "too young to be trusted by its time"
+        assert cache.digests([old])[0] == expected
+        assert cache.digests([new])[0] == b"again", "too young to be trusted by its time"
     assert read == [new]
+
+
+def test_what_cannot_be_read_has_no_digest(tmp_path: Path) -> None:
+    there = settled(tmp_path / "there", b"photo")
+    paths = [tmp_path / "missing", there, tmp_path, Path("a\0b")]
+    for directory in (tmp_path / "cache", tmp_path / "cache"):
+        with Cache(directory) as cache:
+            assert cache.digests(paths) == [b"", digest_of(there), b"", b""]
 
 
 def test_a_directory_counts_by_names_and_bytes(tmp_path: Path) -> None:
@@ -78,7 +86,7 @@ def test_the_longest_unused_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         for number in range(12):
             monkeypatch.setattr(time, "time", lambda number=number: 1000.0 + number)
             cache.put("vector", [(bytes([number]), bytes(100))])
-        monkeypatch.setattr(time, "time", lambda: 2000.0)
+        monkeypatch.setattr(time, "time", lambda: 9000.0)
         cache.get([b"\0"])
     with Cache(tmp_path, limit=1000) as cache:
         left = cache.get([bytes([number]) for number in range(12)])
@@ -90,7 +98,7 @@ def test_no_directory_means_no_cache(tmp_path: Path) -> None:
         cache.put("vector", [(b"a", b"1")])
         assert cache.get([b"a"]) == {}
         assert cache.usage() == []
-        assert cache.digest(settled(tmp_path / "f", b"x")) == digest_of(tmp_path / "f")
+        assert cache.digests([settled(tmp_path / "f", b"x")])[0] == digest_of(tmp_path / "f")
 
 
 def test_a_cache_that_cannot_be_written_is_told_and_not_used(tmp_path: Path) -> None:
