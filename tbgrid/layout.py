@@ -18,7 +18,6 @@ WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
 PARTS = 50  # principal components that it sees of more: neighbours on digits are as good or better
 FITTED = 20_000  # vectors that tell the directions of principal components; fewer if they are long
 _HELD = 30_000_000  # numbers of these vectors: 240 MB
-_COVARIANCE = 1500  # dimensions up to which the covariance is cheaper than a random projection
 _CHUNK = 4096  # vectors that are projected together
 
 
@@ -136,8 +135,10 @@ def principal_components(vectors: Float32Array, parts: int, seed: int = 0) -> Fl
         chosen = vectors[np.sort(rows)]
     if np.ptp(chosen, axis=0).max() > 0:
         kept = min(parts, *chosen.shape)
-        tall = chosen.shape[1] <= min(len(chosen), _COVARIANCE)
-        solver = "covariance_eigh" if tall else "randomized"
+        count, width = chosen.shape
+        # Multiplications of both ways; those of the second are in narrow products, half as fast.
+        covariance, projections = count * width**2 + 5 * width**3, 32 * count * width * (kept + 10)
+        solver = "covariance_eigh" if covariance < projections else "randomized"
         # About the mean first: the covariance of numbers far from zero would be mostly rounding.
         middle = chosen.mean(axis=0, dtype=np.float64)
         pca = PCA(n_components=kept, svd_solver=solver, random_state=seed, copy=False)
