@@ -73,25 +73,27 @@ def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
     """
     import tensorflow as tf
 
-    parts: list[Path] = []
+    def save(path: Path, names: Sequence[str], places: Sequence[str], some: list[Any]) -> None:
+        tensors = [tf.constant(array) for array in some]
+        tf.raw_ops.SaveV2(
+            prefix=str(path), tensor_names=names, shape_and_slices=places, tensors=tensors
+        )
+
     with tf.device("CPU"):
+        if sum(array.nbytes for array in values.values()) <= SLICE:
+            save(prefix, list(values), [""] * len(values), list(values.values()))
+            return
+        parts: list[str] = []
         for name, array in values.items():
             count, width = array.shape
             step = max(1, SLICE // (width * array.itemsize))
             for first in range(0, count, step):
                 part = array[first : first + step]
-                parts.append(prefix.with_name(f"{prefix.name}.part-{len(parts)}"))
-                place = f"{count} {width} {first},{len(part)}:0,{width}"
-                tf.raw_ops.SaveV2(
-                    prefix=str(parts[-1]),
-                    tensor_names=[name],
-                    shape_and_slices=[place if len(part) < count else ""],
-                    tensors=[tf.constant(part)],
-                )
+                path = prefix.with_name(f"{prefix.name}.part-{len(parts)}")
+                save(path, [name], [f"{count} {width} {first},{len(part)}:0,{width}"], [part])
+                parts.append(str(path))
         tf.raw_ops.MergeV2Checkpoints(
-            checkpoint_prefixes=[str(part) for part in parts],
-            destination_prefix=str(prefix),
-            delete_old_dirs=False,
+            checkpoint_prefixes=parts, destination_prefix=str(prefix), delete_old_dirs=False
         )
 
 
