@@ -150,18 +150,6 @@ def test_a_bug_in_a_worker_keeps_its_traceback(thirty: Path, tmp_path: Path) -> 
 
 
 @on_ray
-def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path: Path) -> None:
-    for runner in ("local", "ray"):
-        options = ["--shard", "10", "--runner", runner, "--workers", "2"]
-        process = tbgrid("photos", "--out", tmp_path / runner, *options, cwd=thirty.parent)
-        out, err = process.communicate(timeout=500)
-        assert process.returncode == 0, err
-        assert err.splitlines() == ["left out: red/003.jpg (not a picture that Pillow can open)"]
-        assert out.startswith("29 photos embedded by builtin, 1 left out; 3 shards, ")
-    assert files(tmp_path / "local") == files(tmp_path / "ray")
-
-
-@on_ray
 def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
@@ -197,8 +185,8 @@ def embed_on_cluster(*arguments: str) -> None:
 
 @on_ray
 def test_a_cluster_gives_the_same_shards(thirty: Path, tmp_path: Path) -> None:
-    """Relative paths start where the command was typed."""
-    arguments = ["photos", "--shard", "5", "--model", "pixels", "--out"]
+    """By a network, to the last bit. Relative paths start where the command was typed."""
+    arguments = ["photos", "--shard", "10", "--out"]
     (tmp_path / "photos").symlink_to(thirty)
     local = tbgrid(*arguments, "local", cwd=tmp_path)
     assert local.communicate(timeout=300)
@@ -206,8 +194,10 @@ def test_a_cluster_gives_the_same_shards(thirty: Path, tmp_path: Path) -> None:
     program = f"from test_runners import *; os.chdir({str(tmp_path)!r}); embed_on_cluster(*{words})"
     done = python(program)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout[done.stdout.index("{\n") :])["made"] == SHARDS
-    assert files(tmp_path / "local") == files(tmp_path / "cluster")
+    assert json.loads(done.stdout[done.stdout.index("{\n") :])["made"] == 3
+    local_files, files_of_cluster = files(tmp_path / "local"), files(tmp_path / "cluster")
+    assert local_files.keys() == files_of_cluster.keys()
+    assert [name for name in local_files if local_files[name] != files_of_cluster[name]] == []
 
 
 @on_ray
