@@ -32,7 +32,9 @@ EXAGGERATED, PLAIN = 150, 250  # iterations
 FAST = 2500  # points from which larger steps pay: the layout has farther to spread
 THREADS = 4000  # points from which several threads pay: on a busy machine they wait for each other
 INTERPOLATED = 10_000  # points beyond which repulsion comes by interpolation (FIt-SNE)
-INTERVAL = 1.5  # its mesh in units of the layout; at 2 the divergence ends 4 % higher
+# Its mesh in units of the layout. At 10,000 points one of 2 ends 4 % higher than one of 1.5, at
+# 20,000 less than 1 %, in two thirds of the time.
+MESH, WIDE_MESH, WIDE_FROM = 1.5, 2.0, 15_000
 MAX_ITER = 1000  # of the other engines
 _CHUNK = 4096  # points whose neighbours are sought together
 
@@ -101,7 +103,7 @@ def opentsne(
             start.astype(np.float64),
             affinities,
             negative_gradient_method="fft" if count > INTERPOLATED else "bh",
-            ints_in_interval=INTERVAL,
+            ints_in_interval=WIDE_MESH if count >= WIDE_FROM else MESH,
             n_jobs=jobs,
             **common,
         )
