@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import dataclasses
 import html
 import io
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tbgrid import engines, tab
+from tbgrid import tab
+from tbgrid.arrangement import Arrangement, MapOptions, arrange
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
-from tbgrid.cache import Cache, default_directory, key_of
+from tbgrid.cache import Cache, default_directory
 from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.grid import Grid, GridOptions, shape_for, snap
-from tbgrid.layout import Layout, TsneOptions, tsne
+from tbgrid.grid import Grid, GridOptions
+from tbgrid.layout import Layout, TsneOptions
 from tbgrid.neighbours import harmony, nearest
-from tbgrid.quality import ReportCard, report_card
+from tbgrid.quality import ReportCard
 from tbgrid.samples import stratified
 from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source
-from tbgrid.spools import release
+from tbgrid.times import Times
 from tbgrid.types import (
     Distance,
     Embedder,
@@ -44,7 +43,6 @@ from tbgrid.types import (
     silent,
 )
 
-LAYOUT = 2  # to be raised when a change of `tbgrid.layout` or `tbgrid.engines` moves points
 # The options that decide upon vectors and pictures, and cannot be others once photos are embedded.
 EMBEDDING = ("model", "image_size", "input_range", "fit", "tile", "preview")
 NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
@@ -101,7 +99,7 @@ class ExportOptions:
 @dataclass(frozen=True)
 class ExportResult:
     """A finished export: the run's `directory`, the `export` directory in it, and every stage's
-    result. `card` says how good the map is; `report` is what the Text tab and report.json say.
+    result; `arranged` is the map. `report` is what the Text tab and report.json say.
 
     In a notebook it shows its mosaic and report card.
     """
@@ -109,10 +107,23 @@ class ExportResult:
     directory: Path
     export: Path
     images: ImageSet
-    layout: Layout
-    grid: Grid
-    card: ReportCard
+    arranged: Arrangement
     report: Json
+
+    @property
+    def layout(self) -> Layout:
+        """The places in the plane."""
+        return self.arranged.layout
+
+    @property
+    def grid(self) -> Grid:
+        """The cells."""
+        return self.arranged.grid
+
+    @property
+    def card(self) -> ReportCard:
+        """How good the map is."""
+        return self.arranged.card
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
@@ -153,19 +164,6 @@ class ExportResult:
         )
 
 
-@dataclass
-class _Times:
-    """Wall seconds of each stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 3)
-
-
 def export(
     source: str | os.PathLike[str] | Source | None,
     logdir: str | os.PathLike[str],
@@ -188,7 +186,7 @@ def export(
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
     directory = run.run_directory(logdir, run_name)
-    times = _Times()
+    times = Times()
     progress("find", 0, None)
     with times.stage("find"):
         found = source if isinstance(source, Source) else open_source(source, options.source)
@@ -226,33 +224,26 @@ def export(
                     scratch=staging.parent,
                     progress=progress,
                 )
-        shape_for(len(images.photos), options.grid)  # before t-SNE takes its time
         model = _model(found, images, known, options)
-        with times.stage("t-SNE"):
-            layout = _layout(images, options.tsne, model["distance"], cache, progress)
-        release(images.vectors)
-        with times.stage("grid"):
-            grid = snap(layout.positions, options.grid, progress=progress)
-        with times.stage("quality"):
-            card = report_card(
-                images.vectors,
-                layout.positions,
-                grid,
-                images.labels,
-                distance=model["distance"],
-                kl=layout.kl,
-                progress=progress,
-            )
+        arranged = arrange(
+            images.vectors,
+            images.labels,
+            model["distance"],
+            MapOptions(options.tsne, options.grid),
+            cache,
+            times=times,
+            progress=progress,
+        )
+        grid = arranged.grid
         with times.stage("neighbours"):
             alike = nearest(images.vectors, tab.NEAREST, model["distance"], progress=progress)
             fits = harmony(images.vectors, grid.cells, grid.rows, grid.columns, model["distance"])
-        told = _report(found, images, model, options, layout, grid, card)
+        told = _report(found, images, model, options, arranged)
         told["notes"] = [
             *found.notes,
             *(known.notes if known else ()),
             *images.notes,
-            *layout.notes,
-            *grid.notes,
+            *arranged.notes,
             *run.name_notes(directory),
             *([cache.trouble] if cache.trouble else []),
         ]
@@ -276,9 +267,7 @@ def export(
             tiles,
             projected,
             tensors,
-            layout,
-            grid,
-            card,
+            arranged,
             alike,
             fits,
             told,
@@ -296,7 +285,7 @@ def export(
             finally:
                 events.unlink(missing_ok=True)
         progress("write", contents.STEPS, contents.STEPS)
-    return ExportResult(directory, final, images, layout, grid, card, told)
+    return ExportResult(directory, final, images, arranged, told)
 
 
 def _projected(images: ImageSet, seed: int) -> IntArray:
@@ -348,37 +337,6 @@ def open_model(
         ) from error
 
 
-def _layout(
-    images: ImageSet, options: TsneOptions, distance: Distance, cache: Cache, progress: Progress
-) -> Layout:
-    """The t-SNE layout, from the cache if these very vectors were laid out so before."""
-    key = key_of(
-        "t-SNE",
-        engines.version(options.engine),
-        LAYOUT,
-        images.vectors.shape,
-        np.ascontiguousarray(images.vectors).data,
-        options,
-        distance,
-    )
-    held = cache.get([key]).get(key)
-    if held is not None:
-        with np.load(io.BytesIO(held)) as kept:
-            return Layout(
-                kept["positions"],
-                float(kept["perplexity"]),
-                float(kept["kl"]),
-                str(kept["engine"]),
-                int(kept["components"]),
-                tuple(kept["notes"].tolist()),
-            )
-    layout = tsne(images.vectors, options, distance=distance, progress=progress)
-    buffer = io.BytesIO()
-    np.savez(buffer, **{**dataclasses.asdict(layout), "notes": np.array(layout.notes, str)})
-    cache.put("layout", [(key, buffer.getvalue())])
-    return layout
-
-
 def _model(
     found: Source, images: ImageSet, embedder: Embedder | Model | None, options: ExportOptions
 ) -> Json:
@@ -407,11 +365,9 @@ def _report(
     images: ImageSet,
     model: Json,
     options: ExportOptions,
-    layout: Layout,
-    grid: Grid,
-    card: ReportCard,
+    arranged: Arrangement,
 ) -> Json:
-    labels = images.labels
+    labels, layout, grid = images.labels, arranged.layout, arranged.grid
     return {
         "photos": {
             "source": source.name,
@@ -419,7 +375,7 @@ def _report(
             "left_out": len(images.rejected),
             "labels": len(set(labels)) if labels else 0,
         },
-        "report card": card.scalars(),
+        "report card": arranged.card.scalars(),
         "model": model,
         "t-SNE": {
             "perplexity": layout.perplexity,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tbgrid import tab
+from tbgrid.arrangement import Arrangement
 from tbgrid.artifacts import mosaic as pictures
 from tbgrid.artifacts import projector, pyramid, report, tab_files
 from tbgrid.artifacts.scatter import point_colours, scatter
@@ -48,14 +49,27 @@ class Map:
     tiles: UInt8Array
     projected: IntArray
     tensors: dict[str, Float32Array]
-    layout: Layout
-    grid: Grid
-    card: ReportCard
+    arranged: Arrangement
     alike: Neighbours
     harmony: Float32Array
     report: Json
     preview: int
     _mosaics: dict[int, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def layout(self) -> Layout:
+        """The places in the plane."""
+        return self.arranged.layout
+
+    @property
+    def grid(self) -> Grid:
+        """The cells."""
+        return self.arranged.grid
+
+    @property
+    def card(self) -> ReportCard:
+        """How good the map is."""
+        return self.arranged.card
 
     def mosaic(self, tile: int) -> bytes:
         """The mosaic as JPEG, `tile` px a photo. What the Images tab shows is made only once."""
