@@ -29,7 +29,7 @@ LAYERS = [
         "multiscale",
         "cache",
     },
-    {"manifests", "images", "layout", "grid", "embedders"},
+    {"manifests", "images", "alignment", "layout", "grid", "embedders"},
     {"sources", "embeddings", "shards", "quality", "neighbours"},
     {"arrangement"},
     {"artifacts"},
