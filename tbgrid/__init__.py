@@ -34,6 +34,7 @@ _HOME = {
     "snap": "grid",
     "Grid": "grid",
     "GridOptions": "grid",
+    "GroupOptions": "groups",
     "mosaic": "artifacts.mosaic",
     "report_card": "quality",
     "bars": "console",
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from tbgrid.grid import Grid as Grid
     from tbgrid.grid import GridOptions as GridOptions
     from tbgrid.grid import snap as snap
+    from tbgrid.groups import GroupOptions as GroupOptions
     from tbgrid.images import decode as decode
     from tbgrid.layout import Layout as Layout
     from tbgrid.layout import TsneOptions as TsneOptions

@@ -233,6 +233,19 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="the least total distance there is, even where that takes minutes",
     )
     _add_pictures(layout)
+    groups = command.add_argument_group("groups")
+    groups.add_argument(
+        "--duplicates",
+        choices=("show", "stack", "off"),
+        default="show",
+        help="copies among the photos: named (default), one tile with a count, not looked for",
+    )
+    groups.add_argument(
+        "--min-cluster",
+        type=int,
+        metavar="N",
+        help="photos that make a cluster, 0 for none (default: half the root of all, at least 5)",
+    )
     kept = command.add_argument_group("cache").add_mutually_exclusive_group()
     kept.add_argument("--cache", metavar="DIR", help="another cache than the user's own")
     kept.add_argument("--no-cache", action="store_true", help="compute all anew, keep nothing")

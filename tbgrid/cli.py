@@ -94,6 +94,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _options(given: argparse.Namespace) -> ExportOptions:
     from tbgrid.grid import GridOptions
+    from tbgrid.groups import GroupOptions
     from tbgrid.layout import TsneOptions
     from tbgrid.pipeline import ExportOptions
     from tbgrid.sources import SourceOptions
@@ -106,6 +107,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         source=_source(given) if given.command == "export" else SourceOptions(),
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
+        groups=GroupOptions(given.duplicates, given.min_cluster),
     )
 
 
@@ -302,12 +304,15 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
     _tell_left_out(result.rejected, f"all listed in {printable(result.ledger)}", console)
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
-    rows = [*result.card.lines(), ("seconds", seconds)]
+    rows = [*result.card.lines(), *result.groups.lines(), ("seconds", seconds)]
     _print_table([(f"{name}:", value) for name, value in rows])
     _say(f"mosaic: {printable(result.mosaic)}")
+    copies = len(result.groups.left)
+    under = f", {copies:,} copies under the tiles of others" if copies else ""
     _say(
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
-        f"{len(result.rejected):,} left out; {size / 1e6:.1f} MB in {printable(result.directory)}"
+        f"{len(result.rejected):,} left out{under}; "
+        f"{size / 1e6:.1f} MB in {printable(result.directory)}"
     )
     _say(f"Now type: {command}")
 

@@ -104,7 +104,7 @@ def _name(
     labels: Sequence[str] | None,
 ) -> str:
     if labels is not None:
-        counted = Counter([labels[row] for row in rows.tolist()])
+        counted = Counter([labels[int(row)] for row in rows])
         label, many = counted.most_common(1)[0]
         if 2 * many > len(rows):
             return label

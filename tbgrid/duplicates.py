@@ -22,7 +22,7 @@ from tbgrid.embeddings import ImageSet
 from tbgrid.neighbours import Neighbours
 from tbgrid.registration import likeness
 from tbgrid.spools import release
-from tbgrid.types import Float32Array, IntArray, Progress, UInt8Array, silent
+from tbgrid.types import BoolArray, Float32Array, IntArray, Progress, UInt8Array, silent
 
 EXACT, NEAR, MIRRORED = "exact copy", "near copy", "mirrored copy"
 SIDE = 32  # px of the pictures that are compared
@@ -114,7 +114,8 @@ def _same_content(
     seen: npt.NDArray[Any] = images.thumbnails if images.pictured else images.vectors
     alike: dict[bytes, list[int]] = defaultdict(list)
     for row, values in enumerate(seen):
-        alike[key_of(images.sizes[row].tolist(), np.ascontiguousarray(values).data)].append(row)
+        size = images.sizes[row].tolist() if images.pictured else None
+        alike[key_of(size, np.ascontiguousarray(values).data)].append(row)
         if row % _RELEASED == 0:
             release(seen)
     release(seen)
@@ -139,7 +140,7 @@ class _Pictures:
     def __init__(self, thumbnails: UInt8Array) -> None:
         self._thumbnails = thumbnails
 
-    def likeness(self, pairs: IntArray, mirrored: bool = False) -> Float32Array:
+    def likeness(self, pairs: IntArray, least: float = -1, mirrored: bool = False) -> Float32Array:
         """float32[m] of int64[m, 2] pairs of rows; the same whichever of a pair comes first."""
         found = np.empty(len(pairs), np.float32)
         for start in range(0, len(pairs), _AT_ONCE):
@@ -151,7 +152,7 @@ class _Pictures:
             one, other = np.where(brighter, other, one), np.where(brighter, one, other)
             if mirrored:
                 other = np.ascontiguousarray(other[..., ::-1])
-            found[start : start + len(part)] = likeness(one, other)
+            found[start : start + len(part)] = likeness(one, other, least)
         return found
 
     def _small(self, row: int) -> Float32Array:
@@ -195,15 +196,18 @@ class _Found:
         for start in range(0, len(pairs), _AT_ONCE):
             progress("duplicates", start, len(pairs))
             part = pairs[start : start + _AT_ONCE]
-            same = self._pictures.likeness(part) >= self._threshold
+            same = self._alike(part)
             rest = np.flatnonzero(~same)
-            turned = self._pictures.likeness(part[rest], mirrored=True) >= self._threshold
+            turned = self._alike(part[rest], mirrored=True)
             mirrored = part[rest[turned]]
             self.mirrored.update(_tuples(mirrored))
             self.compared.update(_tuples(part))
             for one, other in _tuples(np.concatenate([part[same], mirrored])):
                 self.copies[one].add(other)
                 self.copies[other].add(one)
+
+    def _alike(self, pairs: IntArray, mirrored: bool = False) -> BoolArray:
+        return self._pictures.likeness(pairs, self._threshold, mirrored) >= self._threshold
 
 
 def _tuples(pairs: IntArray) -> Iterable[tuple[int, int]]:

@@ -19,16 +19,20 @@ from tbgrid.arrangement import Arrangement, MapOptions, arrange
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
 from tbgrid.cache import Cache, default_directory
+from tbgrid.clusters import find_clusters
+from tbgrid.duplicates import find_copies
 from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import Grid, GridOptions
+from tbgrid.groups import GroupOptions, Groups
 from tbgrid.layout import Layout, TsneOptions
-from tbgrid.neighbours import harmony, nearest
+from tbgrid.neighbours import Neighbours, harmony, nearest
 from tbgrid.quality import ReportCard
 from tbgrid.samples import stratified
 from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source
+from tbgrid.stacks import stacked
 from tbgrid.times import Times
 from tbgrid.types import (
     Distance,
@@ -70,6 +74,7 @@ class ExportOptions:
     source: SourceOptions = field(default_factory=SourceOptions)
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
+    groups: GroupOptions = field(default_factory=GroupOptions)
 
     def __post_init__(self) -> None:
         if self.distance not in (None, "cosine", "euclidean"):
@@ -99,7 +104,8 @@ class ExportOptions:
 @dataclass(frozen=True)
 class ExportResult:
     """A finished export: the run's `directory`, the `export` directory in it, and every stage's
-    result; `arranged` is the map. `report` is what the Text tab and report.json say.
+    result; `arranged` is the map, `groups` the copies and clusters. `report` is what the Text tab
+    and report.json say.
 
     In a notebook it shows its mosaic and report card.
     """
@@ -108,6 +114,7 @@ class ExportResult:
     export: Path
     images: ImageSet
     arranged: Arrangement
+    groups: Groups
     report: Json
 
     @property
@@ -152,7 +159,7 @@ class ExportResult:
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
         rows = [("photos", f"{len(self.images.photos)}, {len(self.rejected)} left out")]
-        rows += self.card.lines()
+        rows += [*self.card.lines(), *self.groups.lines()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
@@ -225,6 +232,9 @@ def export(
                     progress=progress,
                 )
         model = _model(found, images, known, options)
+        images, alike, groups = _gathered(
+            images, model["distance"], options, cache, previews, times, progress
+        )
         arranged = arrange(
             images.vectors,
             images.labels,
@@ -236,14 +246,21 @@ def export(
         )
         grid = arranged.grid
         with times.stage("neighbours"):
-            alike = nearest(images.vectors, tab.NEAREST, model["distance"], progress=progress)
             fits = harmony(images.vectors, grid.cells, grid.rows, grid.columns, model["distance"])
-        told = _report(found, images, model, options, arranged)
+        if options.groups.min_cluster != 0:
+            with times.stage("clusters"):
+                names = [photo.name for photo in images.photos]
+                clusters = find_clusters(
+                    arranged.layout.positions, names, images.labels, options.groups.min_cluster
+                )
+            groups = dataclasses.replace(groups, clusters=clusters)
+        told = _report(found, images, model, options, arranged, groups)
         told["notes"] = [
             *found.notes,
             *(known.notes if known else ()),
             *images.notes,
             *arranged.notes,
+            *groups.notes,
             *run.name_notes(directory),
             *([cache.trouble] if cache.trouble else []),
         ]
@@ -270,6 +287,7 @@ def export(
             arranged,
             alike,
             fits,
+            groups,
             told,
             preview,
         )
@@ -285,7 +303,35 @@ def export(
             finally:
                 events.unlink(missing_ok=True)
         progress("write", contents.STEPS, contents.STEPS)
-    return ExportResult(directory, final, images, arranged, told)
+    return ExportResult(directory, final, images, arranged, groups, told)
+
+
+def _gathered(
+    images: ImageSet,
+    distance: Distance,
+    options: ExportOptions,
+    cache: Cache,
+    previews: Path,
+    times: Times,
+    progress: Progress,
+) -> tuple[ImageSet, Neighbours, Groups]:
+    """The photos that are shown, those most alike of them, and which are copies."""
+
+    def neighbours(shown: ImageSet) -> Neighbours:
+        with times.stage("neighbours"):
+            return nearest(shown.vectors, tab.NEAREST, distance, progress=progress)
+
+    names, alike = [photo.name for photo in images.photos], neighbours(images)
+    if options.groups.duplicates == "off":
+        return images, alike, Groups(names)
+    with times.stage("duplicates"):
+        copies = find_copies(images, alike, cache.digests, progress=progress)
+    stack = options.groups.duplicates == "stack"
+    if stack and len(copies.kept) < len(names):
+        with times.stage("duplicates"):
+            images = stacked(images, copies, previews, previews.parents[2])
+        alike = neighbours(images)
+    return images, alike, Groups(names, copies, stack)
 
 
 def _projected(images: ImageSet, seed: int) -> IntArray:
@@ -366,6 +412,7 @@ def _report(
     model: Json,
     options: ExportOptions,
     arranged: Arrangement,
+    groups: Groups,
 ) -> Json:
     labels, layout, grid = images.labels, arranged.layout, arranged.grid
     return {
@@ -392,6 +439,7 @@ def _report(
             "cost": grid.cost,
             "gap": grid.gap,
         },
+        **groups.told(),
         "notes": [],
         "seconds": {},
         "versions": report.versions(),

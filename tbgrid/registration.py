@@ -14,23 +14,24 @@ from tbgrid.types import Float32Array, Float64Array
 COARSE, FINE = 6, 4  # steps at half the side and at the whole: then the last one moves little
 MARGIN = 0.1  # of the side, all around: what of a picture the other one need not have
 REACH = 0.25  # how far scale and place may go, in halves of the side
-HOPELESS = 0.5  # likeness at half the side below which no copy was seen
+HOPELESS = 4  # times as unlike as is allowed at half the side: few copies are
 _SHADE = 8  # of 256: two of one colour may differ so much
 _FLAT = 1e-5  # of the square of the pictures' range: what has less structure is of one colour
 
 
-def likeness(one: Float32Array, other: Float32Array) -> Float32Array:
+def likeness(one: Float32Array, other: Float32Array, least: float = -1) -> Float32Array:
     """float32[m] in [-1, 1]: how well the edges of float32[m, 3, s, s] pictures (values 0 to 255)
     agree, in all colours, once `other` is moved and scaled to lie upon `one`.
 
     The correlation of gradients, since that of pictures is high wherever both are bright in the
     middle. 1 is for equal pictures, 0 what chance gives. A picture of one colour is like another
-    of that colour, and like nothing else.
+    of that colour, and like nothing else. Pairs that will hardly reach `least` are only compared
+    at half the side.
     """
     coarse = [_halved(pictures) for pictures in (one, other)]
     place = _registered(coarse[0], coarse[1], np.zeros((len(one), 4)), COARSE)
     found = _agreement(coarse[0], coarse[1], place)
-    hope = np.flatnonzero(found >= HOPELESS)
+    hope = np.flatnonzero(found >= 1 - HOPELESS * (1 - least))
     if len(hope):
         finer = _registered(one[hope], other[hope], place[hope], FINE)
         found[hope] = _agreement(one[hope], other[hope], finer)

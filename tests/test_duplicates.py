@@ -168,7 +168,7 @@ def test_without_pictures_equal_vectors_are_copies() -> None:
     vectors[7] = vectors[2]
     vectors[8] = vectors[3] + np.float32(1e-6)
     photos = tuple(Photo(None, str(row)) for row in range(9))
-    empty, sizes = np.zeros((9, 0, 0, 3), np.uint8), np.zeros((9, 2), np.int64)
+    empty, sizes = np.zeros((9, 0, 0, 3), np.uint8), np.zeros((0, 2), np.int64)
     copies = copies_of(ImageSet(photos, vectors, empty, sizes, pictured=False))
     assert copies.representative.tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 8]
     assert copies.kinds[7] == EXACT

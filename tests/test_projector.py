@@ -192,8 +192,11 @@ def test_metadata_rows_are_the_photos_in_order(
             exported.images.photos, exported.images.sizes, strict=True
         )
     ]
-    assert lines[0].split("\t") == ["label", "path", "width", "height"]
-    assert [line.split("\t") for line in lines[1:]] == expected
+    assert lines[0].split("\t") == [
+        *("label", "path", "width", "height"),
+        *exported.groups.columns(),
+    ]
+    assert [line.split("\t")[:4] for line in lines[1:]] == expected
 
 
 @pytest.mark.parametrize("tensor", [0, 1])

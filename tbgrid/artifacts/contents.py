@@ -24,6 +24,7 @@ from tbgrid.artifacts.summaries import (
 )
 from tbgrid.embeddings import ImageSet
 from tbgrid.grid import Grid
+from tbgrid.groups import CLUSTER, Groups
 from tbgrid.layout import Layout, principal_components
 from tbgrid.neighbours import Neighbours
 from tbgrid.quality import ReportCard, proven
@@ -34,6 +35,7 @@ MOSAIC_SIDE = 8192  # px: the longest side of the mosaic's file; the Grid tab ha
 SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
 FRAME_SIDE = 2048  # px: the longest side of one step of the snap
 MOSAIC, LEDGER, REPORT = "mosaic.jpg", "ledger.tsv", "report.json"
+DUPLICATES = "duplicates.tsv"
 STEPS = 11  # of the progress of writing
 
 
@@ -52,6 +54,7 @@ class Map:
     arranged: Arrangement
     alike: Neighbours
     harmony: Float32Array
+    groups: Groups
     report: Json
     preview: int
     _mosaics: dict[int, bytes] = field(default_factory=dict, repr=False)
@@ -90,8 +93,11 @@ def plain_tiles(images: ImageSet, side: int) -> UInt8Array:
     return np.broadcast_to(colours[:, None, None, :], (len(colours), side, side, 3))
 
 
-def columns_of(images: ImageSet) -> dict[str, list[object]]:
-    """The metadata of each photo; labels first where there are any, since viewers start there."""
+def columns_of(
+    images: ImageSet, groups: Mapping[str, list[object]] | None = None
+) -> dict[str, list[object]]:
+    """The metadata of each photo; labels first where there are any, since viewers start there, and
+    `groups` last: of two columns of one name the user's own keeps it."""
     columns: dict[str, list[object]] = {}
     labels = images.labels
     if labels is not None:
@@ -101,12 +107,16 @@ def columns_of(images: ImageSet) -> dict[str, list[object]]:
         columns["width"] = images.sizes[:, 0].tolist()
         columns["height"] = images.sizes[:, 1].tolist()
     taken = set(columns)
-    for index, name in enumerate(images.columns):
+    fields: list[tuple[str, list[object]]] = [
+        (name, [photo.fields[index] for photo in images.photos])
+        for index, name in enumerate(images.columns)
+    ]
+    for name, values in (*fields, *(groups or {}).items()):
         unique, number = name, 2
         while unique.lower() in taken:
             unique, number = f"{name} {number}", number + 1
         taken.add(unique.lower())
-        columns[unique] = [photo.fields[index] for photo in images.photos]
+        columns[unique] = values
     if len(columns) < 2:  # the Projector wants two
         columns["row"] = list(range(len(images.photos)))
     return columns
@@ -120,14 +130,18 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     """
     images, grid = done.images, done.grid
     progress("write", 0, STEPS)
-    columns = columns_of(images)
-    _write_projector(folder, done, columns, progress)
+    groups = done.groups.columns()
+    columns = columns_of(images, groups)
+    clusters = next((name for name, told in columns.items() if told is groups.get(CLUSTER)), None)
+    _write_projector(folder, done, columns, clusters, progress)
     release(done.tiles)
     progress("write", 3, STEPS)
     tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
     (folder / MOSAIC).write_bytes(done.mosaic(tile))
     progress("write", 4, STEPS)
-    _write(folder / LEDGER, report.ledger_tsv(images.rejected))
+    _write(folder / LEDGER, report.ledger_tsv([*images.rejected, *done.groups.left]))
+    if done.groups.copies is not None:
+        _write(folder / DUPLICATES, done.groups.tsv())
     _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
     shown = folder / tab.FOLDER
     shown.mkdir(exist_ok=True)
@@ -135,14 +149,25 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     cell = pyramid.write_pyramid(shown, done.tiles, grid)
     progress("write", 5, STEPS)
     tab_files.write_tab_files(
-        shown, images, grid, done.alike, done.harmony, columns, _manifest(done, cell)
+        shown,
+        images,
+        grid,
+        done.alike,
+        done.harmony,
+        columns,
+        _manifest(done, cell),
+        categories=[clusters] if clusters else [],
     )
     release(done.tiles)
     progress("write", 6, STEPS)
 
 
 def _write_projector(
-    folder: Path, done: Map, columns: Mapping[str, Sequence[object]], progress: Progress
+    folder: Path,
+    done: Map,
+    columns: Mapping[str, Sequence[object]],
+    clusters: str | None,
+    progress: Progress,
 ) -> None:
     rows, images = done.projected, done.images
     if len(rows) == len(images.photos):
@@ -155,7 +180,9 @@ def _write_projector(
         projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
     progress("write", 1, STEPS)
     _write(folder / projector.METADATA, projector.metadata_tsv(columns))
-    states = projector.bookmarks(vectors, positions, grid, columns, done.layout.perplexity)
+    states = projector.bookmarks(
+        vectors, positions, grid, columns, done.layout.perplexity, clusters
+    )
     _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
     release(images.vectors)
     progress("write", 2, STEPS)
@@ -186,7 +213,7 @@ def _manifest(done: Map, cell: int) -> Json:
         "cell": cell,
         "preview": done.preview,
         "summary": [list(line) for line in summary.items()],
-        "report": [list(line) for line in done.card.lines()],
+        "report": [list(line) for line in (*done.card.lines(), *done.groups.lines())],
         "notes": done.report["notes"],
     }
 

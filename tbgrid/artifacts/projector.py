@@ -142,11 +142,12 @@ def bookmarks(
     grid: Grid,
     columns: Mapping[str, Sequence[object]],
     perplexity: float,
+    clusters: str | None = None,
 ) -> list[dict[str, Any]]:
     """States of the Projector, shown by one click each: the t-SNE layout and the grid.
 
     Where there are labels, first coloured by label and then as the photos are, since the
-    Projector multiplies the colours into the photos.
+    Projector multiplies the colours into the photos; else by the column of `clusters`, if any.
 
     A state of the projection "tsne" would start t-SNE anew, so layouts come as a flat "custom"
     projection, or as a plane in a 3-D "umap" one (vz_projector/data.ts,
@@ -156,8 +157,9 @@ def bookmarks(
     pca = principal_components(vectors, 3).astype(np.float64)
     pca = pca / (np.abs(pca).max() or 1.0)
     label = "label" if "label" in columns else next(iter(columns))
-    names = len({_cell(value) for value in columns[label]})
-    coloured = label == "label" and 1 < names <= COLOUR_LABELS
+    told = "label" if label == "label" else clusters
+    names = len({_cell(value) for value in columns[told]}) if told else 0
+    coloured = told is not None and 1 < names <= COLOUR_LABELS
     layout = _centred(positions)
     cells = _centred(
         np.column_stack([grid.cells % grid.columns, -(grid.cells // grid.columns)]).astype(float)
@@ -186,7 +188,7 @@ def bookmarks(
             _upright(cells, pca) if max(grid.rows, grid.columns) >= UPRIGHT else _flat(cells, pca)
         ),
     }
-    looks = {", by label": "label", ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
+    looks = {f", by {told}": told, ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
     return [
         {"label": name + look, **plane, **common, "selectedColorOptionName": colour}
         for look, colour in looks.items()

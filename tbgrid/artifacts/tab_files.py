@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,11 +53,14 @@ def write_tab_files(
     harmony: Float32Array,
     columns: Mapping[str, Sequence[object]],
     manifest: Json,
+    *,
+    categories: Collection[str] = (),
 ) -> None:
     """Write all but the mosaic's pyramid and the previews themselves into `folder`.
 
     `columns`: name -> one value a photo. `manifest`: what it says beside the number of photos,
-    the neighbours and the columns, which are added; notes are added to its `notes`.
+    the neighbours and the columns, which are added; notes are added to its `notes`. `categories`:
+    columns that are categories, whatever they hold.
 
     Raises:
         OSError: a file cannot be written.
@@ -73,7 +76,7 @@ def write_tab_files(
     kept: list[Column] = []
     notes = list(manifest["notes"])
     for name, values in columns.items():
-        made = column(name, values)
+        made = column(name, values, name in categories)
         if len(kept) == tab.MOST_COLUMNS:
             notes.append(f"the Grid tab has the first {len(kept)} of {len(columns)} columns")
             break
@@ -105,22 +108,24 @@ def write_tab_files(
     )
 
 
-def column(name: str, values: Sequence[object]) -> Column:
+def column(name: str, values: Sequence[object], category: bool = False) -> Column:
     """A column of `values`, one a photo, of the kind that serves best.
 
-    Labels are a category and paths are text, whatever they look like. Others are numbers if each
+    Labels, and what is told to be one, are a `category`, and paths are text, whatever they look
+    like. Others are numbers if each
     value that is not missing (empty, nan, NA, none, null, inf) is one, as plain decimal, and one is
     there: "007" is none, nor is a whole number so long that float64 would change it. Else they are
     a category if they have few different values, `CATEGORY_VALUES` and less than half the rows;
     else text. Nothing is lost, but for how a number, or that there is none, was written.
     """
-    numbers = None if name in ("label", KEY) else _as_numbers(values)
+    category = category or name == "label"
+    numbers = None if category or name == KEY else _as_numbers(values)
     if numbers is not None:
         return Column(name, "number", {"f64": numbers.astype("<f8").tobytes()})
     texts = [str(value) for value in values]
     distinct = sorted(dict.fromkeys(texts), key=natural_order)
     few = len(distinct) <= CATEGORY_VALUES and 2 * len(distinct) < len(texts)
-    if name == "label" or (few and name != KEY):
+    if category or (few and name != KEY):
         number = {text: place for place, text in enumerate(distinct)}
         which = np.array([number[text] for text in texts], "<u4")
         files = {"json": json.dumps(distinct).encode(), "u32": which.tobytes()}
