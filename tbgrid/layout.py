@@ -75,6 +75,7 @@ def tsne(
     options: TsneOptions = TsneOptions(),
     *,
     distance: Distance = "cosine",
+    near: Float64Array | None = None,
     progress: Progress = silent,
 ) -> Layout:
     """Lay out float32[n, d] vectors in the plane by t-SNE.
@@ -83,8 +84,12 @@ def tsne(
     point, so an explicit perplexity needs more than three times as many points. Of more than 5,000
     vectors it sees the first 50 principal components.
 
+    `near`: float64[n, 2], the layout of similar vectors, such as those of a network one epoch
+    before. It is where the engine `opentsne` starts from, and the new layout stays near it.
+
     Raises:
-        UsageError: the perplexity is too large for n, or the engine is not installed.
+        UsageError: the perplexity is too large for n, the engine is not installed, or it is
+            another one where `near` is given.
         TbgridError: fewer than 3 vectors, or vectors that are not finite.
     """
     count = len(vectors)
@@ -106,11 +111,16 @@ def tsne(
         notes = (f"perplexity {perplexity:.3g}, fitted to {count} photos",)
 
     engine = engines.find(options.engine)
+    if near is not None and options.engine != "opentsne":
+        raise UsageError(f"engine {options.engine} starts from no layout", "use engine opentsne")
     points = comparable(vectors, distance)
     components = 0
     if count > WHOLE and points.shape[1] > PARTS:
         points, components = principal_components(points, PARTS, options.seed), PARTS
-    start = _initial(points, options.seed)
+    if near is None:
+        start = _initial(points, options.seed)
+    else:
+        engine, start = engines.settled, near.astype(np.float32)
     positions, kl = engine(points, perplexity, start, options.seed, progress)
     if not np.isfinite(positions).all():
         raise TbgridError(

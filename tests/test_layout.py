@@ -12,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from tbgrid import TbgridError, TsneOptions, UsageError, engines, tsne
 from tbgrid import layout as layouts
+from tbgrid.alignment import aligned
 from tbgrid.engines import Engine
 from tbgrid.layout import comparable, principal_components
 from tbgrid.types import Float32Array
@@ -107,6 +108,31 @@ def test_cosine_ignores_length(digits: tuple[Float32Array, np.ndarray]) -> None:
     scaled = comparable(vectors * lengths, "cosine")
     assert np.allclose(scaled, comparable(vectors, "cosine"), atol=1e-6)
     assert np.array_equal(comparable(vectors * lengths, "euclidean"), vectors * lengths)
+
+
+def test_a_layout_near_another_is_as_good_and_stays_near(
+    digits: tuple[Float32Array, np.ndarray],
+) -> None:
+    vectors, labels = digits
+    noise = np.random.default_rng(0).normal(0, 1, vectors.shape).astype(np.float32)
+    first, fresh = tsne(vectors), tsne(vectors + noise)
+    held = first.positions.copy()
+    near = tsne(vectors + noise, near=first.positions)
+    assert np.array_equal(first.positions, held)
+    assert near.kl < fresh.kl + 0.1
+    agreements = [neighbour_agreement(found.positions, labels) for found in (near, fresh)]
+    assert agreements[0] > agreements[1] - 0.03
+    moved = [
+        np.linalg.norm(found - first.positions, axis=1).mean()
+        for found in (near.positions, aligned(fresh.positions, first.positions))
+    ]
+    assert moved[0] < 0.7 * moved[1]
+
+
+def test_only_the_default_engine_starts_from_a_layout() -> None:
+    vectors = np.eye(5, dtype=np.float32)
+    with pytest.raises(UsageError, match="engine sklearn starts from no layout"):
+        tsne(vectors, TsneOptions(engine="sklearn"), near=np.zeros((5, 2)))
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 12, 90])
