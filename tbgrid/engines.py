@@ -29,10 +29,12 @@ PACKAGES = {"opentsne": "openTSNE", "sklearn": "scikit-learn", "intelex": "sciki
 # lower divergence than the usual 12, in fewer iterations, and keeps more neighbours on the grid.
 EXAGGERATION = 4.0  # of attraction at first; a power of two, so that undoing it rounds nothing
 EXAGGERATED, PLAIN = 150, 250  # iterations
-# (exaggeration, iterations) of `settled`. On vectors of a network in training, step after step, it
-# keeps as many neighbours as `opentsne` in less than half the time, and points move half as far as
-# between aligned layouts of that; a little exaggeration at first lets them pass each other.
-SETTLING = ((1.5, 50), (1.0, 100))
+# (exaggeration, iterations) of `settled`, and the standard deviation that it starts with. On the
+# vectors of a network in training, step after step, they keep as many neighbours as `opentsne` in
+# less than half the time, and points move half as far as between aligned layouts of that. A little
+# exaggeration lets points pass each other; drawn together at first, the layout does not spread
+# further at each step, which would cost the grid.
+SETTLING, DRAWN = ((1.5, 50), (1.0, 100)), 3.0
 MOMENTUM, FAST_MOMENTUM = 0.8, 0.95
 FAST = 2500  # points from which larger steps pay: the layout has farther to spread
 THREADS = 4000  # points from which several threads pay: on a busy machine they wait for each other
@@ -99,7 +101,9 @@ def opentsne(
 def settled(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
-    """`opentsne` from a `start` that is a finished layout of similar points: it stays near that."""
+    """`opentsne` from a `start` that is a layout of similar points: the new one is like it."""
+    centred = start - start.mean(axis=0)
+    start = centred * (DRAWN / max(float(centred.std()), 1e-12))
     schedule = tuple((more, steps, len(points) / more, MOMENTUM) for more, steps in SETTLING)
     return _descended(points, perplexity, start, seed, progress, schedule)
 
