@@ -37,6 +37,8 @@ _HOME = {
     "GroupOptions": "groups",
     "mosaic": "artifacts.mosaic",
     "report_card": "quality",
+    "GridCallback": "callback",
+    "GridWriter": "frames",
     "bars": "console",
     "TbgridError": "errors",
     "UsageError": "errors",
@@ -45,6 +47,7 @@ __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
     from tbgrid.artifacts.mosaic import mosaic as mosaic
+    from tbgrid.callback import GridCallback as GridCallback
     from tbgrid.console import bars as bars
     from tbgrid.embedders import load_embedder as load_embedder
     from tbgrid.embeddings import ImageSet as ImageSet
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError
     from tbgrid.folders import find_photos as find_photos
+    from tbgrid.frames import GridWriter as GridWriter
     from tbgrid.grid import Grid as Grid
     from tbgrid.grid import GridOptions as GridOptions
     from tbgrid.grid import snap as snap

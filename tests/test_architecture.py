@@ -34,7 +34,7 @@ LAYERS = [
     {"duplicates", "stacks", "groups"},
     {"arrangement"},
     {"artifacts"},
-    {"pipeline", "runners", "demo", "check", "check_files", "check_tab"},
+    {"pipeline", "frames", "callback", "runners", "demo", "check", "check_files", "check_tab"},
     {"console", "arguments", "cli"},
     {"__main__"},
 ]
@@ -47,6 +47,7 @@ TENSORFLOW = {
     "check.py": {"tensorflow"},
     "artifacts/projector.py": {"tensorflow"},
     "artifacts/summaries.py": {"tensorflow"},
+    "callback.py": {"keras"},  # from its first line: whoever asks for it has Keras loaded
 }
 
 
@@ -87,7 +88,7 @@ def test_tensorflow_is_imported_in_functions_of_few_modules(path: Path) -> None:
     tree = ast.parse(path.read_text())
     roots = {name.split(".")[0] for name in imported(tree)}
     allowed = TENSORFLOW.get(path.relative_to(PACKAGE).as_posix(), set())
-    assert roots & {"tensorflow", "tensorflow_hub"} <= allowed
+    assert roots & {"tensorflow", "tensorflow_hub", "keras"} <= allowed
     at_top = {
         name.split(".")[0]
         for node in tree.body
@@ -160,6 +161,18 @@ def test_help_loads_nothing_heavy() -> None:
     )
     assert loaded_by(program) == set()
     assert "PIL" in loaded_by("import tbgrid.images"), "the check itself must be able to fail"
+
+
+def test_maps_of_a_training_need_no_tensorflow() -> None:
+    program = """
+import numpy, tempfile, tbgrid
+with tempfile.TemporaryDirectory() as logdir:
+    writer = tbgrid.GridWriter(logdir, numpy.zeros((5, 8, 8)), [0, 0, 1, 1, 1])
+    writer.add(0, numpy.eye(5))
+    writer.add(1, numpy.eye(5))
+"""
+    assert "tensorflow" not in loaded_by(program)
+    assert "tensorflow" in loaded_by("import tbgrid\ntbgrid.GridCallback")
 
 
 def test_help_is_quick() -> None:

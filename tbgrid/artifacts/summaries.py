@@ -6,9 +6,11 @@ import contextlib
 import errno
 import io
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import time_ns
 from typing import TypeAlias
 
 from PIL import Image
@@ -19,6 +21,7 @@ from tensorboard.compat.proto.types_pb2 import DT_FLOAT, DT_STRING
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 _DATA_CLASS = {
     "images": summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
@@ -46,10 +49,11 @@ class TextSummary:
 
 @dataclass(frozen=True)
 class ScalarSummary:
-    """A number under a tag, at step 0."""
+    """A number under a tag at a step."""
 
     tag: str
     value: float
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,19 +94,72 @@ def write_events(path: Path, summaries: Iterable[Summary], time: float) -> None:
 
     seen: set[str] = set()
     with file_errors(path), tf.io.TFRecordWriter(str(path)) as records:
-        version = event_pb2.Event(wall_time=time, file_version="brain.Event:2")
-        records.write(version.SerializeToString())
+        records.write(_version(time))
         for summary in summaries:
-            value = _value(summary)
-            if value.tag in seen:
-                value.ClearField("metadata")
-            seen.add(value.tag)
-            event = event_pb2.Event(
-                wall_time=time,
-                step=summary.step if isinstance(summary, ImageSummary) else 0,
-                summary=summary_pb2.Summary(value=[value]),
-            )
-            records.write(event.SerializeToString())
+            records.write(_event(summary, time, seen))
+
+
+class EventLog:
+    """An event file in `directory` that grows while TensorBoard reads it; needs no TensorFlow.
+
+    The file is made with the first summaries, and none that is there already is touched. Its name
+    does not end as those of exports do, so that an export leaves it alone.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._path: Path | None = None
+        self._seen: set[str] = set()
+
+    def add(self, summaries: Iterable[Summary], time: float) -> None:
+        """Append all of `summaries` at wall time `time` (seconds since 1970), or none of them.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        seen = set(self._seen)
+        held = io.BytesIO()
+        records = RecordWriter(held)
+        path = self._path
+        if path is None:
+            # TensorBoard reads files by the order of their names, and of two of a second too.
+            stamp, part = divmod(time_ns(), 10**9)
+            name = f"events.out.tfevents.{stamp:010d}.{part:09d}.{secrets.token_hex(4)}"
+            path = self.directory / f"{name}.tbgrid-steps"
+            self.directory.mkdir(parents=True, exist_ok=True)
+            records.write(_version(time))
+        for summary in summaries:
+            records.write(_event(summary, time, seen))
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                rest = held.getbuffer()
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError:  # such as of a full disk: what follows half a record cannot be read
+                file.truncate(end)
+                raise
+        self._path, self._seen = path, seen
+
+
+def _version(time: float) -> bytes:
+    """What an event file begins with."""
+    event = event_pb2.Event(wall_time=time, file_version="brain.Event:2")
+    return bytes(event.SerializeToString())
+
+
+def _event(summary: Summary, time: float, seen: set[str]) -> bytes:
+    """`seen`: the tags that the file holds already, and now this one too."""
+    value = _value(summary)
+    if value.tag in seen:
+        value.ClearField("metadata")
+    seen.add(value.tag)
+    event = event_pb2.Event(
+        wall_time=time,
+        step=summary.step if isinstance(summary, (ImageSummary, ScalarSummary)) else 0,
+        summary=summary_pb2.Summary(value=[value]),
+    )
+    return bytes(event.SerializeToString())
 
 
 def _value(summary: Summary) -> summary_pb2.Summary.Value:
