@@ -175,7 +175,8 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
             self._tell(
                 f"a map of {len(self._images)} images takes {seconds:.2f} s, "
                 f"{100 * share:.0f} % of the training from one map to the next: "
-                f"every={enough} makes that {100 * SHARE:.0f} %, and fewer images cost less",
+                f"every={enough} makes that at most {100 * SHARE:.0f} %, "
+                "and fewer images cost less",
                 "share",
             )
 
