@@ -30,7 +30,7 @@ LAYERS = [
         "cache",
     },
     {"manifests", "images", "alignment", "layout", "grid", "embedders", "registration", "clusters"},
-    {"sources", "embeddings", "shards", "quality", "neighbours"},
+    {"sources", "embeddings", "shards", "quality", "neighbours", "refine"},
     {"duplicates", "stacks", "groups"},
     {"arrangement"},
     {"artifacts"},
