@@ -37,7 +37,9 @@ WHOLE = 4096  # points whose distances are all kept: 67 MB
 SMOOTHED = 1600  # cells up to which a smoother start is tried too: time grows as their cube
 FLAT = 0.9  # share of the spread in `_FEW` principal components from which it is tried
 RADII = np.geomspace(4, 0.5, 14)  # cells: of the smoothing of that start, ever less
-MOST_ROUNDS = 400
+HEAT = np.geomspace(0.04, 0.002, 40)  # mean distances: what an exchange may cost, round by round
+_HEATED = 800_000  # photos times such rounds, at most: so many are more gradual than their number
+MOST_ROUNDS = 400  # without heat, of which there are seldom more than 20
 _WEIGHTS = (1.16, 0.26, 0.19, 0.17)
 _CORNER = 0.07
 _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -64,7 +66,7 @@ class RefineOptions:
 @dataclass(frozen=True)
 class Refined:
     """`cells` int64[n]. The sum that was lowered, in mean distances a photo, `before` and `after`;
-    after `rounds` no exchange of two cells within reach lowered it further, unless `stopped`."""
+    after so many `rounds` no exchange of two cells within reach lowers it, unless `stopped`."""
 
     cells: IntArray
     before: float
@@ -92,17 +94,20 @@ def refine(
     """
     until = None if options.seconds is None else time.monotonic() + options.seconds
     distances = _Distances(points)
-    board = _Board(distances, cells, rows, columns)
-    before = board.total()
-    rounds, stopped = board.descend(until, progress)
-    if not stopped and rows * columns <= SMOOTHED and _flat(points):
-        other = _Board(distances, smoothed(points, cells, rows, columns), rows, columns)
-        more, stopped = other.descend(until, progress)
-        if other.total() < board.total() - _LEAST * distances.mean:
-            board, rounds = other, more
-    progress(STAGE, MOST_ROUNDS, MOST_ROUNDS)
+    starts = [cells]
+    if rows * columns <= SMOOTHED and _flat(points):
+        starts.append(smoothed(points, cells, rows, columns))
+    best = _Board(distances, cells, rows, columns)
+    before, rounds, stopped = best.total(), 0, False
+    for start in starts:
+        board = _Board(distances, start, rows, columns)
+        took, late = board.anneal(until, progress)
+        stopped |= late
+        if board.total() < best.total() - _LEAST * distances.mean:
+            best, rounds = board, took
+    progress(STAGE, 1, 1)
     scale = distances.mean * len(cells) or 1.0
-    return Refined(board.cells(), before / scale, board.total() / scale, rounds, stopped)
+    return Refined(best.cells(), before / scale, best.total() / scale, rounds, stopped)
 
 
 def smoothed(
@@ -207,23 +212,36 @@ class _Board:
         corners += 4 * self._none * self._distances.mean
         return float(self._worth[self._inside].sum(dtype=np.float64) + _CORNER * corners)
 
-    def descend(self, until: float | None, progress: Progress) -> tuple[int, bool]:
-        """Exchange until none within reach helps; the rounds, and whether time was up first."""
+    def anneal(self, until: float | None, progress: Progress) -> tuple[int, bool]:
+        """Exchange at random what costs little, ever less, then what helps until nothing within
+        reach does; the rounds without heat, and whether time was up first.
+
+        Simulated annealing (Kirkpatrick, Gelatt and Vecchi, Science 220, 1983), many exchanges that
+        do not meet at a time.
+        """
         swaps = [
             _Swap(row, column, self._width)
             for row in range(_REACH + 1)
             for column in range(-_REACH, _REACH + 1)
             if row > 0 or column > 0
         ]
+        rng = np.random.default_rng(0)
+        heats = HEAT[:: max(1, -(-len(HEAT) * self._none // _HEATED))]
+        steps = len(heats) + MOST_ROUNDS
+        for done, heat in enumerate(heats):
+            progress(STAGE, done, steps)
+            for index in rng.permutation(len(swaps)):
+                if _late(until):
+                    return 0, True
+                self._exchange(swaps[index], self._real, heat * self._distances.mean, rng)
         active = self._real
         for rounds in range(MOST_ROUNDS):
-            progress(STAGE, rounds, MOST_ROUNDS)
+            progress(STAGE, len(heats) + rounds, steps)
             changed = np.zeros(len(self._held), bool)
             for swap in swaps:
-                if until is not None and time.monotonic() > until:
+                if _late(until):
                     return rounds, True
-                moved = self._exchange(swap, active | changed)
-                changed[moved] = True
+                changed[self._exchange(swap, active | changed)] = True
             if not changed.any():
                 return rounds, False
             # Elsewhere nothing has changed, and what did not help then does not help now.
@@ -237,18 +255,27 @@ class _Board:
         near: UInt8Array = ndimage.maximum_filter(grid.astype(np.uint8), size, mode="constant")
         return near.ravel().astype(bool) & self._real
 
-    def _exchange(self, swap: _Swap, active: BoolArray) -> IntArray:
-        """Make the best of the exchanges by `swap` that do not meet; the cells that changed."""
+    def _exchange(
+        self,
+        swap: _Swap,
+        active: BoolArray,
+        heat: float = 0.0,
+        rng: np.random.Generator | None = None,
+    ) -> IntArray:
+        """Make exchanges by `swap` that do not meet; the cells that changed. Without `heat` those
+        that lower the sum most, with it some of those that `rng` admits, as Metropolis would."""
         first: IntArray = np.flatnonzero(active & self._real)
         first = first[self._real[first + swap.step]]
         first = first[self._held[first] != self._held[first + swap.step]]  # of two empty ones
         gains = self._gains(swap, first)
-        good = gains < -_LEAST * self._distances.mean
-        if not good.any():
-            return first[:0]
-        first, gains = first[good], gains[good]
+        if rng is None:
+            good = gains < -_LEAST * self._distances.mean
+            first, order = first[good], gains[good]
+        else:
+            good = gains < heat * rng.exponential(size=len(gains))
+            first, order = first[good], rng.random(np.count_nonzero(good), np.float32)
         ranks = np.full(len(self._held), len(first), np.int64)
-        ranks[first[np.argsort(gains, kind="stable")]] = np.arange(len(first))
+        ranks[first[np.argsort(order, kind="stable")]] = np.arange(len(first))
         best = ndimage.minimum_filter(
             ranks.reshape(-1, self._width),
             footprint=swap.meeting,
@@ -308,6 +335,10 @@ class _Board:
             - self._distances.mean
             for row, column in _CORNERS
         )
+
+
+def _late(until: float | None) -> bool:
+    return until is not None and time.monotonic() > until
 
 
 class _Swap:

@@ -43,7 +43,7 @@ def total(points: Float32Array, cells: IntArray, columns: int) -> float:
     seed=st.integers(0, 2**16),
     whole=st.booleans(),
 )
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_every_cell_is_held_once_and_the_sum_is_what_it_is_said_to_be(
     count: int, spare: int, columns: int, width: int, seed: int, whole: bool
 ) -> None:
@@ -52,6 +52,7 @@ def test_every_cell_is_held_once_and_the_sum_is_what_it_is_said_to_be(
     points = rng.normal(size=(count, width)).astype(np.float32)
     cells = rng.permutation(rows * columns)[:count]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, "HEAT", np.array([0.1, 0.02]))
         if not whole:  # distances as of many points
             patch.setattr(refinement, "WHOLE", 0)
             patch.setattr(refinement, "_DRAWN", 200_000)
@@ -86,14 +87,14 @@ def test_no_exchange_within_reach_is_left_that_would_help() -> None:
             assert total(points, cells, 8) > least - 1e-5
 
 
-def test_equal_input_gives_equal_cells_and_what_is_refined_stays() -> None:
+def test_equal_input_gives_equal_cells_and_more_of_it_does_no_harm() -> None:
     rng = np.random.default_rng(0)
     points, cells = rng.random((100, 20), np.float32), rng.permutation(100)
     one, other = refine(points, cells, 10, 10), refine(points, cells, 10, 10)
     np.testing.assert_array_equal(one.cells, other.cells)
     again = refine(points, one.cells, 10, 10)
-    np.testing.assert_array_equal(again.cells, one.cells)
-    assert again.rounds == 0
+    assert again.before == one.after
+    assert again.after <= one.after
 
 
 @pytest.mark.parametrize("points", [np.ones((9, 4)), np.zeros((9, 1)), np.eye(9)])
