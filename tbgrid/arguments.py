@@ -27,7 +27,7 @@ def command_parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export",
         help="a folder of photos becomes a TensorBoard run",
-        description="Embed the photos of a folder, lay them out by t-SNE, snap them to a grid and "
+        description="Embed the photos of a folder, lay them out (t-SNE), snap them to a grid and "
         "write it all as one TensorBoard run.",
         allow_abbrev=False,
     )
@@ -197,6 +197,19 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="between vectors (default: cosine for networks, euclidean for pixels)",
     )
     layout = command.add_argument_group("layout")
+    layout.add_argument(
+        "--layout",
+        choices=("tsne", "umap", "pca", "flas", "best"),
+        default="tsne",
+        help="how vectors become places (default: tsne; umap and flas are extras); best tries all "
+        "of them, and keeps the one of the highest DPQ_16",
+    )
+    layout.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="of CPU time, after which best begins no other layout (default: 120)",
+    )
     layout.add_argument(
         "--perplexity",
         type=float,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tbgrid.pipeline import ExportOptions, ExportResult
     from tbgrid.runners import EmbedResult
     from tbgrid.sources import SourceOptions
-    from tbgrid.types import Rejected
+    from tbgrid.types import Json, Rejected
 
 SHOWN_LEFT_OUT = 5
 _INTERRUPTED = "interrupted; nothing is half written, and what was embedded is kept"
@@ -105,6 +105,8 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         cache=given.cache,
         use_cache=not given.no_cache,
         source=_source(given) if given.command == "export" else SourceOptions(),
+        layout=given.layout,
+        budget=given.budget,
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
         groups=GroupOptions(given.duplicates, given.min_cluster),
@@ -280,6 +282,14 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
         _say(line.rstrip())
 
 
+def _print_rows(rows: Sequence[Json]) -> None:
+    """A table of what several maps have in common."""
+    from tbgrid.artifacts.report import as_text
+
+    header, lines = as_text(rows)
+    _print_table([header, *lines])
+
+
 def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
     """The result on stdout: a summary to read, or JSON."""
     from tbgrid.artifacts.run import weight
@@ -302,6 +312,8 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
         _say(json.dumps(report, indent=1))
         return
     _tell_left_out(result.rejected, f"all listed in {printable(result.ledger)}", console)
+    if tried := result.arranged.candidates:
+        _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
     rows = [*result.card.lines(), *result.groups.lines(), ("seconds", seconds)]

@@ -28,6 +28,7 @@ from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import Grid, GridOptions
 from tbgrid.groups import GroupOptions, Groups
 from tbgrid.layout import Layout, TsneOptions
+from tbgrid.methods import LayoutName
 from tbgrid.neighbours import Neighbours, harmony, nearest
 from tbgrid.quality import ReportCard
 from tbgrid.samples import stratified
@@ -59,6 +60,8 @@ class ExportOptions:
     side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic;
     `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
 
+    `layout`, `budget`, `tsne`, `grid`: see `tbgrid.arrangement.MapOptions`.
+
     `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
     """
 
@@ -73,6 +76,8 @@ class ExportOptions:
     cache: str | os.PathLike[str] | None = None
     use_cache: bool = True
     source: SourceOptions = field(default_factory=SourceOptions)
+    layout: LayoutName = "tsne"
+    budget: float | None = None
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
     groups: GroupOptions = field(default_factory=GroupOptions)
@@ -94,11 +99,12 @@ class ExportOptions:
             )
         if not 1 <= self.batch <= 4096:
             raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
+        _ = self.map_options  # which refuses what cannot be meant
 
     @property
     def map_options(self) -> MapOptions:
         """How vectors become a map."""
-        return MapOptions(self.tsne, self.grid)
+        return MapOptions(self.layout, self.tsne, self.grid, self.budget)
 
     def open_cache(self) -> Cache:
         """The cache that these options name."""
@@ -483,6 +489,7 @@ def _model(
 def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
     images, options, layout, grid = made.images, made.options, arranged.layout, arranged.grid
     labels = images.labels
+    tried = [candidate.row for candidate in arranged.candidates]
     return {
         "photos": {
             "source": made.source.name,
@@ -491,14 +498,9 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
             "labels": len(set(labels)) if labels else 0,
         },
         "report card": arranged.card.scalars(),
+        **({"layouts tried": tried} if tried else {}),
         "model": made.model,
-        "t-SNE": {
-            "perplexity": layout.perplexity,
-            "seed": options.tsne.seed,
-            "engine": layout.engine,
-            "dimensions": layout.components or int(images.vectors.shape[1]),
-            "KL_divergence": layout.kl,
-        },
+        layout.name: layout.told(options.tsne.seed, int(images.vectors.shape[1])),
         "grid": {
             "rows_x_columns": [grid.rows, grid.columns],
             "empty_cells": grid.rows * grid.columns - len(images.photos),
