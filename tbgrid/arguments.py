@@ -154,12 +154,17 @@ def _add_source(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return source
 
 
-def _add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def _add_model(
+    command: argparse.ArgumentParser, *, several: bool = False
+) -> argparse._ArgumentGroup:
     model = command.add_argument_group("model")
     model.add_argument(
         "--model",
+        metavar="MODEL",
+        action="append" if several else "store",
         help="a name that tbgrid models lists (default: builtin), a TF-Hub handle or URL, a "
-        "SavedModel's directory, kaggle:HANDLE, or keras:NAME",
+        "SavedModel's directory, kaggle:HANDLE, or keras:NAME"
+        + ("; given again: a run of each, DIR/MODEL, turned alike" if several else ""),
     )
     model.add_argument(
         "--image-size", type=int, metavar="PX", help="side of the model's input, where it is free"
@@ -191,7 +196,7 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", metavar="NAME", help="write to DIR/NAME instead of DIR")
-    _add_model(command).add_argument(
+    _add_model(command, several=True).add_argument(
         "--distance",
         choices=("cosine", "euclidean"),
         help="between vectors (default: cosine for networks, euclidean for pixels)",

@@ -321,9 +321,11 @@ def written(
     arranged: Arrangement,
     cache: Cache,
     *,
+    also: Json | None = None,
     progress: Progress,
 ) -> ExportResult:
-    """Write the run and make it the `directory`'s own; `staging` as in `embedded`.
+    """Write the run and make it the `directory`'s own; `staging` as in `embedded`, `also` what is
+    added to its report.
 
     Raises:
         OSError: it cannot be written.
@@ -339,7 +341,7 @@ def written(
                 arranged.layout.positions, names, images.labels, options.groups.min_cluster
             )
         groups = dataclasses.replace(groups, clusters=clusters)
-    told = _report(made, arranged, groups)
+    told = {**(also or {}), **_report(made, arranged, groups)}
     told["notes"] = [
         *made.notes,
         *arranged.notes,

@@ -45,6 +45,7 @@ LAYERS = [
     {"arrangement"},
     {"artifacts"},
     {"pipeline", "frames", "callback", "runners", "demo", "check", "check_files", "check_tab"},
+    {"comparison"},
     {"console", "arguments", "cli"},
     {"__main__"},
 ]

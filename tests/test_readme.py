@@ -77,7 +77,7 @@ def test_command(
         assert code == 0, told.err
         assert told.out
     elif program == "tbgrid":
-        assert command_parser().parse_args(arguments).model.startswith(DOWNLOADS)
+        assert command_parser().parse_args(arguments).model[0].startswith(DOWNLOADS)
     elif program == "pip":
         assert arguments[0] == "install"
         extras = re.findall(r"\[(\w+)\]", arguments[1])

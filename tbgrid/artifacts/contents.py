@@ -278,7 +278,8 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     for name, value in done.card.scalars().items():
         yield ScalarSummary(f"tbgrid/{name}", value)
     for name, value in done.report["seconds"].items():
-        yield ScalarSummary(f"tbgrid seconds/{name.replace(' ', '_')}", value)
+        # An underscore sorts after a slash: so the HParams tab shows the report card first.
+        yield ScalarSummary(f"tbgrid_seconds/{name.replace(' ', '_')}", value)
     model, chosen = done.report["model"], done.report["grid"]
     yield HParamsSummary(
         {
