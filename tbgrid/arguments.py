@@ -207,7 +207,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         choices=("tsne", "umap", "pca", "flas", "best"),
         default="tsne",
         help="how vectors become places (default: tsne; umap and flas are extras); best tries all "
-        "of them, and keeps the one of the highest DPQ_16",
+        "of them, and keeps the one of the highest DPQ_16, of equals that of the highest DPQ_2",
     )
     layout.add_argument(
         "--budget",

@@ -30,15 +30,18 @@ from tbgrid.types import Distance, Float32Array, Float64Array, Json, Progress, s
 # To be raised when a change of `tbgrid.layout`, `tbgrid.methods` or `tbgrid.engines` moves points.
 LAYOUT = 3
 BUDGET = 120.0  # seconds of CPU time
+ALIKE = (
+    0.01  # of DPQ_16, by which it strays where photos are sampled (`tbgrid.quality.report_card`)
+)
 
 
 @dataclass(frozen=True)
 class MapOptions:
     """How vectors become a map: by what `layout`. `tsne.seed` is that of each layout.
 
-    `best` is the layout of the highest DPQ_16 among `tbgrid.methods.candidates`. One is begun as
-    long as those before it have not used up `budget` seconds of CPU time, and then finished; None:
-    120.
+    `best` is the best (`best_of`) of `tbgrid.methods.candidates`. One is begun as long as those
+    before it have not used up `budget` seconds of CPU time, and then finished; None: 120. Seconds
+    of layouts in the cache are those that they took when they were made.
     """
 
     layout: LayoutName = "tsne"
@@ -141,33 +144,41 @@ def arrange(
 
 def _best(work: _Work, options: MapOptions) -> Arrangement:
     budget = BUDGET if options.budget is None else options.budget
-    best: Arrangement | None = None
-    tried: list[Candidate] = []
-    spent, kept = 0.0, 0
+    found: dict[int, Arrangement] = {}  # by their place among those that were thought of
+    thought_of: list[Candidate] = []
+    spent = 0.0
     for method, tsne in methods.candidates(options.tsne, len(work.vectors)):
         told = title(method, tsne.perplexity)
         try:
             methods.require(method, work.shape)
         except UsageError as error:
-            tried.append(Candidate(told, remark=f"not tried: {error}"))
+            thought_of.append(Candidate(told, remark=f"not tried: {error}"))
             continue
-        if best is not None and spent >= budget:
-            tried.append(Candidate(told, remark=f"not tried: --budget {budget:g} is used up"))
+        if found and spent >= budget:
+            thought_of.append(Candidate(told, remark=f"not tried: --budget {budget:g} is used up"))
             continue
-        found, seconds = work.arranged(method, tsne)
+        one, seconds = work.arranged(method, tsne)
         spent += seconds
-        if best is None or _merit(found) > _merit(best):
-            best, kept = found, len(tried)
-        tried.append(Candidate(found.layout.title, found.card, round(seconds, 2)))
-    assert best is not None  # t-SNE, the first, is always tried
-    tried[kept] = replace(tried[kept], remark="kept: the highest DPQ_16")
-    return replace(best, candidates=tuple(tried))
+        found[len(thought_of)] = one
+        thought_of.append(Candidate(one.layout.title, one.card, round(seconds, 2)))
+    kept = best_of([one.card for one in found.values()])
+    at, best = list(found.items())[kept]
+    thought_of[at] = replace(thought_of[at], remark="kept")
+    return replace(best, candidates=tuple(thought_of))
 
 
-def _merit(found: Arrangement) -> float:
-    """DPQ_16, which follows people's judgement of sorted maps better than other numbers (Barthel et
-    al., 2023) and needs no labels; the worst there is where it does not exist."""
-    return -1.0 if found.card.dpq_16 is None else found.card.dpq_16
+def best_of(cards: Sequence[ReportCard]) -> int:
+    """Which map is the best: of those whose DPQ_16 is within `ALIKE` of the highest the one with
+    the highest DPQ_2, the first of equals.
+
+    DPQ_16 follows people's judgement of sorted maps better than other numbers (Barthel et al.,
+    2023), but sees hardly more than the nearest photos, in which several layouts may be alike;
+    DPQ_2 sees more of the whole. Neither needs labels. A number that does not exist is the worst.
+    """
+    scores = [(card.dpq_16 or 0.0, card.dpq_2 or 0.0) for card in cards]
+    highest = max(near for near, _ in scores)
+    whole = [far if near >= highest - ALIKE else -1.0 for near, far in scores]
+    return whole.index(max(whole))
 
 
 class _Work:
