@@ -30,9 +30,7 @@ from tbgrid.types import Distance, Float32Array, Float64Array, Json, Progress, s
 # To be raised when a change of `tbgrid.layout`, `tbgrid.methods` or `tbgrid.engines` moves points.
 LAYOUT = 3
 BUDGET = 120.0  # seconds of CPU time
-ALIKE = (
-    0.01  # of DPQ_16, by which it strays where photos are sampled (`tbgrid.quality.report_card`)
-)
+ALIKE = 0.01  # of DPQ_16: by so much it strays where photos are sampled
 
 
 @dataclass(frozen=True)
