@@ -19,7 +19,7 @@ from tbgrid import methods
 from tbgrid.alignment import aligned, aligned_cells
 from tbgrid.cache import Cache, key_of
 from tbgrid.errors import UsageError
-from tbgrid.grid import Grid, GridOptions, centres, settled, shape_for, snap
+from tbgrid.grid import Grid, GridOptions, centres, on_cells, shape_for, snap
 from tbgrid.layout import NAMES, Layout, Method, TsneOptions, title
 from tbgrid.methods import LayoutName
 from tbgrid.quality import ReportCard, report_card
@@ -209,7 +209,7 @@ class _Work:
             if layout.cells is None:
                 grid = snap(layout.positions, self.options, progress=self.progress)
             else:
-                grid = settled(layout.cells, *self.shape, layout.engine)
+                grid = on_cells(layout.cells, *self.shape, layout.engine)
         with self.times.stage("quality"):
             card = report_card(
                 self.vectors,

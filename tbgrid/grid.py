@@ -77,7 +77,7 @@ def centres(cells: IntArray, columns: int) -> Float64Array:
     return np.column_stack([cells % columns, -(cells // columns)]).astype(np.float64)
 
 
-def settled(cells: IntArray, rows: int, columns: int, solver: str) -> Grid:
+def on_cells(cells: IntArray, rows: int, columns: int, solver: str) -> Grid:
     """The grid of points that are on their cells already, put there by `solver`: no way to go."""
     places = centres(cells, columns)[:, ::-1] * (-1, 1)
     return Grid(rows, columns, cells, places, 0.0, solver, 0.0)
