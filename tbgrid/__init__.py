@@ -16,6 +16,8 @@ _HOME = {
     "export": "pipeline",
     "ExportOptions": "pipeline",
     "ExportResult": "pipeline",
+    "compare": "comparison",
+    "Comparison": "comparison",
     "embed_shards": "runners",
     "EmbedResult": "runners",
     "find_photos": "folders",
@@ -48,6 +50,8 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from tbgrid.artifacts.mosaic import mosaic as mosaic
     from tbgrid.callback import GridCallback as GridCallback
+    from tbgrid.comparison import Comparison as Comparison
+    from tbgrid.comparison import compare as compare
     from tbgrid.console import bars as bars
     from tbgrid.embedders import load_embedder as load_embedder
     from tbgrid.embeddings import ImageSet as ImageSet

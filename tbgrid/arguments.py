@@ -27,7 +27,7 @@ def command_parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export",
         help="a folder of photos becomes a TensorBoard run",
-        description="Embed the photos of a folder, lay them out by t-SNE, snap them to a grid and "
+        description="Embed the photos of a folder, lay them out (t-SNE), snap them to a grid and "
         "write it all as one TensorBoard run.",
         allow_abbrev=False,
     )
@@ -154,12 +154,17 @@ def _add_source(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return source
 
 
-def _add_model(command: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def _add_model(
+    command: argparse.ArgumentParser, *, several: bool = False
+) -> argparse._ArgumentGroup:
     model = command.add_argument_group("model")
     model.add_argument(
         "--model",
+        metavar="MODEL",
+        action="append" if several else "store",
         help="a name that tbgrid models lists (default: builtin), a TF-Hub handle or URL, a "
-        "SavedModel's directory, kaggle:HANDLE, or keras:NAME",
+        "SavedModel's directory, kaggle:HANDLE, or keras:NAME"
+        + ("; given again: a run of each, DIR/MODEL, turned alike" if several else ""),
     )
     model.add_argument(
         "--image-size", type=int, metavar="PX", help="side of the model's input, where it is free"
@@ -191,12 +196,25 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", metavar="NAME", help="write to DIR/NAME instead of DIR")
-    _add_model(command).add_argument(
+    _add_model(command, several=True).add_argument(
         "--distance",
         choices=("cosine", "euclidean"),
         help="between vectors (default: cosine for networks, euclidean for pixels)",
     )
     layout = command.add_argument_group("layout")
+    layout.add_argument(
+        "--layout",
+        choices=("tsne", "umap", "pca", "flas", "best"),
+        default="tsne",
+        help="how vectors become places (default: tsne; umap and flas are extras); best tries all "
+        "of them, and keeps the one of the highest DPQ_16, of equals that of the highest DPQ_2",
+    )
+    layout.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="of CPU time, after which best begins no other layout (default: 120)",
+    )
     layout.add_argument(
         "--perplexity",
         type=float,

@@ -5,40 +5,103 @@ The one place where layout, grid and quality meet; it knows nothing of photos an
 
 from __future__ import annotations
 
-import dataclasses
 import io
+import json
+import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 
-from tbgrid import engines
+from tbgrid import methods
+from tbgrid.alignment import aligned, aligned_cells
 from tbgrid.cache import Cache, key_of
-from tbgrid.grid import Grid, GridOptions, shape_for, snap
-from tbgrid.layout import Layout, TsneOptions, tsne
+from tbgrid.errors import UsageError
+from tbgrid.grid import Grid, GridOptions, centres, on_cells, shape_for, snap
+from tbgrid.layout import NAMES, Layout, Method, TsneOptions, title
+from tbgrid.methods import LayoutName
 from tbgrid.quality import ReportCard, report_card
 from tbgrid.spools import release
 from tbgrid.times import Times
-from tbgrid.types import Distance, Float32Array, Progress, silent
+from tbgrid.types import Distance, Float32Array, Float64Array, Json, Progress, silent
 
-LAYOUT = 2  # to be raised when a change of `tbgrid.layout` or `tbgrid.engines` moves points
+# To be raised when a change of `tbgrid.layout`, `tbgrid.methods` or `tbgrid.engines` moves points.
+LAYOUT = 3
+BUDGET = 120.0  # seconds of CPU time
+ALIKE = 0.01  # of DPQ_16: by so much it strays where photos are sampled
 
 
 @dataclass(frozen=True)
 class MapOptions:
-    """How vectors become a map."""
+    """How vectors become a map: by what `layout`. `tsne.seed` is that of each layout.
 
+    `best` is the best (`best_of`) of `tbgrid.methods.candidates`. One is begun as long as those
+    before it have not used up `budget` seconds of CPU time, and then finished; None: 120. Seconds
+    of layouts in the cache are those that they took when they were made.
+    """
+
+    layout: LayoutName = "tsne"
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        names = get_args(LayoutName)
+        if self.layout not in names:
+            raise UsageError(f"layout {self.layout}", f"expected one of {', '.join(names)}")
+        if self.layout != "best":
+            methods.require_installed(self.layout)
+        if self.layout not in ("tsne", "best"):
+            default = TsneOptions()
+            for name in ("perplexity", "engine"):
+                if getattr(self.tsne, name) != getattr(default, name):
+                    raise UsageError(
+                        f"--{name} with --layout {self.layout}",
+                        f"it is t-SNE's: leave out --{name}",
+                    )
+        if self.budget is not None:
+            if self.layout != "best":
+                raise UsageError(
+                    f"--budget with --layout {self.layout}",
+                    "it is for several layouts: leave it out, or use --layout best",
+                )
+            if not (math.isfinite(self.budget) and self.budget >= 0):
+                raise UsageError(f"budget {self.budget}", "give seconds, 0 or more")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layout that `best` thought of: its `title`; its report `card` and the CPU `seconds` that it
+    took, None if it was not tried; a `remark`, that it was kept or why it was not tried."""
+
+    title: str
+    card: ReportCard | None = None
+    seconds: float | None = None
+    remark: str = ""
+
+    @property
+    def row(self) -> Json:
+        """A row of the table of all that were tried."""
+        told: Json = {"layout": self.title}
+        if self.card is not None:
+            told |= self.card.compared()
+            told["cpu_seconds"] = self.seconds
+        return {**told, "remark": self.remark}
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """A finished map of n points: its `layout` in the plane, its `grid`, its report `card`."""
+    """A finished map of n points: its `layout` in the plane, its `grid`, its report `card`.
+
+    `candidates`: where it is the best of several, all of them, in the order of trying.
+    """
 
     layout: Layout
     grid: Grid
     card: ReportCard
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -53,67 +116,169 @@ def arrange(
     options: MapOptions,
     cache: Cache,
     *,
+    towards: Float64Array | None = None,
     times: Times | None = None,
     progress: Progress = silent,
 ) -> Arrangement:
     """The map of float32[n, d] vectors.
 
-    `labels`, n of them or None, only count in the report card. `times` is told of each stage.
+    `labels`, n of them or None, only count in the report card. `towards`: float64[n, 2] places of
+    another map of the same photos, to which this one is turned, and mirrored if need be, before
+    the snap. `times` is told of each stage.
 
     Raises:
-        UsageError: the grid is too small, or the perplexity too large for so many.
+        UsageError: the grid is too small, the perplexity too large for so many, or the layout is
+            not installed.
         TbgridError: too few vectors, or vectors that are not finite.
     """
-    times = times or Times()
-    shape_for(len(vectors), options.grid)  # before t-SNE takes its time
-    with times.stage("t-SNE"):
-        layout = _layout(vectors, distance, options.tsne, cache, progress)
-    release(vectors)
-    with times.stage("grid"):
-        grid = snap(layout.positions, options.grid, progress=progress)
-    with times.stage("quality"):
-        card = report_card(
-            vectors,
-            layout.positions,
-            grid,
-            labels,
-            distance=distance,
-            kl=layout.kl,
-            progress=progress,
-        )
-    return Arrangement(layout, grid, card)
-
-
-def _layout(
-    vectors: Float32Array,
-    distance: Distance,
-    options: TsneOptions,
-    cache: Cache,
-    progress: Progress,
-) -> Layout:
-    """The t-SNE layout, from the cache if these very vectors were laid out so before."""
-    key = key_of(
-        "t-SNE",
-        engines.version(options.engine),
-        LAYOUT,
-        vectors.shape,
-        np.ascontiguousarray(vectors).data,
-        options,
-        distance,
+    work = _Work(
+        vectors, labels, distance, options.grid, cache, towards, times or Times(), progress
     )
-    held = cache.get([key]).get(key)
-    if held is not None:
-        with np.load(io.BytesIO(held)) as kept:
-            return Layout(
-                kept["positions"],
-                float(kept["perplexity"]),
-                float(kept["kl"]),
-                str(kept["engine"]),
-                int(kept["components"]),
-                tuple(kept["notes"].tolist()),
+    if options.layout != "best":
+        methods.require(options.layout, work.shape)
+        return work.arranged(options.layout, options.tsne)[0]
+    return _best(work, options)
+
+
+def _best(work: _Work, options: MapOptions) -> Arrangement:
+    budget = BUDGET if options.budget is None else options.budget
+    found: dict[int, Arrangement] = {}  # by their place among those that were thought of
+    thought_of: list[Candidate] = []
+    spent = 0.0
+    for method, tsne in methods.candidates(options.tsne, len(work.vectors)):
+        told = title(method, tsne.perplexity)
+        try:
+            methods.require(method, work.shape)
+        except UsageError as error:
+            thought_of.append(Candidate(told, remark=f"not tried: {error}"))
+            continue
+        if found and spent >= budget:
+            thought_of.append(Candidate(told, remark=f"not tried: --budget {budget:g} is used up"))
+            continue
+        one, seconds = work.arranged(method, tsne)
+        spent += seconds
+        found[len(thought_of)] = one
+        thought_of.append(Candidate(one.layout.title, one.card, round(seconds, 2)))
+    kept = best_of([one.card for one in found.values()])
+    at, best = list(found.items())[kept]
+    thought_of[at] = replace(thought_of[at], remark="kept")
+    return replace(best, candidates=tuple(thought_of))
+
+
+def best_of(cards: Sequence[ReportCard]) -> int:
+    """Which map is the best: of those whose DPQ_16 is within `ALIKE` of the highest the one with
+    the highest DPQ_2, the first of equals.
+
+    DPQ_16 follows people's judgement of sorted maps better than other numbers (Barthel et al.,
+    2023), but sees hardly more than the nearest photos, in which several layouts may be alike;
+    DPQ_2 sees more of the whole. Neither needs labels. A number that does not exist is the worst.
+    """
+    scores = [(card.dpq_16 or 0.0, card.dpq_2 or 0.0) for card in cards]
+    highest = max(near for near, _ in scores)
+    whole = [far if near >= highest - ALIKE else -1.0 for near, far in scores]
+    return whole.index(max(whole))
+
+
+class _Work:
+    """What all layouts of the same vectors have in common."""
+
+    def __init__(
+        self,
+        vectors: Float32Array,
+        labels: Sequence[str] | None,
+        distance: Distance,
+        options: GridOptions,
+        cache: Cache,
+        towards: Float64Array | None,
+        times: Times,
+        progress: Progress,
+    ) -> None:
+        self.vectors, self.labels, self.distance, self.options = vectors, labels, distance, options
+        self.cache, self.towards, self.times, self.progress = cache, towards, times, progress
+        self.shape = shape_for(len(vectors), options)  # before a layout takes its time
+
+    def arranged(self, method: Method, tsne: TsneOptions) -> tuple[Arrangement, float]:
+        """The map by one method, and the CPU seconds that it took."""
+        with self.times.stage(NAMES[method]):
+            layout, seconds = self._layout(method, tsne)
+        start = time.process_time()
+        release(self.vectors)
+        if self.towards is not None:
+            layout = _turned(layout, self.shape, self.towards)
+        with self.times.stage("grid"):
+            if layout.cells is None:
+                grid = snap(layout.positions, self.options, progress=self.progress)
+            else:
+                grid = on_cells(layout.cells, *self.shape, layout.engine)
+        with self.times.stage("quality"):
+            card = report_card(
+                self.vectors,
+                layout.positions,
+                grid,
+                self.labels,
+                distance=self.distance,
+                kl=layout.kl,
+                layout=layout.name,
+                progress=self.progress,
             )
-    layout = tsne(vectors, options, distance=distance, progress=progress)
+        return Arrangement(layout, grid, card), seconds + time.process_time() - start
+
+    def _layout(self, method: Method, tsne: TsneOptions) -> tuple[Layout, float]:
+        """The layout, and the CPU seconds that it took; from the cache if these very vectors were
+        laid out so before."""
+        key = key_of(
+            NAMES[method],
+            methods.version(method, tsne),
+            LAYOUT,
+            self.vectors.shape,
+            np.ascontiguousarray(self.vectors).data,
+            tsne,
+            self.distance,
+            *([self.shape] if method == "flas" else []),
+        )
+        held = self.cache.get([key]).get(key)
+        if held is not None:
+            return _unpacked(held)
+        start = time.process_time()
+        layout = methods.lay_out(
+            method,
+            self.vectors,
+            tsne,
+            self.shape,
+            distance=self.distance,
+            progress=self.progress,
+        )
+        seconds = time.process_time() - start
+        self.cache.put("layout", [(key, _packed(layout, seconds))])
+        return layout, seconds
+
+
+def _turned(layout: Layout, shape: tuple[int, int], towards: Float64Array) -> Layout:
+    """`layout` turned towards other places of the same points; distances in it stay."""
+    if layout.cells is None:
+        return replace(layout, positions=aligned(layout.positions, towards))
+    cells = aligned_cells(layout.cells, *shape, towards)
+    return replace(layout, cells=cells, positions=centres(cells, shape[1]))
+
+
+def _packed(layout: Layout, seconds: float) -> bytes:
+    facts = {name: value for name, value in vars(layout).items() if name not in _ARRAYS}
+    arrays = {name: getattr(layout, name) for name in _ARRAYS}
     buffer = io.BytesIO()
-    np.savez(buffer, **{**dataclasses.asdict(layout), "notes": np.array(layout.notes, str)})
-    cache.put("layout", [(key, buffer.getvalue())])
-    return layout
+    np.savez(
+        buffer,
+        facts=np.array(json.dumps({"seconds": seconds, "layout": facts})),
+        **{name: array for name, array in arrays.items() if array is not None},
+    )
+    return buffer.getvalue()
+
+
+def _unpacked(held: bytes) -> tuple[Layout, float]:
+    with np.load(io.BytesIO(held)) as kept:
+        facts = json.loads(str(kept["facts"]))
+        arrays = {name: kept[name] for name in _ARRAYS if name in kept}
+    layout = facts["layout"]
+    return Layout(**{**layout, "notes": tuple(layout["notes"])}, **arrays), facts["seconds"]
+
+
+_ARRAYS = ("positions", "cells")

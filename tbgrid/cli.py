@@ -23,11 +23,12 @@ from tbgrid.errors import TbgridError
 
 if TYPE_CHECKING:
     from tbgrid.cache import Cache, Usage
+    from tbgrid.comparison import Comparison
     from tbgrid.console import Console
     from tbgrid.pipeline import ExportOptions, ExportResult
     from tbgrid.runners import EmbedResult
     from tbgrid.sources import SourceOptions
-    from tbgrid.types import Rejected
+    from tbgrid.types import Json, Rejected
 
 SHOWN_LEFT_OUT = 5
 _INTERRUPTED = "interrupted; nothing is half written, and what was embedded is kept"
@@ -105,6 +106,8 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         cache=given.cache,
         use_cache=not given.no_cache,
         source=_source(given) if given.command == "export" else SourceOptions(),
+        layout=given.layout,
+        budget=given.budget,
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
         groups=GroupOptions(given.duplicates, given.min_cluster),
@@ -116,6 +119,8 @@ def _embedding(given: argparse.Namespace) -> dict[str, Any]:
     from tbgrid.pipeline import EMBEDDING
 
     options = {name: getattr(given, name) for name in (*EMBEDDING, "batch")}
+    if isinstance(options["model"], list):  # several are for `compare`
+        options["model"] = options["model"][0]
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -138,6 +143,8 @@ def _export(given: argparse.Namespace, console: Console) -> int:
     from tbgrid import shards
     from tbgrid.pipeline import EMBEDDING, export
 
+    if given.model and len(given.model) > 1:
+        return _compare(given.source, given, options, console)
     # `export` cannot tell a default that was given from one that was not.
     if given.source is not None and shards.is_embedded(Path(given.source)):
         chosen = {name: value for name, value in _embedding(given).items() if name in EMBEDDING}
@@ -147,6 +154,23 @@ def _export(given: argparse.Namespace, console: Console) -> int:
     )
     _tell(result, given, console)
     return _strictly(given, result.rejected, console)
+
+
+def _compare(
+    source: str | Path | None, given: argparse.Namespace, options: ExportOptions, console: Console
+) -> int:
+    from tbgrid.comparison import compare
+
+    done = compare(
+        source,
+        given.logdir,
+        given.model,
+        options,
+        run_name=given.run,
+        progress=console.progress,
+    )
+    _tell_compared(done, given, console)
+    return _strictly(given, done.results[0].rejected, console)
 
 
 def _embed(given: argparse.Namespace, console: Console) -> int:
@@ -184,6 +208,8 @@ def _demo(given: argparse.Namespace, console: Console) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, given.set)
         make(folder)
+        if given.model and len(given.model) > 1:
+            return _compare(folder, given, options, console)
         result = export(
             folder, given.logdir, options, run_name=given.run, progress=console.progress
         )
@@ -280,6 +306,14 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
         _say(line.rstrip())
 
 
+def _print_rows(rows: Sequence[Json]) -> None:
+    """A table of what several maps have in common."""
+    from tbgrid.artifacts.report import as_text
+
+    header, lines = as_text(rows)
+    _print_table([header, *lines])
+
+
 def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
     """The result on stdout: a summary to read, or JSON."""
     from tbgrid.artifacts.run import weight
@@ -291,17 +325,11 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
     command = f"tensorboard --logdir {shlex.quote(given.logdir)}"
     size = weight(result.directory)
     if given.json:
-        report = dict(result.report)
-        report["run"] = {
-            "directory": os.fspath(result.directory),
-            "mosaic": os.fspath(result.mosaic),
-            "bytes": size,
-            "command": command,
-        }
-        report["left_out"] = _left_out(result.rejected)
-        _say(json.dumps(report, indent=1))
+        _say(json.dumps(_as_json(result, command), indent=1))
         return
     _tell_left_out(result.rejected, f"all listed in {printable(result.ledger)}", console)
+    if tried := result.arranged.candidates:
+        _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
     rows = [*result.card.lines(), *result.groups.lines(), ("seconds", seconds)]
@@ -313,6 +341,46 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
         f"{len(result.rejected):,} left out{under}; "
         f"{size / 1e6:.1f} MB in {printable(result.directory)}"
+    )
+    _say(f"Now type: {command}")
+
+
+def _as_json(result: ExportResult, command: str) -> Json:
+    from tbgrid.artifacts.run import weight
+
+    written = {
+        "directory": os.fspath(result.directory),
+        "mosaic": os.fspath(result.mosaic),
+        "bytes": weight(result.directory),
+        "command": command,
+    }
+    return {**result.report, "run": written, "left_out": _left_out(result.rejected)}
+
+
+def _tell_compared(done: Comparison, given: argparse.Namespace, console: Console) -> None:
+    """The results of several models on stdout: a table to read, or JSON."""
+    from tbgrid.artifacts.run import weight
+    from tbgrid.types import printable
+
+    console.close()
+    for note in dict.fromkeys(note for result in done.results for note in result.notes):
+        console.note(f"note: {note}")
+    command = f"tensorboard --logdir {shlex.quote(os.fspath(done.directory))}"
+    if given.json:
+        runs = [_as_json(result, command) for result in done.results]
+        _say(json.dumps({"models": done.rows, "runs": runs}, indent=1))
+        return
+    first = done.results[0]
+    _tell_left_out(first.rejected, f"all listed in {printable(first.ledger)}", console)
+    for result in done.results:
+        if tried := result.arranged.candidates:
+            _say(f"{result.directory.name}:")
+            _print_rows([candidate.row for candidate in tried])
+    _print_rows(done.rows)
+    size = sum(weight(result.directory) for result in done.results)
+    _say(
+        f"{len(first.images.photos):,} photos shown in {len(done.results)} runs, "
+        f"{len(first.rejected):,} left out; {size / 1e6:.1f} MB in {printable(done.directory)}"
     )
     _say(f"Now type: {command}")
 

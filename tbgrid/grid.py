@@ -72,6 +72,17 @@ class Grid:
     notes: tuple[str, ...] = ()
 
 
+def centres(cells: IntArray, columns: int) -> Float64Array:
+    """float64[n, 2]: (x, y up) of the middle of each cell, in cells."""
+    return np.column_stack([cells % columns, -(cells // columns)]).astype(np.float64)
+
+
+def on_cells(cells: IntArray, rows: int, columns: int, solver: str) -> Grid:
+    """The grid of points that are on their cells already, put there by `solver`: no way to go."""
+    places = centres(cells, columns)[:, ::-1] * (-1, 1)
+    return Grid(rows, columns, cells, places, 0.0, solver, 0.0)
+
+
 def choose_shape(count: int, aspect: float = 1.0) -> tuple[int, int]:
     """Rows and columns of the grid near `aspect` (width / height) that holds `count` cells."""
     rows = max(1, min(count, round(math.sqrt(count / aspect))))

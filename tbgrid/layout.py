@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from tbgrid import engines
 from tbgrid.engines import Engine
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.types import Distance, Float32Array, Float64Array, Progress, silent
+from tbgrid.types import Distance, Float32Array, Float64Array, IntArray, Json, Progress, silent
+
+Method = Literal["tsne", "umap", "pca", "flas"]
+NAMES: dict[Method, str] = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA", "flas": "FLAS"}
 
 DEFAULT_PERPLEXITY = 30.0
 WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
@@ -47,16 +50,50 @@ class TsneOptions:
 
 @dataclass(frozen=True)
 class Layout:
-    """`positions` float64[n, 2] (x to the right, y up); `kl`, the Kullback-Leibler divergence that
-    t-SNE ended with, in nats; the perplexity used; the `engine` and its version; how many principal
-    `components` of the vectors it saw, 0 for all dimensions."""
+    """`positions` float64[n, 2] (x to the right, y up), by what `method`; the `engine` and its
+    version; how many principal `components` of the vectors it saw, 0 for all dimensions.
+
+    t-SNE's alone, None else: the `perplexity` used; `kl`, the Kullback-Leibler divergence that it
+    ended with, in nats. `cells` int64[n] where the method chose cells of the grid itself, of which
+    the positions are the places; None where the snap is to choose them.
+    """
 
     positions: Float64Array
-    perplexity: float
-    kl: float
+    perplexity: float | None = None
+    kl: float | None = None
     engine: str = ""
     components: int = 0
     notes: tuple[str, ...] = ()
+    method: Method = "tsne"
+    cells: IntArray | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call the method."""
+        return NAMES[self.method]
+
+    @property
+    def title(self) -> str:
+        """The name with what tells it from another layout of the same vectors."""
+        return title(self.method, self.perplexity)
+
+    def told(self, seed: int, dimensions: int) -> Json:
+        """What a report says of it; `dimensions`: those of the vectors."""
+        used = {"perplexity": self.perplexity, "KL_divergence": self.kl}
+        told = {
+            "perplexity": self.perplexity,
+            "seed": seed,
+            "engine": self.engine,
+            "dimensions": self.components or dimensions,
+            "KL_divergence": self.kl,
+        }
+        return {key: value for key, value in told.items() if used.get(key, value) is not None}
+
+
+def title(method: Method, perplexity: float | None) -> str:
+    """A layout in words."""
+    name = NAMES[method]
+    return name if perplexity is None else f"{name}, perplexity {perplexity:.3g}"
 
 
 def unit_length(vectors: Float32Array) -> Float32Array:
@@ -92,11 +129,7 @@ def tsne(
             another one where `near` is given.
         TbgridError: fewer than 3 vectors, or vectors that are not finite.
     """
-    count = len(vectors)
-    if count < 3:
-        raise TbgridError(f"{count} vectors", "t-SNE needs at least 3")
-    if not all(np.isfinite(vectors[i : i + _CHUNK]).all() for i in range(0, count, _CHUNK)):
-        raise TbgridError("vectors that are not finite", "leave out rows with NaN or infinity")
+    count = require_layable(vectors)
     notes: tuple[str, ...] = ()
     limit = max(1.0, (count - 1) / 3)  # 1: no other neighbour counts; less there cannot be
     perplexity = float(DEFAULT_PERPLEXITY if options.perplexity is None else options.perplexity)
@@ -113,12 +146,9 @@ def tsne(
     engine = engines.find(options.engine)
     if near is not None and options.engine != "opentsne":
         raise UsageError(f"engine {options.engine} starts from no layout", "use engine opentsne")
-    points = comparable(vectors, distance)
-    components = 0
-    if count > WHOLE and points.shape[1] > PARTS:
-        points, components = principal_components(points, PARTS, options.seed), PARTS
+    points, components = seen(vectors, distance, options.seed)
     if near is None:
-        start = _initial(points, options.seed)
+        start = spread(points, options.seed)
     else:
         engine, start = engines.settled, near.astype(np.float32)
     positions, kl = engine(points, perplexity, start, options.seed, progress)
@@ -127,6 +157,29 @@ def tsne(
             "t-SNE gave places that are not finite", "use another --perplexity or --model"
         )
     return Layout(positions, perplexity, kl, engines.version(options.engine), components, notes)
+
+
+def require_layable(vectors: Float32Array) -> int:
+    """How many vectors there are.
+
+    Raises:
+        TbgridError: fewer than 3, or one is not finite.
+    """
+    count = len(vectors)
+    if count < 3:
+        raise TbgridError(f"{count} vectors", "a layout needs at least 3")
+    if not all(np.isfinite(vectors[i : i + _CHUNK]).all() for i in range(0, count, _CHUNK)):
+        raise TbgridError("vectors that are not finite", "leave out rows with NaN or infinity")
+    return count
+
+
+def seen(vectors: Float32Array, distance: Distance, seed: int) -> tuple[Float32Array, int]:
+    """What a method sees of float32[n, d] vectors, under Euclidean distances: all of them, or of
+    more than `WHOLE` the first `PARTS` principal components; and how many these are, 0 for all."""
+    points = comparable(vectors, distance)
+    if len(points) > WHOLE and points.shape[1] > PARTS:
+        return principal_components(points, PARTS, seed), PARTS
+    return points, 0
 
 
 def principal_components(vectors: Float32Array, parts: int, seed: int = 0) -> Float32Array:
@@ -159,9 +212,10 @@ def principal_components(vectors: Float32Array, parts: int, seed: int = 0) -> Fl
     return found
 
 
-def _initial(points: Float32Array, seed: int) -> Float32Array:
-    """The first two principal components, the first with standard deviation 1e-4, as Kobak and
-    Berens advise (Nature Communications 10, 2019); noise of that size where there is no spread."""
+def spread(points: Float32Array, seed: int) -> Float32Array:
+    """Places float32[n, 2] to start from: the first two principal components, the first with
+    standard deviation 1e-4, as Kobak and Berens advise (Nature Communications 10, 2019); noise of
+    that size where there is no spread."""
     start = principal_components(points, 2, seed)
     scale = start[:, 0].std()
     start = start / scale * 1e-4 if scale > 0 else start

@@ -8,6 +8,7 @@ import html
 import io
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import Grid, GridOptions
 from tbgrid.groups import GroupOptions, Groups
 from tbgrid.layout import Layout, TsneOptions
+from tbgrid.methods import LayoutName
 from tbgrid.neighbours import Neighbours, harmony, nearest
 from tbgrid.quality import ReportCard
 from tbgrid.samples import stratified
@@ -58,6 +60,8 @@ class ExportOptions:
     side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic;
     `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
 
+    `layout`, `budget`, `tsne`, `grid`: see `tbgrid.arrangement.MapOptions`.
+
     `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
     """
 
@@ -72,6 +76,8 @@ class ExportOptions:
     cache: str | os.PathLike[str] | None = None
     use_cache: bool = True
     source: SourceOptions = field(default_factory=SourceOptions)
+    layout: LayoutName = "tsne"
+    budget: float | None = None
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
     groups: GroupOptions = field(default_factory=GroupOptions)
@@ -93,6 +99,12 @@ class ExportOptions:
             )
         if not 1 <= self.batch <= 4096:
             raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
+        _ = self.map_options  # which refuses what cannot be meant
+
+    @property
+    def map_options(self) -> MapOptions:
+        """How vectors become a map."""
+        return MapOptions(self.layout, self.tsne, self.grid, self.budget)
 
     def open_cache(self) -> Cache:
         """The cache that these options name."""
@@ -191,118 +203,188 @@ def export(
         UsageError: options that cannot be meant.
         TbgridError: the source, the model or the run's directory is at fault.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
     directory = run.run_directory(logdir, run_name)
     times = Times()
-    progress("find", 0, None)
-    with times.stage("find"):
-        found = source if isinstance(source, Source) else open_source(source, options.source)
-        found = _without_the_run(found, directory)
-    known: Embedder | Model | None = None
-    if found.shards is not None:
-        index = read_index(found.shards)
-        options, known = _as_embedded(options, index, embedder), index.model
+    found = find(source, options, [directory], times, progress)
     with run.claimed(directory) as staging, options.open_cache() as cache:
-        if found.shards is None and found.vectors is None and embedder is None:
-            progress("load model", 0, None)
-            with times.stage("load model"):
-                embedder = open_model(options, cache, len(found.photos), progress)
-        known = known or embedder
-        (staging / tab.FOLDER).mkdir()
-        previews = staging / tab.FOLDER / tab.PREVIEWS
-        with times.stage("embed"):
-            if found.shards is not None:
-                images = read_images(
-                    found,
-                    staging.parent,
-                    previews=previews if options.preview else None,
-                    progress=progress,
-                )
-            else:
-                images = embed(
-                    found,
-                    None if found.vectors is not None else embedder,
-                    thumbnail=options.tile,
-                    fit=options.fit,
-                    batch=options.batch,
-                    cache=cache,
-                    preview=options.preview,
-                    previews=previews,
-                    scratch=staging.parent,
-                    progress=progress,
-                )
-        model = _model(found, images, known, options)
-        images, alike, groups = _gathered(
-            images, model["distance"], options, cache, previews, times, progress
-        )
+        made = embedded(found, options, embedder, staging, cache, times, progress)
         arranged = arrange(
-            images.vectors,
-            images.labels,
-            model["distance"],
-            MapOptions(options.tsne, options.grid),
+            made.images.vectors,
+            made.images.labels,
+            made.model["distance"],
+            made.options.map_options,
             cache,
             times=times,
             progress=progress,
         )
-        grid = arranged.grid
-        with times.stage("neighbours"):
-            fits = harmony(images.vectors, grid.cells, grid.rows, grid.columns, model["distance"])
-        if options.groups.min_cluster != 0:
-            with times.stage("clusters"):
-                names = [photo.name for photo in images.photos]
-                clusters = find_clusters(
-                    arranged.layout.positions, names, images.labels, options.groups.min_cluster
-                )
-            groups = dataclasses.replace(groups, clusters=clusters)
-        told = _report(found, images, model, options, arranged, groups)
-        told["notes"] = [
-            *found.notes,
-            *(known.notes if known else ()),
-            *images.notes,
-            *arranged.notes,
-            *groups.notes,
-            *run.name_notes(directory),
-            *([cache.trouble] if cache.trouble else []),
-        ]
-        told["seconds"] = times.seconds
-        tiles = images.thumbnails if images.pictured else contents.plain_tiles(images, options.tile)
-        projected = _projected(images, options.tsne.seed)
-        total = len(images.photos)
-        if len(projected) == total:
-            tensors = projector.tensors(images.vectors, grid)
-        else:
-            some = dataclasses.replace(grid, cells=grid.cells[projected])
-            tensors = projector.tensors(images.vectors[projected], some, total)
-            told["notes"].append(
-                f"the Projector shows a sample of {len(projected)} of the {total} photos, from "
-                "each label in proportion; the Grid tab shows all"
+        return written(directory, staging, made, arranged, cache, progress=progress)
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Photos with the vectors of one model, of which a map can be made. `options`: those that were
+    applied; `model`: what the report says of it; `alike`: the photos most alike; `groups`: copies
+    among them; `notes`: what is to be said so far; `times`: what was spent, and goes on to be
+    counted."""
+
+    source: Source
+    options: ExportOptions
+    images: ImageSet
+    model: Json
+    alike: Neighbours
+    groups: Groups
+    notes: tuple[str, ...]
+    times: Times
+
+
+def find(
+    source: str | os.PathLike[str] | Source | None,
+    options: ExportOptions,
+    directories: Sequence[Path],
+    times: Times,
+    progress: Progress,
+) -> Source:
+    """The photos, less what exports have written if their `directories` lie among them.
+
+    Raises:
+        UsageError, TbgridError: see `tbgrid.sources.open_source`.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
+    progress("find", 0, None)
+    with times.stage("find"):
+        found = source if isinstance(source, Source) else open_source(source, options.source)
+        for directory in directories:
+            found = _without_the_run(found, directory)
+    return found
+
+
+def embedded(
+    found: Source,
+    options: ExportOptions,
+    embedder: Embedder | None,
+    staging: Path,
+    cache: Cache,
+    times: Times,
+    progress: Progress,
+) -> Embedded:
+    """The photos with their vectors: those they bring, `embedder`'s, or the model's that `options`
+    name. Previews go into `staging`, where an export's files are being made (`run.claimed`).
+
+    Raises:
+        UsageError: options that do not fit photos which are embedded already.
+        TbgridError: the photos or the model are at fault.
+    """
+    known: Embedder | Model | None = None
+    if found.shards is not None:
+        index = read_index(found.shards)
+        options, known = _as_embedded(options, index, embedder), index.model
+    elif found.vectors is None and embedder is None:
+        progress("load model", 0, None)
+        with times.stage("load model"):
+            embedder = open_model(options, cache, len(found.photos), progress)
+    known = known or embedder
+    (staging / tab.FOLDER).mkdir(exist_ok=True)
+    previews = staging / tab.FOLDER / tab.PREVIEWS
+    with times.stage("embed"):
+        if found.shards is not None:
+            images = read_images(
+                found,
+                staging.parent,
+                previews=previews if options.preview else None,
+                progress=progress,
             )
-        preview = options.preview if len(images.previews) else 0
-        finished = contents.Map(
-            found.name,
-            images,
-            tiles,
-            projected,
-            tensors,
-            arranged,
-            alike,
-            fits,
-            groups,
-            told,
-            preview,
+        else:
+            images = embed(
+                found,
+                None if found.vectors is not None else embedder,
+                thumbnail=options.tile,
+                fit=options.fit,
+                batch=options.batch,
+                cache=cache,
+                preview=options.preview,
+                previews=previews,
+                scratch=staging.parent,
+                progress=progress,
+            )
+    notes = (*found.notes, *(known.notes if known else ()), *images.notes)
+    model = _model(found, images, known, options)
+    images, alike, groups = _gathered(
+        images, model["distance"], options, cache, previews, times, progress
+    )
+    return Embedded(found, options, images, model, alike, groups, notes, times)
+
+
+def written(
+    directory: Path,
+    staging: Path,
+    made: Embedded,
+    arranged: Arrangement,
+    cache: Cache,
+    *,
+    also: Json | None = None,
+    progress: Progress,
+) -> ExportResult:
+    """Write the run and make it the `directory`'s own; `staging` as in `embedded`, `also` what is
+    added to its report.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    images, options, times, groups = made.images, made.options, made.times, made.groups
+    grid, distance = arranged.grid, made.model["distance"]
+    with times.stage("neighbours"):
+        fits = harmony(images.vectors, grid.cells, grid.rows, grid.columns, distance)
+    if options.groups.min_cluster != 0:
+        with times.stage("clusters"):
+            names = [photo.name for photo in images.photos]
+            clusters = find_clusters(
+                arranged.layout.positions, names, images.labels, options.groups.min_cluster
+            )
+        groups = dataclasses.replace(groups, clusters=clusters)
+    told = {**(also or {}), **_report(made, arranged, groups)}
+    told["notes"] = [
+        *made.notes,
+        *arranged.notes,
+        *groups.notes,
+        *run.name_notes(directory),
+        *([cache.trouble] if cache.trouble else []),
+    ]
+    told["seconds"] = times.seconds
+    tiles = images.thumbnails if images.pictured else contents.plain_tiles(images, options.tile)
+    projected = _projected(images, options.tsne.seed)
+    total = len(images.photos)
+    if len(projected) == total:
+        tensors = projector.tensors(images.vectors, grid)
+    else:
+        some = dataclasses.replace(grid, cells=grid.cells[projected])
+        tensors = projector.tensors(images.vectors[projected], some, total)
+        told["notes"].append(
+            f"the Projector shows a sample of {len(projected)} of the {total} photos, from "
+            "each label in proportion; the Grid tab shows all"
         )
-        with times.stage("write"):
-            contents.write_files(staging, finished, progress)
-            events = staging.with_name(staging.name + ".events")
-            try:
-                write_events(events, contents.summaries(finished, progress), time.time())
-                side = projector.sprite_side(len(projected), options.tile)
-                final = run.publish(
-                    directory, staging, events, tensors, side if images.pictured else 0
-                )
-            finally:
-                events.unlink(missing_ok=True)
-        progress("write", contents.STEPS, contents.STEPS)
+    finished = contents.Map(
+        made.source.name,
+        images,
+        tiles,
+        projected,
+        tensors,
+        arranged,
+        made.alike,
+        fits,
+        groups,
+        told,
+        options.preview if len(images.previews) else 0,
+    )
+    with times.stage("write"):
+        contents.write_files(staging, finished, progress)
+        events = staging.with_name(staging.name + ".events")
+        try:
+            write_events(events, contents.summaries(finished, progress), time.time())
+            side = projector.sprite_side(len(projected), options.tile)
+            final = run.publish(directory, staging, events, tensors, side if images.pictured else 0)
+        finally:
+            events.unlink(missing_ok=True)
+    progress("write", contents.STEPS, contents.STEPS)
     return ExportResult(directory, final, images, arranged, groups, told)
 
 
@@ -406,31 +488,21 @@ def _model(
     }
 
 
-def _report(
-    source: Source,
-    images: ImageSet,
-    model: Json,
-    options: ExportOptions,
-    arranged: Arrangement,
-    groups: Groups,
-) -> Json:
-    labels, layout, grid = images.labels, arranged.layout, arranged.grid
+def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
+    images, options, layout, grid = made.images, made.options, arranged.layout, arranged.grid
+    labels = images.labels
+    tried = [candidate.row for candidate in arranged.candidates]
     return {
         "photos": {
-            "source": source.name,
+            "source": made.source.name,
             "shown": len(images.photos),
             "left_out": len(images.rejected),
             "labels": len(set(labels)) if labels else 0,
         },
         "report card": arranged.card.scalars(),
-        "model": model,
-        "t-SNE": {
-            "perplexity": layout.perplexity,
-            "seed": options.tsne.seed,
-            "engine": layout.engine,
-            "dimensions": layout.components or int(images.vectors.shape[1]),
-            "KL_divergence": layout.kl,
-        },
+        **({"layouts tried": tried} if tried else {}),
+        "model": made.model,
+        layout.name: layout.told(options.tsne.seed, int(images.vectors.shape[1])),
         "grid": {
             "rows_x_columns": [grid.rows, grid.columns],
             "empty_cells": grid.rows * grid.columns - len(images.photos),

@@ -45,6 +45,7 @@ class ReportCard:
     `kl`: the Kullback-Leibler divergence of t-SNE, in nats. `cost`: the assignment's, and what
     `gap` to the least one is proven, if any (`tbgrid.grid.Grid`). `displacement`: from a photo's
     place to its cell, root mean square, in cells; for squared costs the root of the cost per photo.
+    `layout`: the name of what gave the places in the plane.
     """
 
     photos: int
@@ -62,6 +63,17 @@ class ReportCard:
     cost: float
     gap: float | None
     displacement: float
+    layout: str = "t-SNE"
+
+    def compared(self) -> dict[str, float | None]:
+        """The numbers by which maps of the same photos are compared; higher is better."""
+        named = {
+            "DPQ_16": self.dpq_16,
+            "DPQ_2": self.dpq_2,
+            f"trustworthiness_{self.neighbours}": self.trustworthiness,
+        }
+        # Where there are no labels there is no such number in any of the maps.
+        return named if self.agreement is None else {**named, "neighbour_agreement": self.agreement}
 
     def scalars(self) -> dict[str, float]:
         """The numbers that exist, by names for TensorBoard tags and JSON."""
@@ -90,13 +102,14 @@ class ReportCard:
             return f"{value:.3f}" + ("" if chance is None else f" (random order {chance:.3f})")
 
         proof = proven(self.gap)
+        name, near = self.layout, self.neighbours
         found = [
             ("grid, DPQ_16", told(self.dpq_16, self.dpq_16_random)),
             ("grid, DPQ_2", told(self.dpq_2, self.dpq_2_random)),
-            (f"t-SNE, trustworthiness at {self.neighbours}", told(self.trustworthiness, None)),
-            (f"t-SNE, share of {self.neighbours} nearest kept", told(self.neighbours_kept, None)),
+            (f"{name}, trustworthiness at {near}", told(self.trustworthiness, None)),
+            (f"{name}, share of {near} nearest kept", told(self.neighbours_kept, None)),
             ("adjacent cells with equal labels", told(self.agreement, self.agreement_random)),
-            ("t-SNE, KL divergence", told(self.kl, None)),
+            (f"{name}, KL divergence", told(self.kl, None)),
             ("assignment, cost", f"{self.cost:.6g} ({proof})"),
             ("assignment, way to the cell", f"{self.displacement:.3f} cells (root mean square)"),
         ]
@@ -124,6 +137,7 @@ def report_card(
     *,
     distance: Distance = "cosine",
     kl: float | None = None,
+    layout: str = "t-SNE",
     seed: int = 0,
     sample: int = SAMPLE,
     progress: Progress = silent,
@@ -184,6 +198,7 @@ def report_card(
         cost=grid.cost,
         gap=grid.gap,
         displacement=math.sqrt(moved / count),
+        layout=layout,
     )
 
 

@@ -7,7 +7,7 @@ numbers are little-endian. Row i is the same photo in every file. `n` photos lie
 | file                            | content                                                       |
 | ------------------------------- | ------------------------------------------------------------- |
 | manifest.json                   | what there is; `format` changes when a reader must            |
-| places.f32                      | float32[n, 2], t-SNE places in cells: x = column, y = row     |
+| places.f32                      | float32[n, 2], the layout in cells: x = column, y = row        |
 | cells.u32                       | uint32[n], row * columns + column; no cell twice              |
 | neighbours.u32                  | uint32[n, k], nearest photos by embedding, nearest first      |
 | distances.f32                   | float32[n, k], how far they are                               |

@@ -18,6 +18,7 @@ MANIFEST: dict[str, Any] = {
     "grid": [2, 3],
     "pictured": True,
     "model": "builtin",
+    "layout": "UMAP",
     "distance": "cosine",
     "neighbours": 2,
     "neighbours_exact": True,

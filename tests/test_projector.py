@@ -289,7 +289,7 @@ def test_the_grid_stands_upright_where_its_photos_fit(shape: tuple[int, int]) ->
     grid = tbgrid.snap(positions, tbgrid.GridOptions(shape))
     names = {"path": [f"{number}.jpg" for number in range(count)]}
     vectors = positions.astype(np.float32)
-    layout, cells = projector.bookmarks(vectors, positions, grid, names, 5.0)
+    layout, cells = projector.bookmarks(vectors, positions, grid, names, "t-SNE", 5.0)
     assert_complete(layout, "custom", (count, 2))
     assert_complete(cells, "umap" if max(shape) >= 13 else "custom", (count, 2))
     # One scale for both axes, and the same plane for both forms.
@@ -321,6 +321,7 @@ def test_there_are_bookmarks_by_label_where_the_projector_can_tell_labels_apart(
         positions,
         tbgrid.snap(positions),
         {**columns, "path": [f"{number}.jpg" for number in range(60)]},
+        "t-SNE, perplexity 30",
         30.0,
     )
     names = ["t-SNE, perplexity 30", "grid 8 x 8"]
@@ -335,7 +336,7 @@ def test_there_are_bookmarks_by_label_where_the_projector_can_tell_labels_apart(
 def test_bookmarks_of_photos_that_are_all_the_same_are_finite() -> None:
     vectors = np.ones((4, 5), np.float32)
     grid = tbgrid.snap(np.zeros((4, 2)))
-    states = projector.bookmarks(vectors, np.zeros((4, 2)), grid, {"path": list("abcd")}, 1.0)
+    states = projector.bookmarks(vectors, np.zeros((4, 2)), grid, {"path": list("abcd")}, "PCA")
     assert "NaN" not in projector.bookmarks_json(states)
     values = [value for s in states for point in s["projections"] for value in point.values()]
     assert np.isfinite(values).all()

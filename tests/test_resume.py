@@ -20,9 +20,9 @@ from tbgrid import (
     ExportResult,
     GridOptions,
     TsneOptions,
-    arrangement,
     embeddings,
     layout,
+    methods,
 )
 from tbgrid.embedders import late
 from tbgrid.embedders.pixels import PixelEmbedder
@@ -78,7 +78,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Work:
 
     monkeypatch.setattr("tbgrid.images.decode", decoding)
     monkeypatch.setattr(PixelEmbedder, "__call__", embedding)
-    monkeypatch.setattr(arrangement, "tsne", laying)
+    monkeypatch.setattr(methods, "tsne", laying)
     return found
 
 

@@ -74,6 +74,11 @@ class Map:
         """How good the map is."""
         return self.arranged.card
 
+    @property
+    def seed(self) -> int:
+        """Of the layout."""
+        return int(self.report[self.layout.name]["seed"])
+
     def mosaic(self, tile: int) -> bytes:
         """The mosaic as JPEG, `tile` px a photo. What the Images tab shows is made only once."""
         if tile in self._mosaics:
@@ -181,7 +186,13 @@ def _write_projector(
     progress("write", 1, STEPS)
     _write(folder / projector.METADATA, projector.metadata_tsv(columns))
     states = projector.bookmarks(
-        vectors, positions, grid, columns, done.layout.perplexity, clusters
+        vectors,
+        positions,
+        grid,
+        columns,
+        done.layout.title,
+        done.layout.perplexity,
+        clusters,
     )
     _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
     release(images.vectors)
@@ -201,14 +212,15 @@ def _manifest(done: Map, cell: int) -> Json:
         "model": model["name"],
         "distance": model["distance"],
         **({"fit": model["fit"]} if done.images.pictured else {}),
-        "perplexity": f"{done.layout.perplexity:.3g}",
-        "seed": str(done.report["t-SNE"]["seed"]),
+        "layout": done.layout.title,
+        "seed": str(done.seed),
         "grid": f"{done.grid.rows} x {done.grid.columns}, {chosen['empty_cells']} cells empty",
         "solver": f"{done.grid.solver}; cost {proven(done.grid.gap)}",
     }
     return {
         "title": done.title,
         "model": model["name"],
+        "layout": done.layout.name,
         "distance": model["distance"],
         "cell": cell,
         "preview": done.preview,
@@ -240,21 +252,25 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
         "side by side. Click to enlarge.",
     )
     progress("write", 7, STEPS)
-    longest = FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE
-    yield image(
-        "tsne",
-        0,
-        pictures.jpeg(pictures.scattered(thumbnails, layout.positions, longest, side)),
-        f"The {noun} at their t-SNE places.",
-    )
-    progress("write", 8, STEPS)
-    tile = pictures.tile_within(grid, side, FRAME_SIDE)
-    for step, frame in enumerate(pictures.snap_frames(thumbnails, grid, tile)):
-        last = step == pictures.SNAP_STEPS - 1  # which is the mosaic
-        encoded = done.mosaic(tile) if last else pictures.jpeg(frame)
-        yield image("snap", step, encoded, "From the t-SNE places to the grid: move the slider.")
+    if layout.cells is None:  # else the mosaic is all there is to see of it
+        longest = FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE
+        places = f"{layout.name} places"
+        yield image(
+            layout.method,
+            0,
+            pictures.jpeg(pictures.scattered(thumbnails, layout.positions, longest, side)),
+            f"The {noun} at their {places}.",
+        )
+        progress("write", 8, STEPS)
+        tile = pictures.tile_within(grid, side, FRAME_SIDE)
+        for step, frame in enumerate(pictures.snap_frames(thumbnails, grid, tile)):
+            last = step == pictures.SNAP_STEPS - 1  # which is the mosaic
+            encoded = done.mosaic(tile) if last else pictures.jpeg(frame)
+            yield image("snap", step, encoded, f"From the {places} to the grid: move the slider.")
     progress("write", 9, STEPS)
-    title = f"{done.title}: t-SNE of {len(thumbnails)} {noun}, {done.report['model']['name']}"
+    title = (
+        f"{done.title}: {layout.name} of {len(thumbnails)} {noun}, {done.report['model']['name']}"
+    )
     picture = scatter(layout.positions, images.labels, title)
     yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
     told = {**done.report, "report card": dict(done.card.lines())}
@@ -262,15 +278,17 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     for name, value in done.card.scalars().items():
         yield ScalarSummary(f"tbgrid/{name}", value)
     for name, value in done.report["seconds"].items():
-        yield ScalarSummary(f"tbgrid seconds/{name.replace(' ', '_')}", value)
+        # An underscore sorts after a slash: so the HParams tab shows the report card first.
+        yield ScalarSummary(f"tbgrid_seconds/{name.replace(' ', '_')}", value)
     model, chosen = done.report["model"], done.report["grid"]
     yield HParamsSummary(
         {
             "model": model["name"],
             "distance": model["distance"],
             "fit": model["fit"],
-            "perplexity": layout.perplexity,
-            "seed": done.report["t-SNE"]["seed"],
+            "layout": layout.name,
+            **({} if layout.perplexity is None else {"perplexity": layout.perplexity}),
+            "seed": done.seed,
             "grid": f"{grid.rows}x{grid.columns}",
             "metric": chosen["metric"],
             "photos": len(images.photos),

@@ -1,4 +1,4 @@
-"""Pictures of the map: the mosaic, the photos at their t-SNE places, and the way between.
+"""Pictures of the map: the mosaic, the photos at their places in the plane, and the way between.
 
 Canvases are uint8[h, w, 3]; thumbnails uint8[n, t, t, 3]; places float64[n, 2], (row, column).
 """
@@ -47,7 +47,7 @@ def tile_within(grid: Grid, tile: int, longest: int) -> int:
 def snap_frames(
     thumbnails: UInt8Array, grid: Grid, tile: int, steps: int = SNAP_STEPS
 ) -> Iterator[UInt8Array]:
-    """`steps` canvases of the mosaic's size, from the t-SNE places to the cells, eased."""
+    """`steps` canvases of the mosaic's size, from the places in the plane to the cells, eased."""
     cells = np.column_stack([grid.cells // grid.columns, grid.cells % grid.columns])
     tiles = resized(thumbnails, tile)
     shape = (grid.rows * tile, grid.columns * tile)

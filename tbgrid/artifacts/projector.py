@@ -141,10 +141,11 @@ def bookmarks(
     positions: Float64Array,
     grid: Grid,
     columns: Mapping[str, Sequence[object]],
-    perplexity: float,
+    title: str,
+    perplexity: float | None = None,
     clusters: str | None = None,
 ) -> list[dict[str, Any]]:
-    """States of the Projector, shown by one click each: the t-SNE layout and the grid.
+    """States of the Projector, shown by one click each: the layout, by its title, and the grid.
 
     Where there are labels, first coloured by label and then as the photos are, since the
     Projector multiplies the colours into the photos; else by the column of `clusters`, if any.
@@ -168,7 +169,7 @@ def bookmarks(
         "isSelected": False,
         "dataSetDimensions": [len(vectors), max(2, vectors.shape[1])],
         "tSNEIteration": 0,
-        "tSNEPerplexity": perplexity,
+        "tSNEPerplexity": 30 if perplexity is None else perplexity,
         "tSNELearningRate": 1,
         "tSNEis3d": False,
         "umapNeighbors": 15,
@@ -183,7 +184,7 @@ def bookmarks(
         "selectedLabelOption": label,
     }
     planes = {
-        f"t-SNE, perplexity {perplexity:.3g}": _flat(layout, pca),
+        title: _flat(layout, pca),
         f"grid {grid.rows} x {grid.columns}": (
             _upright(cells, pca) if max(grid.rows, grid.columns) >= UPRIGHT else _flat(cells, pca)
         ),

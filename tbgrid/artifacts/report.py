@@ -7,6 +7,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
+from typing import TypeGuard
 
 from tbgrid import __version__
 from tbgrid.types import Json, Rejected
@@ -43,18 +44,24 @@ def ledger_tsv(rejected: Iterable[Rejected]) -> str:
 
 
 def markdown(report: Mapping[str, Json | Sequence[str]], rejected: Sequence[Rejected]) -> str:
-    """The report as Markdown tables, with the first files that were left out."""
+    """The report as Markdown tables, with the first files that were left out.
+
+    Lists of rows (`as_text`) are tables of their own, on top; the rest is one.
+    """
     rows: list[tuple[object, object]] = []
+    tables: list[str] = []
     for title, content in report.items():
-        heading = title if title == "t-SNE" else title.capitalize()
-        if isinstance(content, Mapping):
+        heading = title.capitalize() if title.islower() else title
+        if _is_table(content):
+            tables.append(f"**{heading}**\n\n{_table(*as_text(content))}")
+        elif isinstance(content, Mapping):
             rows.append((_Bold(heading), ""))
             rows += [(_spoken(key), value) for key, value in content.items()]
         else:
             rows += [
                 (_Bold(heading) if first == 0 else "", line) for first, line in enumerate(content)
             ]
-    parts = [_table(("tbgrid", __version__), rows)]
+    parts = [*tables, _table(("tbgrid", __version__), rows)]
     if rejected:
         reasons = Counter(item.reason for item in rejected).most_common(SHOWN_REJECTED)
         parts.append(_table((f"{len(rejected)} left out", "files"), reasons))
@@ -63,6 +70,23 @@ def markdown(report: Mapping[str, Json | Sequence[str]], rejected: Sequence[Reje
         if len(rejected) > len(shown):
             parts.append(f"… and {len(rejected) - len(shown)} more in the ledger.")
     return "\n\n".join(parts) + "\n"
+
+
+def _is_table(content: object) -> TypeGuard[Sequence[Json]]:
+    return isinstance(content, Sequence) and bool(content) and isinstance(content[0], Mapping)
+
+
+def as_text(rows: Sequence[Json]) -> tuple[list[str], list[list[str]]]:
+    """The header and the lines of a table of `rows`: a column for each key of any row, and nothing
+    where a row has no value for it; numbers to three decimals."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+
+    def cell(value: object) -> str:
+        if value is None:
+            return ""
+        return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    return [_spoken(key) for key in keys], [[cell(row.get(key)) for key in keys] for row in rows]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -107,6 +107,7 @@ def parse(data: bytes) -> Manifest:
         "grid": [rows, columns],
         "pictured": _flag(found, "pictured"),
         "model": _text(found, "model"),
+        "layout": _text({"layout": "t-SNE", **found}, "layout"),  # older runs name none
         "distance": _one_of(found, "distance", _DISTANCES),
         "neighbours": neighbours,
         "neighbours_exact": _flag(found, "neighbours_exact"),

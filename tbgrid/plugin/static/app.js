@@ -261,6 +261,7 @@ export class App {
       return;
     }
     this.root.classList.remove("without-map");
+    this.toolbar.setLayouts(this.runs.map(({ manifest }) => manifest.layout));
     for (const map of this.maps) {
       map.resize();
       map.snapTo(this.share);

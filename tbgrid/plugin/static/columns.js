@@ -283,13 +283,13 @@ export function rowsByText(column) {
 }
 
 /**
- * The photos' t-SNE places as x0, y0, x1, y1, ... in cells.
+ * The photos' places in the plane as x0, y0, x1, y1, ... in cells.
  * @param {ArrayBuffer} buffer float32[n, 2]
  * @param {number} n
  */
 export function decodePlaces(buffer, n) {
-  const places = float32("t-SNE places", buffer, 2 * n);
-  requireEach("t-SNE places", places, Number.isFinite, "a finite number");
+  const places = float32("places", buffer, 2 * n);
+  requireEach("places", places, Number.isFinite, "a finite number");
   return places;
 }
 

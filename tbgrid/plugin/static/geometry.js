@@ -247,7 +247,7 @@ export function eased(share) {
 }
 
 /**
- * The photos' centres on their way from the t-SNE places (share 0) to the cells (share 1).
+ * The photos' centres on their way from the places in the plane (share 0) to the cells (share 1).
  * @param {Float32Array} places
  * @param {Uint32Array} cells
  * @param {number} columns
@@ -371,7 +371,7 @@ function nearestOther(buckets, places, row) {
 
 /**
  * A typical distance from a place to the nearest other one, always above zero: how large photos may
- * be drawn at their t-SNE places. Photos at the very same place count as one.
+ * be drawn at their places in the plane. Photos at the very same place count as one.
  * @param {ArrayLike<number>} places
  * @param {number} n
  */

@@ -10,7 +10,7 @@ const KEYS = /** @type {const} */ ([
   ["click, Enter", "pin a photo: large, with its nearest"],
   ["Esc", "unpin; while selecting, give up"],
   ["arrow keys", "from photo to photo; with Shift, move the map"],
-  ["g", "between t-SNE places and grid"],
+  ["g", "between places in the plane and grid"],
   ["/", "search; Enter goes to the next match"],
   ["n, p", "next and previous match"],
   ["v, r, l", "move, rectangle, lasso"],

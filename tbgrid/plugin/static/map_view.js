@@ -40,7 +40,7 @@ const SNAP_TIME = 1000; // ms
 const FLIGHT_TIME = 450; // ms
 const WHEEL = 0.0015; // of zoom for each pixel of the wheel
 const STEP = 60; // px of the canvas for each press of an arrow key
-const LOOSE = 0.8; // how slowly photos at their t-SNE places grow with the zoom: it parts them
+const LOOSE = 0.8; // how slowly photos off the grid grow with the zoom: it parts them
 
 export class MapView {
   /** @param {Run} run @param {Listener} listener */
@@ -153,7 +153,7 @@ export class MapView {
     return zoom.limits(this.run.grid, this.size, pixels / (devicePixelRatio || 1));
   }
 
-  /** The side of a photo in cells: all of its cell at rest, less at the t-SNE places. */
+  /** The side of a photo in cells: all of its cell at rest, less at the places in the plane. */
   get side() {
     const closer = this.view.scale / zoom.fitted(this.run.grid, this.size).scale;
     const loose = Math.min(1, Math.max(1.2 * this.spacing, 0.85)) * Math.max(closer, 1) ** (LOOSE - 1);
@@ -274,7 +274,7 @@ export class MapView {
   }
 
   /**
-   * Move all photos between their t-SNE places (0) and their cells (1).
+   * Move all photos between their places in the plane (0) and their cells (1).
    *
    * @param {number} share @param {{slowly?: boolean, moved?: (share: number) => void}} [how]
    */

@@ -66,10 +66,11 @@ export class Toolbar {
       max: 1,
       step: 0.01,
       value: "1",
-      "aria-label": "From t-SNE places to grid cells",
-      title: "From t-SNE places to grid cells (g)",
       oninput: () => listener.snapped(Number(this.snap.value), false),
     });
+    this.places = element("button", { type: "button", class: "plain",
+      onclick: () => listener.snapped(0, true) });
+    this.setLayouts(["t-SNE"]);
     this.colour = select("Colour by", (value) => listener.coloured(value));
     this.tools = /** @type {const} */ ([
       ["move", "Move (v): drag moves, the wheel zooms, a click pins"],
@@ -102,8 +103,7 @@ export class Toolbar {
       element(
         "div",
         { class: "snap" },
-        element("button", { type: "button", class: "plain",
-          onclick: () => listener.snapped(0, true) }, "t-SNE"),
+        this.places,
         this.snap,
         element("button", { type: "button", class: "plain",
           onclick: () => listener.snapped(1, true) }, "Grid"),
@@ -165,6 +165,15 @@ export class Toolbar {
     this.wrong.hidden = problem === null;
     this.hits.classList.toggle("none", filtered && hits === 0);
     this.previous.disabled = this.next.disabled = !filtered || hits === 0;
+  }
+
+  /** @param {string[]} names what gave the photos of each run their places in the plane */
+  setLayouts(names) {
+    const told = [...new Set(names)].join(", ");
+    const title = `From ${told} places to grid cells`;
+    this.places.textContent = told;
+    this.snap.setAttribute("aria-label", title);
+    this.snap.title = `${title} (g)`;
   }
 
   /** @param {number} share */
