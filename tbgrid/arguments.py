@@ -40,6 +40,12 @@ def command_parser() -> argparse.ArgumentParser:
     export.add_argument("--logdir", required=True, metavar="DIR", help="the run's directory")
     _add_vectors(_add_source(export))
     _add_options(export)
+    export.add_argument(
+        "--like",
+        metavar="RUN",
+        help="begin at the places of an earlier run, be it the one that is replaced: photos that "
+        "were there stay as near to them as they can",
+    )
     export.set_defaults(command="export")
     _add_embed(commands)
     demo = commands.add_parser(

@@ -18,6 +18,7 @@ from tbgrid.grid import Grid, GridOptions, shape_for, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
 from tbgrid.quality import ReportCard, report_card
 from tbgrid.spools import release
+from tbgrid.stability import Stability, Start, lay_out_like, snap_like
 from tbgrid.times import Times
 from tbgrid.types import Distance, Float32Array, Progress, silent
 
@@ -34,16 +35,23 @@ class MapOptions:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """A finished map of n points: its `layout` in the plane, its `grid`, its report `card`."""
+    """A finished map of n points: its `layout` in the plane, its `grid`, its report `card`; its
+    `stability` where it began at an earlier one."""
 
     layout: Layout
     grid: Grid
     card: ReportCard
+    stability: Stability | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how the options were applied."""
-        return (*self.layout.notes, *self.grid.notes)
+        stability = self.stability.notes if self.stability else ()
+        return (*self.layout.notes, *self.grid.notes, *stability)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(name, value) of all that is measured, for people."""
+        return [*self.card.lines(), *(self.stability.lines() if self.stability else [])]
 
 
 def arrange(
@@ -53,12 +61,14 @@ def arrange(
     options: MapOptions,
     cache: Cache,
     *,
+    start: Start | None = None,
     times: Times | None = None,
     progress: Progress = silent,
 ) -> Arrangement:
     """The map of float32[n, d] vectors.
 
-    `labels`, n of them or None, only count in the report card. `times` is told of each stage.
+    `labels`, n of them or None, only count in the report card. `start`: the earlier map that this
+    one begins at. `times` is told of each stage.
 
     Raises:
         UsageError: the grid is too small, or the perplexity too large for so many.
@@ -67,10 +77,19 @@ def arrange(
     times = times or Times()
     shape_for(len(vectors), options.grid)  # before t-SNE takes its time
     with times.stage("t-SNE"):
-        layout = _layout(vectors, distance, options.tsne, cache, progress)
+        if start is None:
+            layout = _layout(vectors, distance, options.tsne, cache, progress)
+        else:
+            layout = lay_out_like(
+                vectors, start, options.tsne, distance=distance, progress=progress
+            )
     release(vectors)
+    stability = None
     with times.stage("grid"):
-        grid = snap(layout.positions, options.grid, progress=progress)
+        if start is None:
+            grid = snap(layout.positions, options.grid, progress=progress)
+        else:
+            grid, stability = snap_like(layout, start, options.grid, progress=progress)
     with times.stage("quality"):
         card = report_card(
             vectors,
@@ -81,7 +100,7 @@ def arrange(
             kl=layout.kl,
             progress=progress,
         )
-    return Arrangement(layout, grid, card)
+    return Arrangement(layout, grid, card, stability)
 
 
 def _layout(

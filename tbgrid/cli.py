@@ -104,6 +104,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         distance=given.distance,
         cache=given.cache,
         use_cache=not given.no_cache,
+        like=getattr(given, "like", None),
         source=_source(given) if given.command == "export" else SourceOptions(),
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
@@ -304,7 +305,7 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
     _tell_left_out(result.rejected, f"all listed in {printable(result.ledger)}", console)
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
-    rows = [*result.card.lines(), *result.groups.lines(), ("seconds", seconds)]
+    rows = [*result.arranged.lines(), *result.groups.lines(), ("seconds", seconds)]
     _print_table([(f"{name}:", value) for name, value in rows])
     _say(f"mosaic: {printable(result.mosaic)}")
     copies = len(result.groups.left)

@@ -18,20 +18,23 @@ from tbgrid import tab
 from tbgrid.arrangement import Arrangement, MapOptions, arrange
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
+from tbgrid.artifacts.tab_files import picture_keys
 from tbgrid.cache import Cache, default_directory
 from tbgrid.clusters import find_clusters
 from tbgrid.duplicates import find_copies
+from tbgrid.earlier import Earlier, read_earlier
 from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import Grid, GridOptions
 from tbgrid.groups import GroupOptions, Groups
-from tbgrid.layout import Layout, TsneOptions
+from tbgrid.layout import Layout, TsneOptions, fitted_perplexity
 from tbgrid.neighbours import Neighbours, harmony, nearest
 from tbgrid.quality import ReportCard
 from tbgrid.samples import stratified
 from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source
+from tbgrid.stability import Start
 from tbgrid.stacks import stacked
 from tbgrid.times import Times
 from tbgrid.types import (
@@ -58,6 +61,7 @@ class ExportOptions:
     side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic;
     `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
 
+    `like`: the directory of an earlier run, whose places the map begins at (`tbgrid.stability`).
     `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
     """
 
@@ -71,6 +75,7 @@ class ExportOptions:
     batch: int = 32
     cache: str | os.PathLike[str] | None = None
     use_cache: bool = True
+    like: str | os.PathLike[str] | None = None
     source: SourceOptions = field(default_factory=SourceOptions)
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
@@ -93,6 +98,16 @@ class ExportOptions:
             )
         if not 1 <= self.batch <= 4096:
             raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
+        if self.like is not None and self.tsne.engine != "opentsne":
+            raise UsageError(
+                f"engine {self.tsne.engine} cannot begin at the places of an earlier run",
+                "leave out --engine or --like",
+            )
+        if self.like is not None and self.grid.aspect != GridOptions().aspect:
+            raise UsageError(
+                "an aspect for a map whose grid is that of an earlier run",
+                "leave out --aspect or --like, or give --grid ROWSxCOLS",
+            )
 
     def open_cache(self) -> Cache:
         """The cache that these options name."""
@@ -159,7 +174,7 @@ class ExportResult:
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
         rows = [("photos", f"{len(self.images.photos)}, {len(self.rejected)} left out")]
-        rows += [*self.card.lines(), *self.groups.lines()]
+        rows += [*self.arranged.lines(), *self.groups.lines()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
@@ -194,6 +209,7 @@ def export(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets at length otherwise
     directory = run.run_directory(logdir, run_name)
     times = Times()
+    earlier = None if options.like is None else read_earlier(Path(options.like))
     progress("find", 0, None)
     with times.stage("find"):
         found = source if isinstance(source, Source) else open_source(source, options.source)
@@ -241,6 +257,7 @@ def export(
             model["distance"],
             MapOptions(options.tsne, options.grid),
             cache,
+            start=None if earlier is None else _start(earlier, images, model, options),
             times=times,
             progress=progress,
         )
@@ -332,6 +349,23 @@ def _gathered(
             images = stacked(images, copies, previews, previews.parents[2])
         alike = neighbours(images)
     return images, alike, Groups(names, copies, stack)
+
+
+def _start(earlier: Earlier, images: ImageSet, model: Json, options: ExportOptions) -> Start:
+    """Where the map begins."""
+    return earlier.start(
+        [photo.name for photo in images.photos],
+        picture_keys(images.thumbnails) if images.pictured else None,
+        model,
+        fitted_perplexity(len(images.photos), options.tsne.perplexity),
+    )
+
+
+def _aspect(options: ExportOptions, arranged: Arrangement) -> float:
+    """The width / height that the grid is meant to be near, for maps that are to be like it."""
+    if options.grid.shape is not None:
+        return options.grid.shape[1] / options.grid.shape[0]
+    return arranged.stability.aspect if arranged.stability else options.grid.aspect
 
 
 def _projected(images: ImageSet, seed: int) -> IntArray:
@@ -434,12 +468,14 @@ def _report(
         "grid": {
             "rows_x_columns": [grid.rows, grid.columns],
             "empty_cells": grid.rows * grid.columns - len(images.photos),
+            "aspect": _aspect(options, arranged),
             "metric": options.grid.metric,
             "solver": grid.solver,
             "cost": grid.cost,
             "gap": grid.gap,
         },
         **groups.told(),
+        **({"like": arranged.stability.told()} if arranged.stability else {}),
         "notes": [],
         "seconds": {},
         "versions": report.versions(),
