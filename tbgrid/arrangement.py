@@ -18,7 +18,7 @@ from tbgrid.grid import Grid, GridOptions, shape_for, snap
 from tbgrid.layout import Layout, TsneOptions, tsne
 from tbgrid.quality import ReportCard, report_card
 from tbgrid.spools import release
-from tbgrid.stability import Stability, Start, lay_out_like, snap_like
+from tbgrid.stability import Stability, Start, lay_out_like, measured, snap_like
 from tbgrid.times import Times
 from tbgrid.types import Distance, Float32Array, Progress, silent
 
@@ -84,12 +84,11 @@ def arrange(
                 vectors, start, options.tsne, distance=distance, progress=progress
             )
     release(vectors)
-    stability = None
     with times.stage("grid"):
         if start is None:
             grid = snap(layout.positions, options.grid, progress=progress)
         else:
-            grid, stability = snap_like(layout, start, options.grid, progress=progress)
+            grid = snap_like(layout, start, options.grid, progress=progress)
     with times.stage("quality"):
         card = report_card(
             vectors,
@@ -100,7 +99,7 @@ def arrange(
             kl=layout.kl,
             progress=progress,
         )
-    return Arrangement(layout, grid, card, stability)
+    return Arrangement(layout, grid, card, None if start is None else measured(grid, start))
 
 
 def _layout(

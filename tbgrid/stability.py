@@ -171,7 +171,7 @@ def snap_like(
     options: GridOptions = _GRID,
     *,
     progress: Progress = silent,
-) -> tuple[Grid, Stability]:
+) -> Grid:
     """Give each photo of a layout by `lay_out_like` a cell near the one it had.
 
     If nothing is new or gone, each keeps its very cell.
@@ -191,7 +191,7 @@ def snap_like(
         wanted = places + _exchanged(places, start, rows, columns, options)
         grid = assign(wanted, rows, columns, options, progress=progress)
         grid = dataclasses.replace(grid, places=places)
-    return grid, measured(grid, start)
+    return grid
 
 
 def measured(grid: Grid, start: Start) -> Stability:

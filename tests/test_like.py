@@ -34,6 +34,7 @@ from tbgrid.stability import (
     Start,
     _exchanged,
     lay_out_like,
+    measured,
     shape_like,
     snap_like,
 )
@@ -199,10 +200,10 @@ def test_one_row_tells_nothing_of_several() -> None:
         Cache(None),
     )
     start = start_of(flat, range(30))
-    grid, stability = snap_like(flat.layout, start, GridOptions((5, 6)))
+    grid = snap_like(flat.layout, start, GridOptions((5, 6)))
     assert (grid.rows, grid.columns) == (5, 6)
     assert np.ptp(grid.places[:, 0]) == pytest.approx(4)
-    assert stability.kept == 30
+    assert measured(grid, start).kept == 30
 
 
 @settings(deadline=None, max_examples=200)
