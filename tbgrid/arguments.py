@@ -40,6 +40,12 @@ def command_parser() -> argparse.ArgumentParser:
     export.add_argument("--logdir", required=True, metavar="DIR", help="the run's directory")
     _add_vectors(_add_source(export))
     _add_options(export)
+    export.add_argument(
+        "--like",
+        metavar="RUN",
+        help="begin at the places of an earlier run, be it the one that is replaced: photos that "
+        "were there stay as near to them as they can",
+    )
     export.set_defaults(command="export")
     _add_embed(commands)
     demo = commands.add_parser(
@@ -249,6 +255,18 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--exact",
         action="store_true",
         help="the least total distance there is, even where that takes minutes",
+    )
+    layout.add_argument(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="exchange photos after the snap until each resembles its neighbours more (default)",
+    )
+    layout.add_argument(
+        "--refine-seconds",
+        type=float,
+        metavar="S",
+        help="stop that after so long (default: no limit; 0.7 s for 1,000 photos)",
     )
     _add_pictures(layout)
     groups = command.add_argument_group("groups")

@@ -20,10 +20,12 @@ from tbgrid.alignment import aligned, aligned_cells
 from tbgrid.cache import Cache, key_of
 from tbgrid.errors import UsageError
 from tbgrid.grid import Grid, GridOptions, centres, on_cells, shape_for, snap
-from tbgrid.layout import NAMES, Layout, Method, TsneOptions, title
+from tbgrid.layout import NAMES, Layout, Method, TsneOptions, comparable, title
 from tbgrid.methods import LayoutName
 from tbgrid.quality import ReportCard, report_card
+from tbgrid.refine import Refined, RefineOptions, refine
 from tbgrid.spools import release
+from tbgrid.stability import Stability, Start, lay_out_like, measured, snap_like
 from tbgrid.times import Times
 from tbgrid.types import Distance, Float32Array, Float64Array, Json, Progress, silent
 
@@ -40,12 +42,15 @@ class MapOptions:
     `best` is the best (`best_of`) of `tbgrid.methods.candidates`. One is begun as long as those
     before it have not used up `budget` seconds of CPU time, and then finished; None: 120. Seconds
     of layouts in the cache are those that they took when they were made.
+
+    `refine`: how the cells are refined after the snap (`tbgrid.refine`), None if they are not.
     """
 
     layout: LayoutName = "tsne"
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
     budget: float | None = None
+    refine: RefineOptions | None = field(default_factory=RefineOptions)
 
     def __post_init__(self) -> None:
         names = get_args(LayoutName)
@@ -95,18 +100,28 @@ class Candidate:
 class Arrangement:
     """A finished map of n points: its `layout` in the plane, its `grid`, its report `card`.
 
-    `candidates`: where it is the best of several, all of them, in the order of trying.
+    `candidates`: where it is the best of several, all of them, in the order of trying. `stability`:
+    where it began at an earlier map, how far it is from that. `snapped`: the grid as the snap left
+    it, whose cost and gap are in the card; `refined`: what became of it in `grid`, or None.
     """
 
     layout: Layout
     grid: Grid
     card: ReportCard
     candidates: tuple[Candidate, ...] = ()
+    stability: Stability | None = None
+    snapped: Grid | None = None
+    refined: Refined | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how the options were applied."""
-        return (*self.layout.notes, *self.grid.notes)
+        stability = self.stability.notes if self.stability else ()
+        return (*self.layout.notes, *self.grid.notes, *stability)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(name, value) of all that is measured, for people."""
+        return [*self.card.lines(), *(self.stability.lines() if self.stability else [])]
 
 
 def arrange(
@@ -117,6 +132,7 @@ def arrange(
     cache: Cache,
     *,
     towards: Float64Array | None = None,
+    start: Start | None = None,
     times: Times | None = None,
     progress: Progress = silent,
 ) -> Arrangement:
@@ -124,7 +140,8 @@ def arrange(
 
     `labels`, n of them or None, only count in the report card. `towards`: float64[n, 2] places of
     another map of the same photos, to which this one is turned, and mirrored if need be, before
-    the snap. `times` is told of each stage.
+    the snap. `start`: the earlier map that this one begins at, by t-SNE. `times` is told of each
+    stage.
 
     Raises:
         UsageError: the grid is too small, the perplexity too large for so many, or the layout is
@@ -132,7 +149,7 @@ def arrange(
         TbgridError: too few vectors, or vectors that are not finite.
     """
     work = _Work(
-        vectors, labels, distance, options.grid, cache, towards, times or Times(), progress
+        vectors, labels, distance, options, cache, towards, start, times or Times(), progress
     )
     if options.layout != "best":
         methods.require(options.layout, work.shape)
@@ -187,15 +204,18 @@ class _Work:
         vectors: Float32Array,
         labels: Sequence[str] | None,
         distance: Distance,
-        options: GridOptions,
+        options: MapOptions,
         cache: Cache,
         towards: Float64Array | None,
+        start: Start | None,
         times: Times,
         progress: Progress,
     ) -> None:
-        self.vectors, self.labels, self.distance, self.options = vectors, labels, distance, options
-        self.cache, self.towards, self.times, self.progress = cache, towards, times, progress
-        self.shape = shape_for(len(vectors), options)  # before a layout takes its time
+        self.vectors, self.labels, self.distance = vectors, labels, distance
+        self.options, self.refine = options.grid, options.refine
+        self.cache, self.times, self.progress = cache, times, progress
+        self.towards, self.start = towards, start
+        self.shape = shape_for(len(vectors), options.grid)  # before a layout takes its time
 
     def arranged(self, method: Method, tsne: TsneOptions) -> tuple[Arrangement, float]:
         """The map by one method, and the CPU seconds that it took."""
@@ -206,10 +226,13 @@ class _Work:
         if self.towards is not None:
             layout = _turned(layout, self.shape, self.towards)
         with self.times.stage("grid"):
-            if layout.cells is None:
-                grid = snap(layout.positions, self.options, progress=self.progress)
+            if self.start is not None:
+                snapped = snap_like(layout, self.start, self.options, progress=self.progress)
+            elif layout.cells is None:
+                snapped = snap(layout.positions, self.options, progress=self.progress)
             else:
-                grid = on_cells(layout.cells, *self.shape, layout.engine)
+                snapped = on_cells(layout.cells, *self.shape, layout.engine)
+        layout, grid, refined = self._refined(layout, snapped)
         with self.times.stage("quality"):
             card = report_card(
                 self.vectors,
@@ -219,13 +242,47 @@ class _Work:
                 distance=self.distance,
                 kl=layout.kl,
                 layout=layout.name,
+                snapped=None if refined is None else snapped.cells,
                 progress=self.progress,
             )
-        return Arrangement(layout, grid, card), seconds + time.process_time() - start
+        stability = None if self.start is None else measured(grid, self.start)
+        seconds += time.process_time() - start
+        found = Arrangement(
+            layout, grid, card, stability=stability, snapped=snapped, refined=refined
+        )
+        return found, seconds
+
+    def _refined(self, layout: Layout, snapped: Grid) -> tuple[Layout, Grid, Refined | None]:
+        """The grid with refined cells, and the layout, which goes along if its places are cells."""
+        if self.refine is None:
+            return layout, snapped, None
+        with self.times.stage("refine"):
+            found = refine(
+                comparable(self.vectors, self.distance),
+                snapped.cells,
+                snapped.rows,
+                snapped.columns,
+                self.refine,
+                gently=self.start is not None,
+                progress=self.progress,
+            )
+        release(self.vectors)
+        if layout.cells is not None:
+            layout = replace(
+                layout, cells=found.cells, positions=centres(found.cells, snapped.columns)
+            )
+            return layout, on_cells(found.cells, *self.shape, layout.engine), found
+        return layout, replace(snapped, cells=found.cells), found
 
     def _layout(self, method: Method, tsne: TsneOptions) -> tuple[Layout, float]:
         """The layout, and the CPU seconds that it took; from the cache if these very vectors were
         laid out so before."""
+        begin = time.process_time()
+        if self.start is not None:
+            layout = lay_out_like(
+                self.vectors, self.start, tsne, distance=self.distance, progress=self.progress
+            )
+            return layout, time.process_time() - begin
         key = key_of(
             NAMES[method],
             methods.version(method, tsne),
@@ -239,7 +296,6 @@ class _Work:
         held = self.cache.get([key]).get(key)
         if held is not None:
             return _unpacked(held)
-        start = time.process_time()
         layout = methods.lay_out(
             method,
             self.vectors,
@@ -248,7 +304,7 @@ class _Work:
             distance=self.distance,
             progress=self.progress,
         )
-        seconds = time.process_time() - start
+        seconds = time.process_time() - begin
         self.cache.put("layout", [(key, _packed(layout, seconds))])
         return layout, seconds
 

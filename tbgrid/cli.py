@@ -98,6 +98,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
     from tbgrid.groups import GroupOptions
     from tbgrid.layout import TsneOptions
     from tbgrid.pipeline import ExportOptions
+    from tbgrid.refine import RefineOptions
     from tbgrid.sources import SourceOptions
 
     return ExportOptions(
@@ -105,11 +106,13 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         distance=given.distance,
         cache=given.cache,
         use_cache=not given.no_cache,
+        like=getattr(given, "like", None),
         source=_source(given) if given.command == "export" else SourceOptions(),
         layout=given.layout,
         budget=given.budget,
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
+        refine=RefineOptions(given.refine_seconds) if given.refine else None,
         groups=GroupOptions(given.duplicates, given.min_cluster),
     )
 
@@ -332,7 +335,7 @@ def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> 
         _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
-    rows = [*result.card.lines(), *result.groups.lines(), ("seconds", seconds)]
+    rows = [*result.arranged.lines(), *result.groups.lines(), ("seconds", seconds)]
     _print_table([(f"{name}:", value) for name, value in rows])
     _say(f"mosaic: {printable(result.mosaic)}")
     copies = len(result.groups.left)

@@ -90,6 +90,11 @@ def compare(
             "--duplicates stack with several models, which would stack different photos",
             "leave it out: copies are named in each run all the same",
         )
+    if options.like is not None:
+        raise UsageError(
+            "--like with several models, whose maps are turned towards each other",
+            "leave it out, or export one model",
+        )
     directory = run.run_directory(logdir, run_name)
     names = run_names(models)
     directories = [directory / name for name in names]

@@ -108,10 +108,24 @@ def settled(
     return _descended(points, perplexity, start, seed, progress, schedule)
 
 
+def resumed(
+    points: Float32Array,
+    perplexity: float,
+    start: Float64Array,
+    iterations: int,
+    seed: int,
+    progress: Progress,
+) -> tuple[Float64Array, float]:
+    """`opentsne` from float64[n, 2] places of a layout that is made already: so many plain
+    `iterations`, in its smaller steps, so that what lies well stays; 0 only measures."""
+    schedule = ((1.0, iterations, float(len(points)), MOMENTUM),) if iterations else ()
+    return _descended(points, perplexity, start, seed, progress, schedule)
+
+
 def _descended(
     points: Float32Array,
     perplexity: float,
-    start: Float32Array,
+    start: Float32Array | Float64Array,
     seed: int,
     progress: Progress,
     schedule: Sequence[tuple[float, int, float, float]],

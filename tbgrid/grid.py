@@ -143,12 +143,28 @@ def snap(
         UsageError: the grid is too small, or the solver cannot serve so many cells.
         TbgridError: positions that are not finite.
     """
-    count = len(positions)
-    if not count or not np.isfinite(positions).all():
+    if not len(positions) or not np.isfinite(positions).all():
         raise TbgridError("positions that are not finite", "expected float64[n, 2], n >= 1")
-    rows, columns = shape_for(count, options)
-    solver, notes = _choose_solver(options, rows * columns)
+    rows, columns = shape_for(len(positions), options)
     places = scale_to_grid(positions, rows, columns)
+    return assign(places, rows, columns, options, progress=progress)
+
+
+def assign(
+    places: Float64Array,
+    rows: int,
+    columns: int,
+    options: GridOptions = GridOptions(),
+    *,
+    progress: Progress = silent,
+) -> Grid:
+    """The same for float64[n, 2] `places` that are in units of cells already, (row, column), on a
+    grid that holds them; they may lie beyond its borders.
+
+    Raises:
+        UsageError: the solver cannot serve so many cells.
+    """
+    solver, notes = _choose_solver(options, rows * columns)
     progress("grid", 0, None)
     cells, least = _solve(solver, places, rows, columns, options.metric, progress)
     progress("grid", 1, 1)

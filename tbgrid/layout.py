@@ -21,6 +21,7 @@ WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
 PARTS = 50  # principal components that it sees of more: neighbours on digits are as good or better
 FITTED = 20_000  # vectors that tell the directions of principal components; fewer if they are long
 _HELD = 30_000_000  # numbers of these vectors: 240 MB
+LIKES = 5  # nearest neighbours among whom a new point starts
 _CHUNK = 4096  # vectors that are projected together
 
 
@@ -129,34 +130,119 @@ def tsne(
             another one where `near` is given.
         TbgridError: fewer than 3 vectors, or vectors that are not finite.
     """
-    count = require_layable(vectors)
-    notes: tuple[str, ...] = ()
-    limit = max(1.0, (count - 1) / 3)  # 1: no other neighbour counts; less there cannot be
-    perplexity = float(DEFAULT_PERPLEXITY if options.perplexity is None else options.perplexity)
-    if perplexity > limit and options.perplexity is not None:
-        raise UsageError(
-            f"perplexity {perplexity:g} needs more than {math.floor(3 * perplexity)} photos; "
-            f"found {count}",
-            f"use --perplexity {math.floor(limit)}",
-        )
-    if perplexity > limit:
-        perplexity = limit
-        notes = (f"perplexity {perplexity:.3g}, fitted to {count} photos",)
-
-    engine = engines.find(options.engine)
     if near is not None and options.engine != "opentsne":
         raise UsageError(f"engine {options.engine} starts from no layout", "use engine opentsne")
-    points, components = seen(vectors, distance, options.seed)
+    ready = _prepared(vectors, options, distance)
     if near is None:
-        start = spread(points, options.seed)
+        engine, start = engines.find(options.engine), spread(ready.points, options.seed)
     else:
         engine, start = engines.settled, near.astype(np.float32)
-    positions, kl = engine(points, perplexity, start, options.seed, progress)
-    if not np.isfinite(positions).all():
-        raise TbgridError(
-            "t-SNE gave places that are not finite", "use another --perplexity or --model"
+    found = engine(ready.points, ready.perplexity, start, options.seed, progress)
+    return ready.layout(*found, engines.version(options.engine))
+
+
+def tsne_from(
+    vectors: Float32Array,
+    start: Float64Array,
+    iterations: int,
+    options: TsneOptions = TsneOptions(),
+    *,
+    distance: Distance = "cosine",
+    progress: Progress = silent,
+) -> Layout:
+    """Lay out float32[n, d] vectors by t-SNE that starts from `start`, float64[n, 2] positions of
+    an earlier layout, with NaN for points that it had not.
+
+    A new point starts at the mean of the `LIKES` points of the earlier layout that are nearest to
+    it by vectors. All then go so many plain `iterations`, without the exaggeration that would mix
+    them anew; with 0 the positions are as they start. Perplexity and vectors as for `tsne`.
+
+    Raises:
+        UsageError: as `tsne`; another engine than opentsne, which alone can do this.
+        TbgridError: as `tsne`; no point has a position.
+    """
+    if options.engine != "opentsne":
+        raise UsageError(
+            f"engine {options.engine} cannot start from an earlier layout",
+            "leave out --engine or --like",
         )
-    return Layout(positions, perplexity, kl, engines.version(options.engine), components, notes)
+    ready = _prepared(vectors, options, distance)
+    placed = _placed(ready.points, start, options.seed)
+    found = engines.resumed(
+        ready.points, ready.perplexity, placed, iterations, options.seed, progress
+    )
+    return ready.layout(*found, engines.version(options.engine))
+
+
+def fitted_perplexity(count: int, wanted: float | None) -> float:
+    """The perplexity for `count` points: as `wanted`, or if that is None the default one, or what
+    so few allow.
+
+    Raises:
+        UsageError: so few do not allow what is wanted.
+    """
+    limit = max(1.0, (count - 1) / 3)  # 1: no other neighbour counts; less there cannot be
+    if wanted is None:
+        return min(DEFAULT_PERPLEXITY, limit)
+    if wanted > limit:
+        raise UsageError(
+            f"perplexity {wanted:g} needs more than {math.floor(3 * wanted)} photos; found {count}",
+            f"use --perplexity {math.floor(limit)}",
+        )
+    return float(wanted)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What an engine is given."""
+
+    points: Float32Array
+    perplexity: float
+    components: int
+    notes: tuple[str, ...]
+
+    def layout(self, positions: Float64Array, kl: float, engine: str) -> Layout:
+        """What came of it, checked."""
+        if not np.isfinite(positions).all():
+            raise TbgridError(
+                "t-SNE gave places that are not finite", "use another --perplexity or --model"
+            )
+        return Layout(positions, self.perplexity, kl, engine, self.components, self.notes)
+
+
+def _prepared(vectors: Float32Array, options: TsneOptions, distance: Distance) -> _Seen:
+    count = require_layable(vectors)
+    notes: tuple[str, ...] = ()
+    perplexity = fitted_perplexity(count, options.perplexity)
+    if options.perplexity is None and perplexity < DEFAULT_PERPLEXITY:
+        notes = (f"perplexity {perplexity:.3g}, fitted to {count} photos",)
+
+    engines.find(options.engine)  # before the work: it may not be installed
+    points, components = seen(vectors, distance, options.seed)
+    return _Seen(points, perplexity, components, notes)
+
+
+def _placed(points: Float32Array, start: Float64Array, seed: int) -> Float64Array:
+    """`start` with positions for all."""
+    from sklearn.neighbors import NearestNeighbors
+
+    known = np.isfinite(start).all(axis=1)
+    old, new = np.flatnonzero(known), np.flatnonzero(~known)
+    if not len(old):
+        raise TbgridError("no point has a position to start from", "lay them out anew")
+    placed: Float64Array = start.copy()
+    if len(new):
+        near = min(LIKES, len(old))
+        index = NearestNeighbors(n_neighbors=near, algorithm="brute").fit(points[old])
+        for first in range(0, len(new), _CHUNK):
+            some = new[first : first + _CHUNK]
+            likes = old[index.kneighbors(points[some], return_distance=False)]
+            placed[some] = start[likes].mean(axis=1)
+        # Points at one place would never part: nothing drives them away from each other.
+        rng = np.random.default_rng(seed)
+        width = np.ptp(start[old], axis=0).max() or 1.0
+        placed[new] += rng.normal(0, 1e-3 * width, (len(new), 2))
+    return placed
 
 
 def require_layable(vectors: Float32Array) -> int:

@@ -19,21 +19,25 @@ from tbgrid import tab
 from tbgrid.arrangement import Arrangement, MapOptions, arrange
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
+from tbgrid.artifacts.tab_files import picture_keys
 from tbgrid.cache import Cache, default_directory
 from tbgrid.clusters import find_clusters
 from tbgrid.duplicates import find_copies
+from tbgrid.earlier import Earlier, read_earlier
 from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import Grid, GridOptions
 from tbgrid.groups import GroupOptions, Groups
-from tbgrid.layout import Layout, TsneOptions
+from tbgrid.layout import Layout, TsneOptions, fitted_perplexity
 from tbgrid.methods import LayoutName
 from tbgrid.neighbours import Neighbours, harmony, nearest
 from tbgrid.quality import ReportCard
+from tbgrid.refine import RefineOptions
 from tbgrid.samples import stratified
 from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source
+from tbgrid.stability import Start
 from tbgrid.stacks import stacked
 from tbgrid.times import Times
 from tbgrid.types import (
@@ -60,8 +64,8 @@ class ExportOptions:
     side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic;
     `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
 
-    `layout`, `budget`, `tsne`, `grid`: see `tbgrid.arrangement.MapOptions`.
-
+    `layout`, `budget`, `tsne`, `grid`, `refine`: see `tbgrid.arrangement.MapOptions`.
+    `like`: the directory of an earlier run, whose places the map begins at (`tbgrid.stability`).
     `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
     """
 
@@ -75,11 +79,13 @@ class ExportOptions:
     batch: int = 32
     cache: str | os.PathLike[str] | None = None
     use_cache: bool = True
+    like: str | os.PathLike[str] | None = None
     source: SourceOptions = field(default_factory=SourceOptions)
     layout: LayoutName = "tsne"
     budget: float | None = None
     tsne: TsneOptions = field(default_factory=TsneOptions)
     grid: GridOptions = field(default_factory=GridOptions)
+    refine: RefineOptions | None = field(default_factory=RefineOptions)
     groups: GroupOptions = field(default_factory=GroupOptions)
 
     def __post_init__(self) -> None:
@@ -100,11 +106,26 @@ class ExportOptions:
         if not 1 <= self.batch <= 4096:
             raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
         _ = self.map_options  # which refuses what cannot be meant
+        if self.like is not None and self.layout != "tsne":
+            raise UsageError(
+                f"layout {self.layout} cannot begin at the places of an earlier run",
+                "leave out --layout or --like",
+            )
+        if self.like is not None and self.tsne.engine != "opentsne":
+            raise UsageError(
+                f"engine {self.tsne.engine} cannot begin at the places of an earlier run",
+                "leave out --engine or --like",
+            )
+        if self.like is not None and self.grid.aspect != GridOptions().aspect:
+            raise UsageError(
+                "an aspect for a map whose grid is that of an earlier run",
+                "leave out --aspect or --like, or give --grid ROWSxCOLS",
+            )
 
     @property
     def map_options(self) -> MapOptions:
         """How vectors become a map."""
-        return MapOptions(self.layout, self.tsne, self.grid, self.budget)
+        return MapOptions(self.layout, self.tsne, self.grid, self.budget, self.refine)
 
     def open_cache(self) -> Cache:
         """The cache that these options name."""
@@ -171,7 +192,7 @@ class ExportResult:
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
         rows = [("photos", f"{len(self.images.photos)}, {len(self.rejected)} left out")]
-        rows += [*self.card.lines(), *self.groups.lines()]
+        rows += [*self.arranged.lines(), *self.groups.lines()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
@@ -205,6 +226,7 @@ def export(
     """
     directory = run.run_directory(logdir, run_name)
     times = Times()
+    earlier = None if options.like is None else read_earlier(Path(options.like))
     found = find(source, options, [directory], times, progress)
     with run.claimed(directory) as staging, options.open_cache() as cache:
         made = embedded(found, options, embedder, staging, cache, times, progress)
@@ -214,6 +236,7 @@ def export(
             made.model["distance"],
             made.options.map_options,
             cache,
+            start=None if earlier is None else _start(earlier, made),
             times=times,
             progress=progress,
         )
@@ -416,6 +439,24 @@ def _gathered(
     return images, alike, Groups(names, copies, stack)
 
 
+def _start(earlier: Earlier, made: Embedded) -> Start:
+    """Where the map begins."""
+    images = made.images
+    return earlier.start(
+        [photo.name for photo in images.photos],
+        picture_keys(images.thumbnails) if images.pictured else None,
+        made.model,
+        fitted_perplexity(len(images.photos), made.options.tsne.perplexity),
+    )
+
+
+def _aspect(options: ExportOptions, arranged: Arrangement) -> float:
+    """The width / height that the grid is meant to be near, for maps that are to be like it."""
+    if options.grid.shape is not None:
+        return options.grid.shape[1] / options.grid.shape[0]
+    return arranged.stability.aspect if arranged.stability else options.grid.aspect
+
+
 def _projected(images: ImageSet, seed: int) -> IntArray:
     """The rows that the Projector shows: all, or a sample of as many as it can bear."""
     count = len(images.photos)
@@ -506,12 +547,15 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
         "grid": {
             "rows_x_columns": [grid.rows, grid.columns],
             "empty_cells": grid.rows * grid.columns - len(images.photos),
+            "aspect": _aspect(options, arranged),
             "metric": options.grid.metric,
             "solver": grid.solver,
             "cost": grid.cost,
             "gap": grid.gap,
         },
+        **({"refinement": arranged.refined.told()} if arranged.refined else {}),
         **groups.told(),
+        **({"like": arranged.stability.told()} if arranged.stability else {}),
         "notes": [],
         "seconds": {},
         "versions": report.versions(),

@@ -45,7 +45,9 @@ class ReportCard:
     `kl`: the Kullback-Leibler divergence of t-SNE, in nats. `cost`: the assignment's, and what
     `gap` to the least one is proven, if any (`tbgrid.grid.Grid`). `displacement`: from a photo's
     place to its cell, root mean square, in cells; for squared costs the root of the cost per photo.
-    `layout`: the name of what gave the places in the plane.
+    `layout`: the name of what gave the places in the plane. Names that end in `_snap`: the same
+    number for the cells that the snap gave, where they were refined since. The cost, its gap and
+    the displacement are the snap's always.
     """
 
     photos: int
@@ -64,6 +66,9 @@ class ReportCard:
     gap: float | None
     displacement: float
     layout: str = "t-SNE"
+    dpq_16_snap: float | None = None
+    dpq_2_snap: float | None = None
+    agreement_snap: float | None = None
 
     def compared(self) -> dict[str, float | None]:
         """The numbers by which maps of the same photos are compared; higher is better."""
@@ -79,12 +84,15 @@ class ReportCard:
         """The numbers that exist, by names for TensorBoard tags and JSON."""
         named = {
             "DPQ_16": self.dpq_16,
+            "DPQ_16_snap": self.dpq_16_snap,
             "DPQ_16_random": self.dpq_16_random,
             "DPQ_2": self.dpq_2,
+            "DPQ_2_snap": self.dpq_2_snap,
             "DPQ_2_random": self.dpq_2_random,
             f"trustworthiness_{self.neighbours}": self.trustworthiness,
             f"neighbours_kept_{self.neighbours}": self.neighbours_kept,
             "neighbour_agreement": self.agreement,
+            "neighbour_agreement_snap": self.agreement_snap,
             "neighbour_agreement_random": self.agreement_random,
             "KL_divergence": self.kl,
             "assignment_cost": self.cost,
@@ -96,20 +104,30 @@ class ReportCard:
     def lines(self) -> list[tuple[str, str]]:
         """(name, value with its baseline in brackets) for people."""
 
-        def told(value: float | None, chance: float | None) -> str | None:
+        def told(
+            value: float | None, chance: float | None = None, snap: float | None = None
+        ) -> str | None:
             if value is None:
                 return None
-            return f"{value:.3f}" + ("" if chance is None else f" (random order {chance:.3f})")
+            beside = [
+                f"{name} {number:.3f}"
+                for name, number in (("before refinement", snap), ("random order", chance))
+                if number is not None
+            ]
+            return f"{value:.3f}" + (f" ({', '.join(beside)})" if beside else "")
 
         proof = proven(self.gap)
         name, near = self.layout, self.neighbours
         found = [
-            ("grid, DPQ_16", told(self.dpq_16, self.dpq_16_random)),
-            ("grid, DPQ_2", told(self.dpq_2, self.dpq_2_random)),
-            (f"{name}, trustworthiness at {near}", told(self.trustworthiness, None)),
-            (f"{name}, share of {near} nearest kept", told(self.neighbours_kept, None)),
-            ("adjacent cells with equal labels", told(self.agreement, self.agreement_random)),
-            (f"{name}, KL divergence", told(self.kl, None)),
+            ("grid, DPQ_16", told(self.dpq_16, self.dpq_16_random, self.dpq_16_snap)),
+            ("grid, DPQ_2", told(self.dpq_2, self.dpq_2_random, self.dpq_2_snap)),
+            (f"{name}, trustworthiness at {near}", told(self.trustworthiness)),
+            (f"{name}, share of {near} nearest kept", told(self.neighbours_kept)),
+            (
+                "adjacent cells with equal labels",
+                told(self.agreement, self.agreement_random, self.agreement_snap),
+            ),
+            (f"{name}, KL divergence", told(self.kl)),
             ("assignment, cost", f"{self.cost:.6g} ({proof})"),
             ("assignment, way to the cell", f"{self.displacement:.3f} cells (root mean square)"),
         ]
@@ -138,11 +156,13 @@ def report_card(
     distance: Distance = "cosine",
     kl: float | None = None,
     layout: str = "t-SNE",
+    snapped: IntArray | None = None,
     seed: int = 0,
     sample: int = SAMPLE,
     progress: Progress = silent,
 ) -> ReportCard:
-    """Measure the layout of float32[n, d] vectors at `positions`, snapped to `grid`.
+    """Measure the layout of float32[n, d] vectors at `positions`, snapped to `grid`; `snapped`
+    int64[n]: the cells that the snap gave, if those of `grid` are refined ones.
 
     Every photo is compared with every other. Above `sample` photos this is done for
     max(200, sample**2 / n) of them, drawn at random under `seed`, so that time stays bounded;
@@ -162,12 +182,15 @@ def report_card(
     chosen = rng.permutation(count)[:rows]
     orders = [rng.permutation(count) for _ in range(ORDERS)]
     on_grid = _RankSums(grid.cells, grid.columns)
+    before = None if snapped is None else _RankSums(snapped, grid.columns)
     by_chance = [_RankSums(grid.cells[order], grid.columns) for order in orders]
     in_plane = _PlaneRanks(positions, near)
     done = 0
     progress("quality", done, rows)
     for block in _blocks(points, chosen):
         on_grid.add(block)
+        if before is not None:
+            before.add(block)
         in_plane.add(block)
         some = block.first(order_rows - done)
         for sums in by_chance:
@@ -175,13 +198,16 @@ def report_card(
         done += len(block.chosen)
         progress("quality", done, rows)
 
-    agreement = agreement_random = None
+    agreement = agreement_random = agreement_snap = None
     if labels is not None:
         pairs = adjacent_pairs(grid.cells, grid.rows, grid.columns)
         codes = _codes(labels)
         agreement = _equal_share(codes, pairs)
+        if snapped is not None:
+            agreement_snap = _equal_share(codes, adjacent_pairs(snapped, grid.rows, grid.columns))
         agreement_random = _mean([_equal_share(codes[order], pairs) for order in orders])
-    moved = total_cost(grid.places, grid.cells, grid.columns, "sqeuclidean")
+    by_snap = grid.cells if snapped is None else snapped
+    moved = total_cost(grid.places, by_snap, grid.columns, "sqeuclidean")
     return ReportCard(
         photos=count,
         rows=rows,
@@ -199,6 +225,9 @@ def report_card(
         gap=grid.gap,
         displacement=math.sqrt(moved / count),
         layout=layout,
+        dpq_16_snap=None if before is None else before.quality(16),
+        dpq_2_snap=None if before is None else before.quality(2),
+        agreement_snap=agreement_snap,
     )
 
 

@@ -26,6 +26,7 @@ from tbgrid.types import (
     Float32Array,
     Float64Array,
     IntArray,
+    Json,
     Progress,
     UInt8Array,
     silent,
@@ -74,6 +75,15 @@ class Refined:
     rounds: int
     stopped: bool = False
 
+    def told(self) -> Json:
+        """For the report."""
+        return {
+            "sum_before": self.before,
+            "sum_after": self.after,
+            "rounds": self.rounds,
+            **({"stopped": "its time was up"} if self.stopped else {}),
+        }
+
 
 def refine(
     points: Float32Array,
@@ -82,6 +92,7 @@ def refine(
     columns: int,
     options: RefineOptions = RefineOptions(),
     *,
+    gently: bool = False,
     progress: Progress = silent,
 ) -> Refined:
     """Exchange what lies in cells of a grid, empty ones too, while that lowers the sum above.
@@ -90,18 +101,19 @@ def refine(
     than 4,096 points the first 64 principal components tell the distances; then memory is that of
     n * 64 numbers and time grows with n. Where points fill few dimensions, as colours do, exchanges
     of two soon end; there, on up to 1,600 cells, a second start is tried, `smoothed`, and the lower
-    sum taken. Vectors of networks were never better off with it.
+    sum taken. Vectors of networks were never better off with it. `gently`: only exchanges that
+    help, without heat or another start, so that most photos stay in their cells.
     """
     until = None if options.seconds is None else time.monotonic() + options.seconds
     distances = _Distances(points)
     starts = [cells]
-    if rows * columns <= SMOOTHED and _flat(points):
+    if not gently and rows * columns <= SMOOTHED and _flat(points):
         starts.append(smoothed(points, cells, rows, columns))
     best = _Board(distances, cells, rows, columns)
     before, rounds, stopped = best.total(), 0, False
     for start in starts:
         board = _Board(distances, start, rows, columns)
-        took, late = board.anneal(until, progress)
+        took, late = board.anneal(HEAT[:0] if gently else HEAT, until, progress)
         stopped |= late
         if board.total() < best.total() - _LEAST * distances.mean:
             best, rounds = board, took
@@ -212,7 +224,9 @@ class _Board:
         corners += 4 * self._none * self._distances.mean
         return float(self._worth[self._inside].sum(dtype=np.float64) + _CORNER * corners)
 
-    def anneal(self, until: float | None, progress: Progress) -> tuple[int, bool]:
+    def anneal(
+        self, heats: Float64Array, until: float | None, progress: Progress
+    ) -> tuple[int, bool]:
         """Exchange at random what costs little, ever less, then what helps until nothing within
         reach does; the rounds without heat, and whether time was up first.
 
@@ -226,7 +240,7 @@ class _Board:
             if row > 0 or column > 0
         ]
         rng = np.random.default_rng(0)
-        heats = HEAT[:: max(1, -(-len(HEAT) * self._none // _HEATED))]
+        heats = heats[:: max(1, -(-len(heats) * self._none // _HEATED))]
         steps = len(heats) + MOST_ROUNDS
         for done, heat in enumerate(heats):
             progress(STAGE, done, steps)

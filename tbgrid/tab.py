@@ -1,14 +1,17 @@
 """What the Grid tab reads of an export: names, number formats and limits.
 
 The exporter writes these files and TensorBoard's plugin serves them; this is all they share. All
-numbers are little-endian. Row i is the same photo in every file. `n` photos lie on a grid of
+numbers are little-endian. Row i is the same photo in every file. Later exports read positions and
+pictures to begin where this one ended. `n` photos lie on a grid of
 `rows` x `columns` cells; each has `k` nearest neighbours.
 
 | file                            | content                                                       |
 | ------------------------------- | ------------------------------------------------------------- |
 | manifest.json                   | what there is; `format` changes when a reader must            |
 | places.f32                      | float32[n, 2], the layout in cells: x = column, y = row        |
+| positions.f32                   | float32[n, 2], the same as t-SNE gave them: x, y, y upwards   |
 | cells.u32                       | uint32[n], row * columns + column; no cell twice              |
+| pictures.u64                    | uint64[n], equal for photos whose pictures are, or no file    |
 | neighbours.u32                  | uint32[n, k], nearest photos by embedding, nearest first      |
 | distances.f32                   | float32[n, k], how far they are                               |
 | harmony.f32                     | float32[n], how well a photo sits among its neighbours        |
@@ -25,6 +28,7 @@ FORMAT = 1  # to be raised when an older reader would misread the files
 FOLDER = "map"  # within the export's directory
 MANIFEST = "manifest.json"
 PLACES, CELLS = "places.f32", "cells.u32"
+POSITIONS, PICTURES = "positions.f32", "pictures.u64"
 NEIGHBOURS, DISTANCES = "neighbours.u32", "distances.f32"
 HARMONY = "harmony.f32"
 PREVIEWS, PREVIEW_OFFSETS = "previews.bin", "previews.u64"

@@ -163,6 +163,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
         _manifest(done, cell),
         categories=[clusters] if clusters else [],
     )
+    tab_files.write_start(shown, done.layout.positions, images)
     release(done.tiles)
     progress("write", 6, STEPS)
 
@@ -225,7 +226,7 @@ def _manifest(done: Map, cell: int) -> Json:
         "cell": cell,
         "preview": done.preview,
         "summary": [list(line) for line in summary.items()],
-        "report": [list(line) for line in (*done.card.lines(), *done.groups.lines())],
+        "report": [list(line) for line in (*done.arranged.lines(), *done.groups.lines())],
         "notes": done.report["notes"],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +17,7 @@ from tbgrid import tab
 from tbgrid.embeddings import ImageSet
 from tbgrid.grid import Grid
 from tbgrid.neighbours import Neighbours
-from tbgrid.types import Float32Array, Float64Array, Json
+from tbgrid.types import Float32Array, Float64Array, Json, UInt8Array
 
 KEY = "path"  # the column that names a photo
 CATEGORY_VALUES = 256  # distinct values up to which a column is a category
@@ -106,6 +107,28 @@ def write_tab_files(
     (folder / tab.MANIFEST).write_text(
         json.dumps(told, indent=1, allow_nan=False) + "\n", "utf-8", newline="\n"
     )
+
+
+def write_start(folder: Path, positions: Float64Array, images: ImageSet) -> None:
+    """Write what a later export needs, beside the rest, to begin at this one's places.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    _numbers(folder / tab.POSITIONS, positions, "<f4")
+    if images.pictured:
+        _numbers(folder / tab.PICTURES, picture_keys(images.thumbnails), "<u8")
+
+
+def picture_keys(thumbnails: UInt8Array) -> NDArray[np.uint64]:
+    """uint64[n]: equal for equal pictures of uint8[n, t, t, 3], and hardly for others: 64 bits of
+    BLAKE2 of their lower halves, since the upper ones may have the badge of a stack."""
+    half = thumbnails.shape[1] // 2
+    keys = b"".join(
+        hashlib.blake2b(np.ascontiguousarray(picture[half:]).data, digest_size=8).digest()
+        for picture in thumbnails
+    )
+    return np.frombuffer(keys, "<u8").astype(np.uint64)
 
 
 def column(name: str, values: Sequence[object], category: bool = False) -> Column:

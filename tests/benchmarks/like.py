@@ -1,0 +1,117 @@
+"""How far photos move, and how good the map is, if it begins at an earlier one (--like).
+
+    python tests/benchmarks/like.py PHOTOS [--model NAME] [--count N] [--seeds 5] [--changes 1 ...]
+
+For each seed COUNT of the photos (default: all) are drawn, and for each of the changes, in per cent
+of the earlier map, a map of the first of them is made, and then one of all: anew, and like the
+first. A change below 0 takes photos away. Prints medians over the seeds: moves are in cells of the
+earlier grid, DPQ_16 is that of the report card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+import tbgrid
+from tbgrid.arrangement import MapOptions, arrange
+from tbgrid.cache import Cache
+from tbgrid.stability import Start, measured
+from tbgrid.types import Distance, Float32Array
+
+CHANGES = (1, 30, 100, -1, -30)
+NEAR = 0.01  # of DPQ_16
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one map like another: its DPQ_16 and a fresh one's; moves, also the fresh map's; CPU
+    seconds of both."""
+
+    quality: float
+    fresh: float
+    median: float
+    most: float
+    unmoved: float
+    fresh_median: float
+    seconds: float
+    fresh_seconds: float
+
+
+def compared(vectors: Float32Array, distance: Distance, change: int, seed: int) -> Found:
+    """A map of some of the vectors, then of more or fewer, twice."""
+    count = len(vectors)
+    before = round(count / (1 + change / 100)) if change > 0 else count
+    after = count if change > 0 else round(count * (1 + change / 100))
+    options, nothing = MapOptions(tbgrid.TsneOptions(seed=seed)), Cache(None)
+    old = arrange(vectors[:before], None, distance, options, nothing)
+    start = Start(
+        "the first",
+        np.array([row if row < before else -1 for row in range(after)]),
+        old.grid.rows,
+        old.grid.columns,
+        old.grid.cells,
+        old.grid.places,
+        old.layout.positions,
+        cost=old.grid.cost,
+    )
+    clock = time.process_time()
+    fresh = arrange(vectors[:after], None, distance, options, nothing)
+    middle = time.process_time()
+    like = arrange(vectors[:after], None, distance, options, nothing, start=start)
+    end = time.process_time()
+    assert like.stability
+    assert like.card.dpq_16
+    assert fresh.card.dpq_16
+    return Found(
+        like.card.dpq_16,
+        fresh.card.dpq_16,
+        like.stability.median,
+        like.stability.most,
+        like.stability.unmoved,
+        measured(fresh.grid, start).median,
+        end - middle,
+        middle - clock,
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos")
+    parser.add_argument("--model", default="builtin")
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--changes", type=int, nargs="*", default=CHANGES, help="in per cent")
+    given = parser.parse_args()
+    model = tbgrid.load_embedder(given.model)
+    source = tbgrid.open_source(given.photos, tbgrid.SourceOptions(sample=given.count))
+    images = tbgrid.embed(source, model)
+    print("| change | DPQ_16, fresh | median move | 95 % | unmoved | fresh | CPU-s, fresh |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for change in given.changes:
+        found = []
+        for seed in range(given.seeds):
+            order = np.random.default_rng(seed).permutation(len(images.vectors))
+            found.append(compared(images.vectors[order], model.distance, change, seed))
+
+        def middle(name: str, found: list[Found] = found) -> float:
+            return statistics.median(getattr(each, name) for each in found)
+
+        print(
+            f"| {len(images.vectors):,}: {change:+} % "
+            f"| {middle('quality'):.4f}, {middle('fresh'):.4f} "
+            f"| {middle('median'):.2f} | {middle('most'):.2f} | {middle('unmoved'):.2f} "
+            f"| {middle('fresh_median'):.2f} "
+            f"| {middle('seconds'):.1f}, {middle('fresh_seconds'):.1f} |",
+            flush=True,
+        )
+    print(f"| at most {NEAR} below; with 1 % new at most 1 | | | | | | |")
+
+
+if __name__ == "__main__":
+    main()
