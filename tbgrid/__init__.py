@@ -38,8 +38,8 @@ _HOME = {
     "GridOptions": "grid",
     "GroupOptions": "groups",
     "mosaic": "artifacts.mosaic",
-    "refine": "refine",
-    "RefineOptions": "refine",
+    "refine": "refinement",
+    "RefineOptions": "refinement",
     "report_card": "quality",
     "GridCallback": "callback",
     "GridWriter": "frames",
@@ -73,7 +73,8 @@ if TYPE_CHECKING:
     from tbgrid.pipeline import ExportOptions as ExportOptions
     from tbgrid.pipeline import ExportResult as ExportResult
     from tbgrid.pipeline import export as export
-    from tbgrid.refine import RefineOptions as RefineOptions
+    from tbgrid.refinement import RefineOptions as RefineOptions
+    from tbgrid.refinement import refine as refine
     from tbgrid.runners import EmbedResult as EmbedResult
     from tbgrid.runners import embed_shards as embed_shards
     from tbgrid.sources import SourceOptions as SourceOptions

@@ -23,7 +23,7 @@ from tbgrid.grid import Grid, GridOptions, centres, on_cells, shape_for, snap
 from tbgrid.layout import NAMES, Layout, Method, TsneOptions, comparable, title
 from tbgrid.methods import LayoutName
 from tbgrid.quality import ReportCard, report_card
-from tbgrid.refine import Refined, RefineOptions, refine
+from tbgrid.refinement import Refined, RefineOptions, refine
 from tbgrid.spools import release
 from tbgrid.stability import Stability, Start, lay_out_like, measured, snap_like
 from tbgrid.times import Times
@@ -43,7 +43,7 @@ class MapOptions:
     before it have not used up `budget` seconds of CPU time, and then finished; None: 120. Seconds
     of layouts in the cache are those that they took when they were made.
 
-    `refine`: how the cells are refined after the snap (`tbgrid.refine`), None if they are not.
+    `refine`: how the cells are refined after the snap (`tbgrid.refinement`), None if they are not.
     """
 
     layout: LayoutName = "tsne"

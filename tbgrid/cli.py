@@ -98,7 +98,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
     from tbgrid.groups import GroupOptions
     from tbgrid.layout import TsneOptions
     from tbgrid.pipeline import ExportOptions
-    from tbgrid.refine import RefineOptions
+    from tbgrid.refinement import RefineOptions
     from tbgrid.sources import SourceOptions
 
     return ExportOptions(

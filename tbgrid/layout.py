@@ -16,7 +16,7 @@ from tbgrid.types import Distance, Float32Array, Float64Array, IntArray, Json, P
 Method = Literal["tsne", "umap", "pca", "flas"]
 NAMES: dict[Method, str] = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA", "flas": "FLAS"}
 
-DEFAULT_PERPLEXITY = 30.0
+DEFAULT_PERPLEXITY = 20.0
 WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
 PARTS = 50  # principal components that it sees of more: neighbours on digits are as good or better
 FITTED = 20_000  # vectors that tell the directions of principal components; fewer if they are long

@@ -33,7 +33,7 @@ from tbgrid.layout import Layout, TsneOptions, fitted_perplexity
 from tbgrid.methods import LayoutName
 from tbgrid.neighbours import Neighbours, harmony, nearest
 from tbgrid.quality import ReportCard
-from tbgrid.refine import RefineOptions
+from tbgrid.refinement import RefineOptions
 from tbgrid.samples import stratified
 from tbgrid.shards import Index, Model, read_images, read_index
 from tbgrid.sources import SourceOptions, open_source

@@ -40,7 +40,7 @@ LAYERS = [
         "registration",
         "clusters",
     },
-    {"sources", "embeddings", "shards", "quality", "neighbours", "refine", "stability"},
+    {"sources", "embeddings", "shards", "quality", "neighbours", "refinement", "stability"},
     {"duplicates", "stacks", "groups"},
     {"arrangement"},
     {"artifacts"},

@@ -47,7 +47,7 @@ def compared(vectors: Float32Array, distance: Distance, change: int, seed: int) 
     count = len(vectors)
     before = round(count / (1 + change / 100)) if change > 0 else count
     after = count if change > 0 else round(count * (1 + change / 100))
-    options, nothing = MapOptions(tbgrid.TsneOptions(seed=seed)), Cache(None)
+    options, nothing = MapOptions(tsne=tbgrid.TsneOptions(seed=seed)), Cache(None)
     old = arrange(vectors[:before], None, distance, options, nothing)
     start = Start(
         "the first",

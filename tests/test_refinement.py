@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tbgrid import refine as refinement
+from tbgrid import refinement
 from tbgrid.errors import UsageError
 from tbgrid.quality import distance_preservation, distances_from
-from tbgrid.refine import RefineOptions, refine, smoothed
+from tbgrid.refinement import RefineOptions, refine, smoothed
 from tbgrid.types import Float32Array, IntArray
 
 SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
