@@ -11,7 +11,6 @@ these weights DPQ_2 and the agreement of labels stay, measured on photos and dig
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,12 +36,12 @@ PARTS = 64  # principal components that tell the distances of many points
 WHOLE = 4096  # points whose distances are all kept: 67 MB
 SMOOTHED = 1600  # cells up to which a smoother start is tried too: time grows as their cube
 FLAT = 0.9  # share of the spread in `_FEW` principal components from which it is tried
-RADII = np.geomspace(4, 0.5, 14)  # cells: of the smoothing of that start, ever less
+STEPS = 40  # of smoothing for that start
 HEAT = np.geomspace(0.04, 0.002, 40)  # mean distances: what an exchange may cost, round by round
 _HEATED = 800_000  # photos times such rounds, at most: so many are more gradual than their number
 MOST_ROUNDS = 400  # without heat, of which there are seldom more than 20
-_WEIGHTS = (1.16, 0.26, 0.19, 0.17)
-_CORNER = 0.07
+_WEIGHTS = (1.2, 0.36, 0.25, 0.2)
+_CORNER = 0.14
 _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _CORNERS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 _REACH = 3  # cells: of an exchange
@@ -127,17 +126,18 @@ def smoothed(
     cells: IntArray,
     rows: int,
     columns: int,
-    radii: Sequence[float] | Float64Array = RADII,
+    steps: int = STEPS,
 ) -> IntArray:
     """Cells int64[n] by linear assignment sorting, from where `cells` are.
 
     Barthel, Hezel, Jung and Schall, "Improved Evaluation and Generation of Grid Layouts using
-    Distance Preservation Quality and Linear Assignment Sorting" (2023): for ever smaller `radii`
-    the map is smoothed, and each point assigned to the cell whose mean is most like it, at the
-    least total of squared distances. Empty cells count for nothing in the means.
+    Distance Preservation Quality and Linear Assignment Sorting" (2023): in so many `steps` the map
+    is smoothed, over half the grid at first and half a cell at last, and each point assigned to the
+    cell whose mean is most like it, at the least total of squared distances. Empty cells count for
+    nothing in the means.
     """
     parts = principal_components(points, min(PARTS, points.shape[1])).astype(np.float64)
-    for radius in radii:
+    for radius in np.geomspace(max(rows, columns, 2) / 2, 0.5, steps):
         shown = np.zeros((rows * columns, parts.shape[1] + 1))
         shown[cells, :-1], shown[cells, -1] = parts, 1
         blurred = ndimage.gaussian_filter(

@@ -52,7 +52,7 @@ def made(way: str, vectors: Float32Array, distance: Distance, seed: int) -> tupl
         cells = flas(points, seed)
     elif way == "LAS":
         order = np.random.default_rng(seed).permutation(COUNT)
-        cells = smoothed(points, order, SIDE, SIDE, np.geomspace(SIDE / 2, 0.5, 40))
+        cells = smoothed(points, order, SIDE, SIDE)
     else:
         layout = tbgrid.tsne(vectors, tbgrid.TsneOptions(seed=seed), distance=distance)
         snapped = tbgrid.snap(layout.positions).cells
