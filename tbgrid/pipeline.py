@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from tbgrid import engines, tab
 from tbgrid.artifacts import contents, projector, report, run
@@ -197,7 +198,11 @@ def export(
     if found.shards is not None:
         index = read_index(found.shards)
         options, known = _as_embedded(options, index, embedder), index.model
-    with run.claimed(directory) as staging, options.open_cache() as cache:
+    with (
+        run.claimed(directory) as staging,
+        options.open_cache() as cache,
+        contextlib.ExitStack() as within,
+    ):
         if found.shards is None and found.vectors is None and embedder is None:
             progress("load model", 0, None)
             with times.stage("load model"):
@@ -226,6 +231,8 @@ def export(
                     scratch=staging.parent,
                     progress=progress,
                 )
+        if len(images.photos) < engines.THREADS:
+            within.enter_context(threadpool_limits(1))
         shape_for(len(images.photos), options.grid)  # before t-SNE takes its time
         model = _model(found, images, known, options)
         with times.stage("t-SNE"):

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from inference import save_mobilenet
 
 PRELUDE = """
-import json, os, sys, time, warnings
+import gc, json, os, sys, time, warnings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.filterwarnings("ignore")
 import matplotlib.backends.backend_agg, matplotlib.figure, numpy as np, scipy.optimize
@@ -42,6 +42,7 @@ except ImportError:
     lapjv = None
 tf.lite.TFLiteConverter, tf.constant(1) + 1
 folder, model, kept, scratch = sys.argv[1:]
+gc.collect()  # of what the imports left
 start = time.process_time()
 spent = {}
 def split(stage):
