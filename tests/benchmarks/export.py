@@ -23,6 +23,7 @@ import gc, json, os, sys, time, warnings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.filterwarnings("ignore")
 import matplotlib.backends.backend_agg, matplotlib.figure, numpy as np, scipy.optimize
+import ai_edge_litert.interpreter, openTSNE, tensorboard.plugins.hparams.summary
 import sklearn.decomposition, sklearn.manifold, tensorflow as tf, tensorflow_hub as hub
 from PIL import Image
 import tbgrid.pipeline
