@@ -43,6 +43,7 @@ except ImportError:
     lapjv = None
 tf.lite.TFLiteConverter, tf.constant(1) + 1
 folder, model, kept, scratch = sys.argv[1:]
+tbgrid.images.register_heif()
 gc.collect()  # of what the imports left
 start = time.process_time()
 spent = {}

@@ -30,6 +30,7 @@ import tbgrid.pipeline
 from tbgrid.embedders import BUILTIN, BUILTIN_INPUT
 tf.constant(1) + 1
 folder, scratch = sys.argv[1:]
+tbgrid.images.register_heif()
 gc.collect()  # of what the imports left
 start = time.process_time()
 """
