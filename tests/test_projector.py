@@ -28,6 +28,7 @@ from werkzeug.test import Client
 
 import tbgrid
 from tbgrid.artifacts import projector
+from tbgrid.artifacts.mosaic import png
 from tbgrid.check import check
 from tbgrid.types import Float64Array, UInt8Array
 
@@ -414,6 +415,16 @@ def test_a_sprite_is_square_and_padded_with_blanks(count: int, across: int) -> N
     assert sheet.shape == (across * 6, across * 6, 3)
     np.testing.assert_array_equal(thumbnails_in(sheet, 6, count), thumbnails)
     assert not thumbnails_in(sheet, 6, across * across)[count:].any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (70, 300)])
+def test_a_png_is_lossless(size: tuple[int, int]) -> None:
+    canvas = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    with Image.open(io.BytesIO(png(canvas))) as whole:
+        whole.verify()  # its checksums
+    with Image.open(io.BytesIO(png(canvas))) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+        np.testing.assert_array_equal(np.asarray(picture), canvas)
 
 
 def test_thumbnails_shrink_to_keep_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
