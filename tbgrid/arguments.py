@@ -266,7 +266,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--refine-seconds",
         type=float,
         metavar="S",
-        help="stop that after so long (default: no limit; 0.7 s for 1,000 photos)",
+        help="stop that after so long (default: no limit)",
     )
     _add_pictures(layout)
     groups = command.add_argument_group("groups")

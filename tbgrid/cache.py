@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID;
 """
 _USAGE = "SELECT kind, COUNT(*), SUM(LENGTH(value)) FROM entries GROUP BY kind ORDER BY kind"
+_PAGE = 16384  # bytes: most values fill one, and are written in half the time of four small ones
 _AT_ONCE = 500  # keys in one query; SQLite allows 999 on old systems
 # A file changed so shortly before it was read may change again within its time stamp's grain.
 _GRAIN = 3600  # s: how exactly the cache knows when an entry was used, since writing takes its time
@@ -249,6 +250,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
     try:
+        connection.execute(f"PRAGMA page_size={_PAGE}")  # of a new file
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.executescript(_SCHEMA)

@@ -31,7 +31,7 @@ from tbgrid.types import (
 )
 
 FEWEST = 3  # photos that make a map
-DECODING = 3  # to be raised when a change of `tbgrid.images` gives other pixels
+DECODING = 4  # to be raised when a change of `tbgrid.images` gives other pixels
 _AT_ONCE = 256  # photos looked up in the cache together
 
 
@@ -213,7 +213,8 @@ class _Work:
         digests = self._digests(photos, workers)
 
         def keys_of(kind: tuple[object, ...] | None) -> list[bytes]:
-            return [key_of(*kind, digest) if digest and kind else b"" for digest in digests]
+            common = key_of(*kind) if kind else b""
+            return [key_of(common, digest) if digest and kind else b"" for digest in digests]
 
         views, keys = keys_of(self.view_kind), keys_of(self.vector_kind)
         previews = keys_of(self.preview_kind)
@@ -324,7 +325,7 @@ class _Work:
     def _run_model(self, inputs: UInt8Array, count: int) -> Float32Array:
         assert self.embedder is not None
         name = self.embedder.model_id
-        found = self.embedder(inputs.astype(np.float32) / np.float32(255))
+        found = self.embedder(np.divide(inputs, np.float32(255), dtype=np.float32))
         if found.ndim != 2 or len(found) != count:
             raise TbgridError(
                 f"model {name} gave an array of shape {found.shape} for {count} photos",

@@ -28,6 +28,7 @@ PARTS = 64  # principal components by which candidates are found beyond
 CANDIDATES = 64  # a photo, compared in all dimensions then
 PAIRS = 10_000  # random pairs whose mean distance is the measure of chance
 _BLOCK = 2**22  # numbers held at a time in one array: 32 MiB
+_PAIRED = 2**18  # the same where each is used once: 2 MiB, which stay in a core's own memory
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _by_candidates(
 def _pair_distances(points: Float32Array, pairs: IntArray) -> Float64Array:
     """float64[m]: Euclidean distances of int64[m, 2] pairs of points; exactly 0 of equal ones."""
     found = np.empty(len(pairs))
-    step = max(1, _BLOCK // points.shape[1])
+    step = max(1, _PAIRED // points.shape[1])
     for start in range(0, len(pairs), step):
         one, other = pairs[start : start + step].T
         apart = points[one].astype(np.float64) - points[other]

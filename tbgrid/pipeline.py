@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import html
 import io
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
-from tbgrid import tab
+from tbgrid import engines, tab
 from tbgrid.arrangement import Arrangement, MapOptions, arrange
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
@@ -230,17 +232,23 @@ def export(
     found = find(source, options, [directory], times, progress)
     with run.claimed(directory) as staging, options.open_cache() as cache:
         made = embedded(found, options, embedder, staging, cache, times, progress)
-        arranged = arrange(
-            made.images.vectors,
-            made.images.labels,
-            made.model["distance"],
-            made.options.map_options,
-            cache,
-            start=None if earlier is None else _start(earlier, made),
-            times=times,
-            progress=progress,
-        )
-        return written(directory, staging, made, arranged, cache, progress=progress)
+        with calm(len(made.images.photos)):
+            arranged = arrange(
+                made.images.vectors,
+                made.images.labels,
+                made.model["distance"],
+                made.options.map_options,
+                cache,
+                start=None if earlier is None else _start(earlier, made),
+                times=times,
+                progress=progress,
+            )
+            return written(directory, staging, made, arranged, cache, progress=progress)
+
+
+def calm(photos: int) -> contextlib.AbstractContextManager[object]:
+    """A context in which so few `photos` that threads would mostly wait are computed on one."""
+    return threadpool_limits(1) if photos < engines.THREADS else contextlib.nullcontext()
 
 
 @dataclass(frozen=True)
@@ -331,9 +339,10 @@ def embedded(
             )
     notes = (*found.notes, *(known.notes if known else ()), *images.notes)
     model = _model(found, images, known, options)
-    images, alike, groups = _gathered(
-        images, model["distance"], options, cache, previews, times, progress
-    )
+    with calm(len(images.photos)):
+        images, alike, groups = _gathered(
+            images, model["distance"], options, cache, previews, times, progress
+        )
     return Embedded(found, options, images, model, alike, groups, notes, times)
 
 

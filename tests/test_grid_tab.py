@@ -417,13 +417,11 @@ def test_two_fingers_zoom_and_move(visitor: Visitor, address: str, large: Known)
     assert page.evaluate("visualViewport.scale") == 1, "the page itself has not zoomed"
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["page", "TensorBoard"])
 def test_a_link_shows_a_colleague_the_same(
-    inside: bool, visitor: Visitor, address: str, large: Known, source: Source
+    visitor: Visitor, address: str, large: Known, source: Source
 ) -> None:
     page = visitor.page()
-    opened = Tab.inside if inside else Tab.alone
-    tab = opened(page, address).settle()
+    tab = Tab.inside(page, address).settle()
     tab.frame.get_by_role("combobox", name="Run", exact=True).select_option(large.run)
     tab.settle()
     row = photo_in(large, 8, 20)
@@ -443,7 +441,7 @@ def test_a_link_shows_a_colleague_the_same(
     colleague.goto(page.url)
     page.reload()
     for again in (colleague, page):
-        other = (Tab.found(again) if inside else Tab(again, again.main_frame)).settle()
+        other = Tab.found(again).settle()
         assert other.linked == linked
         expect(other.hits).to_have_text("341 of 1,024")
         until(again, lambda tab=other: np.abs(tab.seen() - shown).mean() < 0.5)

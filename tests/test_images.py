@@ -103,6 +103,18 @@ def test_every_orientation_is_shown_upright(suffix: str, orientation: int, tmp_p
         assert most < 12, fit
 
 
+@pytest.mark.parametrize(
+    ("side", "filter"), [(127, Image.Resampling.LANCZOS), (128, Image.Resampling.BILINEAR)]
+)
+def test_large_views_are_scaled_linearly(
+    side: int, filter: Image.Resampling, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (150, 150, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    want = np.asarray(Image.fromarray(noise).resize((side, side), filter))
+    assert np.array_equal(seen(tmp_path / "noise.png", (side, side)), want)
+
+
 @pytest.mark.parametrize("value", [0, 9, 255])
 def test_an_orientation_that_means_nothing_is_ignored(value: int, tmp_path: Path) -> None:
     scene(60, 40).save(tmp_path / "odd.png", exif=exif(value))

@@ -27,7 +27,7 @@ from tbgrid.pipeline import ExportOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
 
-MOMENTS, SLOW_MOMENTS = 3, 20
+MOMENTS, SLOW_MOMENTS = 3, 8
 MODEL = MeanColour()
 
 

@@ -16,6 +16,7 @@ from conftest import COLOURS, MeanColour, draw_photos
 from PIL import Image
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2 as hparams_pb2
+from threadpoolctl import threadpool_info
 
 import tbgrid
 from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, export
@@ -295,3 +296,18 @@ def test_each_stage_works_alone(photos: Path) -> None:
     assert tbgrid.mosaic(images.thumbnails, grid, 8).shape == (grid.rows * 8, grid.columns * 8, 3)
     assert set(images.labels or ()) == set(COLOURS)
     assert projector.sprite_side(100_000, 64) == 25
+
+
+def test_few_photos_are_computed_on_one_thread(photos: Path, tmp_path: Path) -> None:
+    seen: dict[str, set[int]] = {}
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info()}
+
+    def look(stage: str, *_: object) -> None:
+        seen[stage] = threads()
+
+    before = threads()
+    export(photos, tmp_path, embedder=COLOUR_MODEL, progress=look)
+    assert seen["quality"] == {1}
+    assert threads() == before

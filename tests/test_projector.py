@@ -28,6 +28,7 @@ from werkzeug.test import Client
 
 import tbgrid
 from tbgrid.artifacts import projector
+from tbgrid.artifacts.mosaic import png
 from tbgrid.check import check
 from tbgrid.types import Float64Array, UInt8Array
 
@@ -414,16 +415,26 @@ def numbered(count: int, side: int) -> UInt8Array:
 @pytest.mark.parametrize(("count", "across"), [(1, 2), (3, 2), (4, 2), (5, 3), (9, 3), (10, 4)])
 def test_a_sprite_is_square_and_padded_with_blanks(count: int, across: int) -> None:
     thumbnails = numbered(count, 6)
-    sheet = np.asarray(projector.sprite(thumbnails).convert("RGB"))
+    sheet = projector.sprite(thumbnails)
     assert sheet.shape == (across * 6, across * 6, 3)
     np.testing.assert_array_equal(thumbnails_in(sheet, 6, count), thumbnails)
     assert not thumbnails_in(sheet, 6, across * across)[count:].any()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (70, 300)])
+def test_a_png_is_lossless(size: tuple[int, int]) -> None:
+    canvas = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    with Image.open(io.BytesIO(png(canvas))) as whole:
+        whole.verify()  # its checksums
+    with Image.open(io.BytesIO(png(canvas))) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "RGB")
+        np.testing.assert_array_equal(np.asarray(picture), canvas)
+
+
 def test_thumbnails_shrink_to_keep_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projector, "SPRITE_LIMIT", 40)
     thumbnails = np.repeat(np.arange(10, 255, 24, np.uint8), 16 * 16 * 3).reshape(-1, 16, 16, 3)
-    sheet = np.asarray(projector.sprite(thumbnails[:10]).convert("RGB"))
+    sheet = projector.sprite(thumbnails[:10])
     side = projector.sprite_side(10, 16)
     assert (side, sheet.shape) == (10, (40, 40, 3))
     small = thumbnails_in(sheet, side, 10)
@@ -442,7 +453,7 @@ def test_no_sprite_passes_8192_pixels(count: int, thumbnail: int) -> None:
 @pytest.mark.parametrize("count", [16_384, 16_385, 100_000])
 def test_sprites_of_very_many_photos_are_square(count: int) -> None:
     across = math.ceil(math.sqrt(count))
-    assert projector.sprite(np.ones((count, 1, 1, 3), np.uint8)).size == (across, across)
+    assert projector.sprite(np.ones((count, 1, 1, 3), np.uint8)).shape[:2] == (across, across)
 
 
 # Checkpoint

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ def on_ray(test: Callable[..., None]) -> Callable[..., None]:
 
 class Mortal(MeanColour):
     """Its first process to reach a second batch is killed there; `folder` remembers that, and
-    which processes have embedded. With `always` every process is killed."""
+    which processes have embedded. With `always` every process is killed, of a shard at `out` in
+    `folder` the first as if it were the fourth."""
 
     def __init__(self, folder: Path, always: bool = False) -> None:
         self.folder, self.always = folder, always
@@ -47,6 +48,9 @@ class Mortal(MeanColour):
         if seen.exists():
             try:
                 (self.folder / "killed").touch(exist_ok=self.always)
+                if self.always:  # three have died before, so that nobody waits for them
+                    for tries in self.folder.glob(f"out/{shards.MAKING}tries-*"):
+                        tries.write_bytes(b"....")
                 os.kill(os.getpid(), signal.SIGKILL)
             except FileExistsError:
                 pass
@@ -75,22 +79,46 @@ def embed_on_ray(photos: str, out: str, model: MeanColour) -> None:
     print(json.dumps({"made": done.made, "progress": progress}))
 
 
-def run(photos: Path, out: Path, model: str) -> subprocess.CompletedProcess[str]:
+def run(cluster: str, photos: Path, out: Path, model: str) -> subprocess.CompletedProcess[str]:
     """`embed_on_ray` in a process of its own, where `model` is built."""
     arguments = f"{str(photos)!r}, {str(out)!r}, {model}"
-    return python(f"from test_runners import *; embed_on_ray({arguments})")
-
-
-def python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", f"from test_runners import *; embed_on_ray({arguments})"],
         cwd=HERE,
-        env={k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"},
+        env={**os.environ, "RAY_ADDRESS": cluster},
         capture_output=True,
         text=True,
         timeout=500,
         check=False,
     )
+
+
+CLUSTER = """
+from ray.cluster_utils import Cluster
+node = {"num_cpus": 1, "include_dashboard": False}
+cluster = Cluster(initialize_head=True, head_node_args=node)
+try:
+    cluster.add_node(num_cpus=1)
+    print(cluster.address, flush=True)
+    input()
+finally:
+    cluster.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two nodes with a CPU each."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    yield next(line.strip() for line in process.stdout if line[0].isdigit())
+    process.communicate("\n", timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +146,11 @@ def tbgrid(*arguments: str | Path, **more: Any) -> subprocess.Popen[str]:
 
 @on_ray
 def test_a_killed_worker_loses_and_doubles_nothing(
-    thirty: Path, local: Path, tmp_path: Path
+    cluster: str, thirty: Path, local: Path, tmp_path: Path
 ) -> None:
     memory, out = tmp_path / "memory", tmp_path / "out"
     memory.mkdir()
-    done = run(thirty, out, f"Mortal(Path({str(memory)!r}))")
+    done = run(cluster, thirty, out, f"Mortal(Path({str(memory)!r}))")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["made"] == SHARDS
@@ -134,16 +162,17 @@ def test_a_killed_worker_loses_and_doubles_nothing(
 
 
 @on_ray
-def test_workers_that_always_die_are_one_line(thirty: Path, tmp_path: Path) -> None:
-    done = run(thirty, tmp_path / "out", f"Mortal(Path({str(tmp_path)!r}), always=True)")
+def test_workers_that_always_die_are_one_line(cluster: str, thirty: Path, tmp_path: Path) -> None:
+    model = f"Mortal(Path({str(tmp_path)!r}), always=True)"
+    done = run(cluster, thirty, tmp_path / "out", model)
     assert done.returncode == 1
     assert "TbgridError: " in done.stderr
     assert "4 workers died one after another of the photos from " in done.stderr
 
 
 @on_ray
-def test_a_bug_in_a_worker_keeps_its_traceback(thirty: Path, tmp_path: Path) -> None:
-    done = run(thirty, tmp_path / "out", "Broken()")
+def test_a_bug_in_a_worker_keeps_its_traceback(cluster: str, thirty: Path, tmp_path: Path) -> None:
+    done = run(cluster, thirty, tmp_path / "out", "Broken()")
     assert done.returncode == 1
     assert "ZeroDivisionError: a bug" in done.stderr
     assert "TbgridError" not in done.stderr
@@ -168,33 +197,18 @@ def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path
     assert told["made"] == 30 - kept < 30
 
 
-def embed_on_cluster(*arguments: str) -> None:
-    """`tbgrid embed` with `RAY_ADDRESS` naming a cluster of two nodes with a CPU each."""
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 1, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
-    try:
-        cluster.add_node(num_cpus=1)
-        os.environ["RAY_ADDRESS"] = cluster.address
-        code = main(["embed", *arguments, "--runner", "ray", "--workers", "2"])
-    finally:
-        cluster.shutdown()
-    sys.exit(code)
-
-
 @on_ray
-def test_a_cluster_gives_the_same_shards(thirty: Path, tmp_path: Path) -> None:
+def test_a_cluster_gives_the_same_shards(cluster: str, thirty: Path, tmp_path: Path) -> None:
     """By a network, to the last bit. Relative paths start where the command was typed."""
     arguments = ["photos", "--shard", "10", "--out"]
     (tmp_path / "photos").symlink_to(thirty)
     local = tbgrid(*arguments, "local", cwd=tmp_path)
     assert local.communicate(timeout=300)
-    words = [*arguments, "cluster", "--json"]
-    program = f"from test_runners import *; os.chdir({str(tmp_path)!r}); embed_on_cluster(*{words})"
-    done = python(program)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout[done.stdout.index("{\n") :])["made"] == 3
+    words = [*arguments, "cluster", "--json", "--runner", "ray", "--workers", "2"]
+    process = tbgrid(*words, cwd=tmp_path, env={**os.environ, "RAY_ADDRESS": cluster})
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["made"] == 3
     local_files, files_of_cluster = files(tmp_path / "local"), files(tmp_path / "cluster")
     assert local_files.keys() == files_of_cluster.keys()
     assert [name for name in local_files if local_files[name] != files_of_cluster[name]] == []

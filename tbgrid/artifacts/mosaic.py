@@ -6,6 +6,8 @@ Canvases are uint8[h, w, 3]; thumbnails uint8[n, t, t, 3]; places float64[n, 2],
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -94,6 +96,31 @@ def jpeg(canvas: UInt8Array, quality: int = JPEG_QUALITY) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(canvas).save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()
+
+
+def png(canvas: UInt8Array) -> bytes:
+    """`canvas` as a PNG, lossless (W3C's Portable Network Graphics Specification, 5 and 9).
+
+    Photos compress little so. Pillow's choice of a filter for each row takes longer than the rest:
+    here all rows have `Sub`, the differences from pixel to pixel, which are compressed by runs, in
+    half the time for 5 % more bytes.
+    """
+    height, width, _ = canvas.shape
+    flat = canvas.reshape(height, 3 * width)
+    rows = np.empty((height, 1 + 3 * width), np.uint8)
+    rows[:, 0], rows[:, 1:] = 1, flat
+    rows[:, 4:] -= flat[:, :-3]
+    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0),  # 8 bits, RGB
+        b"IDAT": packer.compress(rows.data) + packer.flush(),
+        b"IEND": b"",
+    }
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for kind, data in chunks.items():
+        check = zlib.crc32(data, zlib.crc32(kind))
+        parts += [struct.pack(">I", len(data)), kind, data, struct.pack(">I", check)]
+    return b"".join(parts)
 
 
 def _draw(

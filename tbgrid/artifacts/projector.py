@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from tbgrid.artifacts.mosaic import resized
 from tbgrid.grid import Grid
@@ -115,7 +114,7 @@ def _cell(value: object) -> str:
     return text if text.strip() else _EMPTY_CELL
 
 
-def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> Image.Image:
+def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> UInt8Array:
     """A square of ceil(sqrt(n)) x ceil(sqrt(n)) thumbnails, all or those of `rows`, in their order.
 
     The shader counts columns as rows (vz_projector/scatterPlotVisualizerSprites.ts), so it must
@@ -128,7 +127,7 @@ def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> Image.Image:
     for at, row in enumerate(chosen):
         down, right = at // across * side, at % across * side
         board[down : down + side, right : right + side] = resized(thumbnails[row : row + 1], side)
-    return Image.fromarray(board)
+    return board
 
 
 def sprite_side(count: int, thumbnail: int) -> int:

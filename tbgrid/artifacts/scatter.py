@@ -92,7 +92,9 @@ def scatter(
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*[Gg]lyph.*")  # scripts the font lacks
-        figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.12)
+        # What "tight" would cut, without drawing it all a first time.
+        frame = figure.get_tightbbox().padded(0.12)
+        figure.savefig(buffer, format="png", bbox_inches=frame)
     return buffer.getvalue()
 
 

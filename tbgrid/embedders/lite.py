@@ -40,6 +40,7 @@ ALIKE = 0.9999  # cosine between the vectors of the two networks, at least
 _SAME_LENGTH = 0.01  # relative difference of their lengths, at most
 _CONVERTING = 1  # to be raised when a change of `convert` gives other networks
 _LARGEST = 900_000_000  # bytes of a network that is kept; SQLite's values end at 1e9
+_TURN = 4  # pictures that a core takes at a time, since threads wait for one another at each turn
 _WEIGHTS = 500_000_000  # bytes of weights in memory: each interpreter packs its own copy
 
 
@@ -218,16 +219,22 @@ class _Network:
 
     def __call__(self, images: Float32Array) -> Float32Array:
         """float32[b, h, w, 3] -> float32[b, d]."""
-        return np.concatenate(list(self._pool.map(self._embed, images)))
+        parts = [images[first : first + _TURN] for first in range(0, len(images), _TURN)]
+        return np.concatenate(
+            [vector for part in self._pool.map(self._embed, parts) for vector in part]
+        )
 
-    def _embed(self, image: Float32Array) -> Float32Array:
-        """float32[h, w, 3] -> float32[1, d]."""
+    def _embed(self, images: Float32Array) -> list[Float32Array]:
+        """float32[b, h, w, 3] -> a float32[1, d] for each."""
         interpreter = self._idle.get()
         try:
-            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
-            interpreter.invoke()
-            found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-            return np.asarray(found, np.float32)
+            (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+            vectors = []
+            for image in images:
+                interpreter.set_tensor(taken["index"], image[None])
+                interpreter.invoke()
+                vectors.append(np.asarray(interpreter.get_tensor(given["index"]), np.float32))
+            return vectors
         finally:
             self._idle.put(interpreter)
 

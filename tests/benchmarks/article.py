@@ -26,10 +26,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from inference import save_mobilenet
 
 PRELUDE = """
-import json, os, sys, time, warnings
+import gc, json, os, sys, time, warnings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.filterwarnings("ignore")
 import matplotlib.backends.backend_agg, matplotlib.figure, numpy as np, scipy.optimize
+import ai_edge_litert.interpreter, openTSNE, tensorboard.plugins.hparams.summary
 import sklearn.decomposition, sklearn.manifold, tensorflow as tf, tensorflow_hub as hub
 from pathlib import Path
 from PIL import Image
@@ -42,6 +43,8 @@ except ImportError:
     lapjv = None
 tf.lite.TFLiteConverter, tf.constant(1) + 1
 folder, model, kept, scratch = sys.argv[1:]
+tbgrid.images.register_heif()
+gc.collect()  # of what the imports left
 start = time.process_time()
 spent = {}
 def split(stage):

@@ -19,16 +19,19 @@ import tempfile
 from pathlib import Path
 
 PRELUDE = """
-import json, os, sys, time, warnings
+import gc, json, os, sys, time, warnings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.filterwarnings("ignore")
 import matplotlib.backends.backend_agg, matplotlib.figure, numpy as np, scipy.optimize
+import ai_edge_litert.interpreter, openTSNE, tensorboard.plugins.hparams.summary
 import sklearn.decomposition, sklearn.manifold, tensorflow as tf, tensorflow_hub as hub
 from PIL import Image
 import tbgrid.pipeline
 from tbgrid.embedders import BUILTIN, BUILTIN_INPUT
 tf.constant(1) + 1
 folder, scratch = sys.argv[1:]
+tbgrid.images.register_heif()
+gc.collect()  # of what the imports left
 start = time.process_time()
 """
 FINISH = "print(json.dumps(time.process_time() - start))"
