@@ -98,9 +98,16 @@ def vectors(rows: int = POINTS, columns: int = 4) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
 
 
+@pytest.fixture(scope="module")
+def plain(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with four columns: label, path, width, height."""
+    options = tbgrid.ExportOptions(groups=tbgrid.GroupOptions("off", 0))
+    return tbgrid.export(photos, tmp_path_factory.mktemp("plain"), options).directory
+
+
 @pytest.fixture
-def run(exported: tbgrid.ExportResult, tmp_path: Path) -> Run:
-    shutil.copytree(exported.directory, tmp_path / "logs" / "colours")
+def run(plain: Path, tmp_path: Path) -> Run:
+    shutil.copytree(plain, tmp_path / "logs" / "colours")
     return Run(tmp_path / "logs" / "colours")
 
 

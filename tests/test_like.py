@@ -46,8 +46,10 @@ OLD, NEW = 400, 4
 DIGITS = load_digits(return_X_y=True)[0][: OLD + NEW].astype(np.float32)
 
 
-def arranged(vectors: Float32Array, start: Start | None = None) -> Arrangement:
-    return arrange(vectors, None, "euclidean", MapOptions(), Cache(None), start=start)
+def arranged(
+    vectors: Float32Array, start: Start | None = None, options: MapOptions = MapOptions()
+) -> Arrangement:
+    return arrange(vectors, None, "euclidean", options, Cache(None), start=start)
 
 
 def start_of(old: Arrangement, of: Sequence[int]) -> Start:
@@ -186,7 +188,9 @@ def test_exchanged_photos_stay_exchanged(old: Arrangement) -> None:
     options = GridOptions()
     wanted = old.grid.places + _exchanged(old.grid.places, start, rows, columns, options)
     assert np.array_equal(assign(wanted, rows, columns).cells, cells)
-    made = arranged(DIGITS, dataclasses.replace(start, of=np.array([*range(OLD), *[-1] * NEW])))
+    # Refinement would put right what was exchanged at random here.
+    start = dataclasses.replace(start, of=np.array([*range(OLD), *[-1] * NEW]))
+    made = arranged(DIGITS, start, MapOptions(refine=None))
     assert made.stability is not None
     assert made.stability.median <= 1
 
