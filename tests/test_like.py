@@ -46,8 +46,11 @@ OLD, NEW = 400, 4
 DIGITS = load_digits(return_X_y=True)[0][: OLD + NEW].astype(np.float32)
 
 
+DEFAULT = MapOptions()
+
+
 def arranged(
-    vectors: Float32Array, start: Start | None = None, options: MapOptions = MapOptions()
+    vectors: Float32Array, start: Start | None = None, options: MapOptions = DEFAULT
 ) -> Arrangement:
     return arrange(vectors, None, "euclidean", options, Cache(None), start=start)
 

@@ -1,6 +1,6 @@
 """How good refined maps are beside others, by DPQ_16, DPQ_2 and the agreement of labels.
 
-    python tests/benchmarks/refine.py PHOTOS [--model NAME] [--seeds 5]
+    python tests/benchmarks/refine.py PHOTOS [--model NAME] [--sample N] [--seeds 5]
     python tests/benchmarks/refine.py colours [--seeds 5]
     python tests/benchmarks/refine.py PHOTOS --growth 1024 5000 20000
 
@@ -118,13 +118,15 @@ def main() -> None:
     parser.add_argument("source", metavar="PHOTOS", help="a folder, an array, or colours")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--sample", type=int, metavar="N", help="of the photos")
     parser.add_argument("--growth", type=int, nargs="+", metavar="N")
     given = parser.parse_args()
     if given.source == "colours":
         compared(None, None, "euclidean", given.seeds)
         return
     embedder = tbgrid.load_embedder(given.model)
-    images = tbgrid.embed(tbgrid.open_source(given.source), embedder, thumbnail=8)
+    source = tbgrid.open_source(given.source, tbgrid.SourceOptions(sample=given.sample))
+    images = tbgrid.embed(source, embedder, thumbnail=8)
     vectors = np.array(images.vectors)
     if given.growth:
         growth(vectors, embedder.distance, given.growth)
