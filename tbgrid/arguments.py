@@ -225,7 +225,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--perplexity",
         type=float,
         metavar="P",
-        help="t-SNE's number of neighbours (default: 20, less for few photos)",
+        help="t-SNE's number of neighbours (default: 25, less for few photos)",
     )
     layout.add_argument(
         "--engine",

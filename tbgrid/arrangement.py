@@ -242,7 +242,7 @@ class _Work:
                 distance=self.distance,
                 kl=layout.kl,
                 layout=layout.name,
-                snapped=None if refined is None else snapped.cells,
+                snapped=None if refined is None else snapped,
                 progress=self.progress,
             )
         stability = None if self.start is None else measured(grid, self.start)

@@ -156,13 +156,13 @@ def report_card(
     distance: Distance = "cosine",
     kl: float | None = None,
     layout: str = "t-SNE",
-    snapped: IntArray | None = None,
+    snapped: Grid | None = None,
     seed: int = 0,
     sample: int = SAMPLE,
     progress: Progress = silent,
 ) -> ReportCard:
-    """Measure the layout of float32[n, d] vectors at `positions`, snapped to `grid`; `snapped`
-    int64[n]: the cells that the snap gave, if those of `grid` are refined ones.
+    """Measure the layout of float32[n, d] vectors at `positions`, snapped to `grid`; `snapped`:
+    the grid as the snap left it, if the cells of `grid` are refined ones.
 
     Every photo is compared with every other. Above `sample` photos this is done for
     max(200, sample**2 / n) of them, drawn at random under `seed`, so that time stays bounded;
@@ -182,7 +182,7 @@ def report_card(
     chosen = rng.permutation(count)[:rows]
     orders = [rng.permutation(count) for _ in range(ORDERS)]
     on_grid = _RankSums(grid.cells, grid.columns)
-    before = None if snapped is None else _RankSums(snapped, grid.columns)
+    before = None if snapped is None else _RankSums(snapped.cells, grid.columns)
     by_chance = [_RankSums(grid.cells[order], grid.columns) for order in orders]
     in_plane = _PlaneRanks(positions, near)
     done = 0
@@ -204,10 +204,12 @@ def report_card(
         codes = _codes(labels)
         agreement = _equal_share(codes, pairs)
         if snapped is not None:
-            agreement_snap = _equal_share(codes, adjacent_pairs(snapped, grid.rows, grid.columns))
+            agreement_snap = _equal_share(
+                codes, adjacent_pairs(snapped.cells, grid.rows, grid.columns)
+            )
         agreement_random = _mean([_equal_share(codes[order], pairs) for order in orders])
-    by_snap = grid.cells if snapped is None else snapped
-    moved = total_cost(grid.places, by_snap, grid.columns, "sqeuclidean")
+    snap = snapped or grid
+    moved = total_cost(snap.places, snap.cells, snap.columns, "sqeuclidean")
     return ReportCard(
         photos=count,
         rows=rows,
@@ -221,8 +223,8 @@ def report_card(
         agreement=agreement,
         agreement_random=agreement_random,
         kl=kl if kl is not None and math.isfinite(kl) else None,
-        cost=grid.cost,
-        gap=grid.gap,
+        cost=snap.cost,
+        gap=snap.gap,
         displacement=math.sqrt(moved / count),
         layout=layout,
         dpq_16_snap=None if before is None else before.quality(16),

@@ -137,7 +137,7 @@ def test_best_is_never_below_a_candidate(digits: tuple[Float32Array, list[str]])
     found = arrange(vectors, labels, "euclidean", MapOptions("best"), Cache(None))
     tried = [c for c in found.candidates if c.card is not None]
     titles = [c.title for c in found.candidates]
-    assert titles[0] == "t-SNE, perplexity 20"
+    assert titles[0] == "t-SNE, perplexity 25"
     assert {"PCA", "FLAS", "UMAP", "t-SNE, perplexity 10", "t-SNE, perplexity 5"} <= set(titles)
     assert len(set(titles)) == len(titles)
     cards = [c.card for c in tried if c.card and c.card.dpq_16]
@@ -267,7 +267,7 @@ def test_flas_needs_two_rows(digits: tuple[Float32Array, list[str]]) -> None:
 def test_a_map_turned_towards_itself_in_a_mirror_is_that_mirror_image(
     method: Method, digits: tuple[Float32Array, list[str]]
 ) -> None:
-    options = MapOptions(method, grid=GridOptions(SHAPE))
+    options = MapOptions(method, grid=GridOptions(SHAPE), refine=None)
     plain = arrange(*digits, "euclidean", options, Cache(None))
     mirror = plain.layout.positions * (-1, 1)
     turned = arrange(*digits, "euclidean", options, Cache(None), towards=mirror)

@@ -322,10 +322,10 @@ def test_there_are_bookmarks_by_label_where_the_projector_can_tell_labels_apart(
         positions,
         tbgrid.snap(positions),
         {**columns, "path": [f"{number}.jpg" for number in range(60)]},
-        "t-SNE, perplexity 20",
+        "t-SNE, perplexity 25",
         30.0,
     )
-    names = ["t-SNE, perplexity 20", "grid 8 x 8"]
+    names = ["t-SNE, perplexity 25", "grid 8 x 8"]
     assert [state["label"] for state in states] == [name + look for look in looks for name in names]
     colours = {"": "No color map", ", photos": "No color map", ", by label": "label"}
     assert [state["selectedColorOptionName"] for state in states] == [
