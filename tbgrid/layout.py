@@ -16,7 +16,7 @@ from tbgrid.types import Distance, Float32Array, Float64Array, IntArray, Json, P
 Method = Literal["tsne", "umap", "pca", "flas"]
 NAMES: dict[Method, str] = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA", "flas": "FLAS"}
 
-# Of 20, 25 and the usual 30 the one whose grids, refined, are best on 1,024 photos and digits in all
+# Of 20, 25 and the usual 30 the one whose grids, refined, are best on 1,024 photos and digits, all
 # numbers of the report card taken together.
 DEFAULT_PERPLEXITY = 25.0
 WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
