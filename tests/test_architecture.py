@@ -47,6 +47,7 @@ LAYERS = [
     {"earlier"},
     {"pipeline", "frames", "callback", "runners", "demo", "check", "check_files", "check_tab"},
     {"comparison"},
+    {"serve"},
     {"console", "arguments", "cli"},
     {"__main__"},
 ]

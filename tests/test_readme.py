@@ -69,6 +69,8 @@ def test_command(
         pytest.importorskip("vc_flas")  # has no wheels for Python 3.13
     if "ray" in arguments:  # takes its time to start, in tests of its own
         assert command_parser().parse_args(arguments).runner == "ray"
+    elif program == "tbgrid" and arguments[0] == "serve":  # tests of its own start the server
+        assert command_parser().parse_args(arguments).root
     elif program == "tbgrid" and not any(word.startswith(DOWNLOADS) for word in arguments):
         monkeypatch.chdir(place)
         try:
