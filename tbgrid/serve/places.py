@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 # A path from the root of a file system, but not the path of a URL.
-_ABSOLUTE = re.compile(r"(?<![\w:/.])(?:/[^\s/'\":;,()\[\]]+)+/?|\b[A-Za-z]:\\[^\s'\":;,()\[\]]+")
+_ABSOLUTE = re.compile(r"(?<![\w:/.)])(?:/[^\s/'\":;,()\[\]]+)+/?|\b[A-Za-z]:\\[^\s'\":;,()\[\]]+")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ from tbgrid.serve.store import Store, opened
 from tbgrid.serve.workers import Workers
 from tbgrid.types import printable
 
+_BACKLOG = 2048  # connections that wait to be taken
+
 
 @dataclass(frozen=True)
 class ServeOptions:
@@ -119,6 +121,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(_BACKLOG)
         except OSError as error:
             raise TbgridError(
                 f"cannot listen on {host}, port {port} ({error.strerror})",
