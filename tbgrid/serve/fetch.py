@@ -58,17 +58,17 @@ def fetched(url: str, hosts: Collection[str], most: int) -> Iterator[bytes]:
         with contextlib.closing(_connected(parts.scheme, host, port, name)) as connection:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("GET", target, headers={"User-Agent": "tbgrid", "Accept": "image/*"})
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise Refused(422, f"{name}: its server answered {answer.status}")
-            size, deadline = 0, time.monotonic() + _WHOLE
-            while block := answer.read1(_BLOCK):
-                size += len(block)
-                if size > most:
-                    raise Refused(413, f"{name} has more than the {most} bytes that are taken")
-                if time.monotonic() > deadline:
-                    raise Refused(422, f"{name} does not come to an end")
-                yield block
+            with contextlib.closing(connection.getresponse()) as answer:
+                if answer.status != 200:
+                    raise Refused(422, f"{name}: its server answered {answer.status}")
+                size, deadline = 0, time.monotonic() + _WHOLE
+                while block := answer.read1(_BLOCK):
+                    size += len(block)
+                    if size > most:
+                        raise Refused(413, f"{name} has more than the {most} bytes that are taken")
+                    if time.monotonic() > deadline:
+                        raise Refused(422, f"{name} does not come to an end")
+                    yield block
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise Refused(422, f"{name} cannot be fetched ({type(error).__name__})") from error
 

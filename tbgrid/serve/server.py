@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from tbgrid.embedders import registry
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.runners import Runner
-from tbgrid.serve import answers, inputs, jobs
+from tbgrid.serve import answers, inputs, jobs, pages
 from tbgrid.serve.api import Service, make_app
 from tbgrid.serve.guard import LOOPBACK, Guard
 from tbgrid.serve.limits import Limits
@@ -80,6 +80,7 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
                     store, places, options.limits, workers, models, frozenset(options.hosts)
                 )
                 app = make_app(service)
+                pages.add_pages(app)
                 guard = Guard(app, store, options.limits, keyed)
                 shown = f"[{options.host}]" if ":" in options.host else options.host
                 tell(f"tbgrid serves http://{shown}:{listener.getsockname()[1]}/")
