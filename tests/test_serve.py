@@ -200,7 +200,7 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"perplexity": -1}, "perplexity: Input should be greater than 0"),
         ({"perplexity": "many"}, "perplexity: "),
         ({"solver": "windows", "exact": True}, "solver windows is not exact"),
-        ({"solver": "windows", "metric": "euclidean"}, "leave out --metric euclidean"),
+        ({"solver": "windows", "metric": "euclidean"}, "leave out metric euclidean"),
         ({"grid": "0x3"}, "grid: "),
         ({"aspect": "16:0"}, "aspect 16:0: expected W:H"),
         ({"min_cluster": 1}, "min cluster 1: give a number of photos from 2"),

@@ -22,7 +22,7 @@ from tbgrid.serve.errors import Refused, told
 from tbgrid.serve.inputs import Added
 from tbgrid.serve.keys import Access
 from tbgrid.serve.limits import AT_ONCE, Limits
-from tbgrid.serve.options import NAME, Asked, export_options
+from tbgrid.serve.options import NAME, Asked, as_asked, export_options
 from tbgrid.serve.places import Places
 from tbgrid.serve.store import Row, Store
 from tbgrid.serve.workers import Workers
@@ -416,7 +416,7 @@ def make_app(service: Service) -> FastAPI:
 
     @app.exception_handler(UsageError)
     def not_meant(_: Request, error: UsageError) -> Response:
-        return JSONResponse(told(422, str(error)), 422)
+        return JSONResponse(told(422, as_asked(str(error))), 422)
 
     @app.exception_handler(sqlite3.OperationalError)
     def unwritten(_: Request, error: sqlite3.OperationalError) -> Response:

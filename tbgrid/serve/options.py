@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from tbgrid.tab import DEFAULT_PREVIEW
 from tbgrid.types import Distance, Fit, InputRange, Metric
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # of applications and runs: a directory on every system
+_OPTION = re.compile(r"--([a-z][a-z-]*)")
 _MOST_SIDE = 1024  # px of a model's input: memory grows as its square
 
 
@@ -49,6 +51,11 @@ class Asked(Options):
     """A visualization that is asked for. `name`: of its run, its id if it is left out."""
 
     name: Annotated[str, Field(pattern=NAME)] | None = None
+
+
+def as_asked(line: str) -> str:
+    """A line that names options of the command line, with their names in JSON."""
+    return _OPTION.sub(lambda found: found.group(1).replace("-", "_"), line)
 
 
 def export_options(asked: Options, places: Places, models: Collection[str]) -> ExportOptions:

@@ -32,7 +32,7 @@ from tbgrid.pipeline import EMBEDDING, ExportOptions, ExportResult, export, open
 from tbgrid.runners import Runner, embed_shards
 from tbgrid.serve import jobs
 from tbgrid.serve.inputs import as_source
-from tbgrid.serve.options import Options, export_options
+from tbgrid.serve.options import Options, as_asked, export_options
 from tbgrid.serve.places import Places, public
 from tbgrid.serve.store import NAME, Reader, Row
 from tbgrid.types import Distance, Embedder, Float32Array, Source
@@ -126,7 +126,7 @@ class Worker:
         except Cancelled:
             self.say(cancelled=True)
         except TbgridError as error:
-            self.say(failed=public(str(error), self.places.root))
+            self.say(failed=public(as_asked(str(error)), self.places.root))
         except MemoryError:
             self.say(failed="not enough memory: use a smaller tile or fewer photos")
         except OSError as error:
