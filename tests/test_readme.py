@@ -89,6 +89,8 @@ def test_command(
         assert all(f"\n{extra} = [" in declared for extra in extras)
     elif program == "python":  # a benchmark, which takes minutes
         assert "usage" in run_python(place, ROOT / arguments[0], *arguments[1:], "--help")
+    elif program == "curl" or words[-1] == "service":  # test_serve_readme.py has the server
+        assert program == "tensorboard" or "localhost:8686" in " ".join(arguments)
     elif program == "tensorboard":
         assert (place / arguments[1]).is_dir()
     else:
