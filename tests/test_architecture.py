@@ -51,7 +51,16 @@ LAYERS = [
     {"console", "arguments", "cli"},
     {"__main__"},
 ]
-HEAVY = ("tensorflow", "tensorflow_hub", "sklearn", "matplotlib", "tensorboard", "PIL", "numpy")
+HEAVY = (
+    "tensorflow",
+    "tensorflow_hub",
+    "sklearn",
+    "matplotlib",
+    "tensorboard",
+    "PIL",
+    "numpy",
+    "fastapi",
+)
 # Who may import TensorFlow, and only inside functions.
 TENSORFLOW = {
     "embedders/hub.py": {"tensorflow", "tensorflow_hub"},

@@ -6,13 +6,16 @@ import base64
 import io
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 from PIL import Image
 from serve_process import Served, picture, served
+from tensorboard_process import get_json, plugins, tensorboard
 
 from tbgrid.check import check
 from tbgrid.cli import main
@@ -74,6 +77,31 @@ def test_a_second_map_embeds_nothing(server: Served) -> None:
     assert server.ended(server.ask(**options, perplexity=1.2))["data"]["embedded"] == 0
     server.add(1, start=200, application="twice")
     assert server.ended(server.ask(**options))["data"]["embedded"] == 1
+
+
+def test_a_map_begins_at_an_earlier_one(server: Served) -> None:
+    first = server.ended(server.ask())
+    after = server.ended(server.ask(like=first["id"], refine=False))
+    assert after["status"]["description"] == "done", after
+    assert after["data"]["report"]["like"]
+    flat = server.ended(server.ask(layout="pca", refine_seconds=1))
+    assert flat["status"]["description"] == "done", flat
+
+
+def test_tensorboard_shows_the_runs(server: Served, tmp_path: Path) -> None:
+    run = server.ended(server.ask())["data"]["run"]
+    executable = Path(sys.executable).with_name("tensorboard")
+    with tensorboard(executable, server.root, tmp_path / "log") as address:
+        projector = f"{address}/data/plugin/projector"
+        deadline = time.monotonic() + 60
+        while run not in get_json(f"{projector}/runs"):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        assert get_json(f"{projector}/info?run={quote(run, safe='')}")["embeddings"]
+        while run not in get_json(f"{address}/data/plugin/images/tags"):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        assert plugins(address)["tbgrid"]["enabled"]
 
 
 def test_a_job_takes_the_inputs_of_its_moment(server: Served) -> None:
@@ -205,6 +233,10 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"aspect": "16:0"}, "aspect 16:0: expected W:H"),
         ({"min_cluster": 1}, "min cluster 1: give a number of photos from 2"),
         ({"preview": 5}, "preview 5: give a number of pixels from"),
+        ({"layout": "pca", "perplexity": 3}, "leave out perplexity"),
+        ({"budget": 3}, "budget with layout tsne"),
+        ({"like": "0" * 32}, "give a finished visualization of default"),
+        ({"like": "/etc"}, "like: "),
         ({"name": "../up"}, "name: "),
         ({"name": "CON/"}, "name: "),
         ({"sharpness": 1}, "sharpness: Extra inputs are not permitted"),

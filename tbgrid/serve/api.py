@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from tbgrid import __version__
-from tbgrid.errors import UsageError
+from tbgrid.errors import TbgridError
 from tbgrid.serve import inputs, jobs, receiving, schemas
 from tbgrid.serve.answers import Once
 from tbgrid.serve.errors import Refused, told
@@ -296,7 +296,8 @@ def add_visualization(
     """Ask for a map of all inputs that the application has now. The answer comes at once; the map
     when `GET` says `done`."""
     asked = asked or Asked()
-    export_options(asked, service.places, service.models)
+    like = jobs.like_of(service.store, service.places, application, asked.like)
+    export_options(asked, service.places, service.models, like)
     options = asked.model_dump(exclude={"name"})
     once = Once.of(key, access.key, f"visualizations {application}", [asked.name, options])
     status, body = jobs.create(
@@ -414,8 +415,8 @@ def make_app(service: Service) -> FastAPI:
     def not_expected(_: Request, error: RequestValidationError) -> Response:
         return JSONResponse(told(422, receiving.one_line(error)), 422)
 
-    @app.exception_handler(UsageError)
-    def not_meant(_: Request, error: UsageError) -> Response:
+    @app.exception_handler(TbgridError)
+    def not_meant(_: Request, error: TbgridError) -> Response:
         return JSONResponse(told(422, as_asked(str(error))), 422)
 
     @app.exception_handler(sqlite3.OperationalError)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from tbgrid.errors import UsageError
 from tbgrid.serve.answers import Once
 from tbgrid.serve.errors import Refused
 from tbgrid.serve.inputs import find_application, moment, refuse_full
@@ -151,6 +152,25 @@ def recover(store: Store, places: Places) -> None:
             _remove(store, places, row)
         elif row["status"] == "running":
             store.write(lambda writing, id=row["id"]: _set(writing, id, "pending"))  # type: ignore[misc]
+
+
+def like_of(source: Reader, places: Places, application: str, id: str | None) -> Path | None:
+    """The run that a map is to begin at, by the id of its visualization; None for none.
+
+    Raises:
+        UsageError: there is none in the application, or it is not done.
+    """
+    if id is None:
+        return None
+    row = source.one(
+        "SELECT * FROM visualizations WHERE id = ? AND application = ? AND status = 'done'"
+        " AND NOT deleted",
+        id,
+        application,
+    )
+    if row is None:
+        raise UsageError(f"like {id}", f"give a finished visualization of {application}")
+    return run_of(places, row)
 
 
 def claim(store: Store) -> Row | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,7 +14,9 @@ from tbgrid.errors import UsageError
 from tbgrid.grid import GridOptions, Solver
 from tbgrid.groups import Duplicates, GroupOptions
 from tbgrid.layout import TsneOptions
+from tbgrid.methods import LayoutName
 from tbgrid.pipeline import ExportOptions
+from tbgrid.refinement import RefineOptions
 from tbgrid.serve.places import Places
 from tbgrid.tab import DEFAULT_PREVIEW
 from tbgrid.types import Distance, Fit, InputRange, Metric
@@ -35,6 +38,8 @@ class Options(BaseModel):
     distance: Distance | None = None
     tile: Annotated[int, Field(ge=8, le=512)] = 64
     preview: Annotated[int, Field(ge=0, le=2**31)] = DEFAULT_PREVIEW
+    layout: LayoutName = "tsne"
+    budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     perplexity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     engine: Engine = "opentsne"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -43,6 +48,14 @@ class Options(BaseModel):
     metric: Metric = "sqeuclidean"
     solver: Solver = "auto"
     exact: bool = False
+    refine: bool = True
+    refine_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    like: (
+        Annotated[
+            str, Field(pattern="^[0-9a-f]{32}$", description="id of an earlier one, to begin at")
+        ]
+        | None
+    ) = None
     duplicates: Duplicates = "show"
     min_cluster: Annotated[int, Field(ge=0, le=2**31)] | None = None
 
@@ -58,8 +71,10 @@ def as_asked(line: str) -> str:
     return _OPTION.sub(lambda found: found.group(1).replace("-", "_"), line)
 
 
-def export_options(asked: Options, places: Places, models: Collection[str]) -> ExportOptions:
-    """How the export is to be made.
+def export_options(
+    asked: Options, places: Places, models: Collection[str], like: Path | None = None
+) -> ExportOptions:
+    """How the export is to be made; `like`: the run of the visualization that `asked.like` names.
 
     Raises:
         UsageError: the options cannot be meant, or the model is none of `models`, since others
@@ -80,6 +95,10 @@ def export_options(asked: Options, places: Places, models: Collection[str]) -> E
         tile=asked.tile,
         preview=asked.preview,
         cache=places.cache,
+        like=like,
+        layout=asked.layout,
+        budget=asked.budget,
+        refine=RefineOptions(asked.refine_seconds) if asked.refine else None,
         tsne=TsneOptions(asked.perplexity, asked.seed, asked.engine),
         grid=GridOptions(
             (int(rows), int(columns)) if asked.grid else None,

@@ -141,7 +141,9 @@ class Worker:
         return jobs.run_of(self.places, row)
 
     def _made(self, row: Row, models: list[str]) -> dict[str, Any]:
-        options = export_options(Options(**json.loads(row["options"])), self.places, models)
+        asked = Options(**json.loads(row["options"]))
+        like = jobs.like_of(self.store, self.places, row["application"], asked.like)
+        options = export_options(asked, self.places, models, like)
         photos = jobs.photos_of(self.store, row)
         source = as_source(photos, self.places, row["application"])
         name = f"{row['application']}/{row['name']}"
