@@ -75,6 +75,7 @@ def remove_application(store: Store, places: Places, name: str) -> None:
         writing.execute("DELETE FROM applications WHERE name = ?", name)
         for row in rows:
             _remove_file(writing, store, places, row["digest"])
+        writing.after.append(lambda: shutil.rmtree(places.shards / name, ignore_errors=True))
 
     store.write(operation)
 

@@ -158,8 +158,11 @@ class Worker:
                 progress=self.progress,
             )
             return self._told(made, name, counted.count)
-        source, embedded = self._embedded(source, options, row["application"])
-        made = export(source, self.places.runs, options, run_name=name, progress=self.progress)
+        self.places.shards.mkdir(parents=True, exist_ok=True)
+        # The shards of an application are one worker's at a time.
+        with FileLock(self.places.shards / f"{row['application']}.lock"):
+            source, embedded = self._embedded(source, options, row["application"])
+            made = export(source, self.places.runs, options, run_name=name, progress=self.progress)
         return self._told(made, name, embedded)
 
     def _model(self, options: ExportOptions, photos: int) -> Embedder:
