@@ -24,7 +24,7 @@ from tbgrid.serve.keys import Access
 from tbgrid.serve.limits import AT_ONCE, Limits
 from tbgrid.serve.options import NAME, Asked, as_asked, export_options
 from tbgrid.serve.places import Places
-from tbgrid.serve.store import Row, Store
+from tbgrid.serve.store import ClosedError, Row, Store
 from tbgrid.serve.workers import Workers
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -418,6 +418,10 @@ def make_app(service: Service) -> FastAPI:
     @app.exception_handler(TbgridError)
     def not_meant(_: Request, error: TbgridError) -> Response:
         return JSONResponse(told(422, as_asked(str(error))), 422)
+
+    @app.exception_handler(ClosedError)
+    def ending(_: Request, error: ClosedError) -> Response:
+        return JSONResponse(told(503, str(error)), 503, {"Retry-After": "5"})
 
     @app.exception_handler(sqlite3.OperationalError)
     def unwritten(_: Request, error: sqlite3.OperationalError) -> Response:

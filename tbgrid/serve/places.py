@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -50,11 +51,14 @@ class Places:
 
 
 def public(told: Any, root: Path) -> Any:
-    """Text, or whatever JSON holds, without paths of the disk; `root` is known to be one."""
+    """Text, or whatever JSON holds, without paths of the disk, of which `root` is one, and
+    without numbers that JSON has no word for."""
     if isinstance(told, str):
         for known in {str(root), str(root.resolve()), str(Path.home())} - {os.sep}:
             told = told.replace(known, "(path)")
         return _ABSOLUTE.sub("(path)", told)
+    if isinstance(told, float):
+        return told if math.isfinite(told) else None
     if isinstance(told, dict):
         return {key: public(value, root) for key, value in told.items()}
     if isinstance(told, (list, tuple)):

@@ -64,6 +64,10 @@ CREATE TABLE IF NOT EXISTS keys (
 """
 
 
+class ClosedError(TbgridError):
+    """A write that comes when the service is ending."""
+
+
 class Writing:
     """A write in progress. `after` takes what is to be done when it is on the disk, in order, by
     the thread that writes."""
@@ -88,17 +92,24 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
 
     def all(self, statement: str, *values: Any) -> list[Row]:
         """The rows of a query."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = connect(self.path)
+            self._opened.append(connection)
         return connection.execute(statement, values).fetchall()
 
     def one(self, statement: str, *values: Any) -> Row | None:
         """The first row of a query."""
         return next(iter(self.all(statement, *values)), None)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        for connection in self._opened:
+            connection.close()
 
 
 class Store(Reader):
@@ -112,6 +123,7 @@ class Store(Reader):
         """
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(folder / NAME)
+        self._ending, self._closed = threading.Lock(), False
         self._queue: queue.Queue[tuple[Callable[[Writing], Any], Future[Any]] | None] = (
             queue.Queue()
         )
@@ -129,19 +141,26 @@ class Store(Reader):
 
     def close(self) -> None:
         """Finish what was asked for, and close."""
-        self._queue.put(None)
+        with self._ending:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         self._writer.close()
+        super().close()
 
     def write(self, operation: Callable[[Writing], T]) -> T:
         """Do `operation` as one whole, and return what it returns once that is on the disk.
 
         Raises:
             sqlite3.Error: it cannot be written, and was not.
+            ClosedError: the store is.
             Exception: what `operation` raises, which then has changed nothing.
         """
         future: Future[T] = Future()
-        self._queue.put((operation, future))
+        with self._ending:
+            if self._closed:
+                raise ClosedError("the service ends", "try again when it is back")
+            self._queue.put((operation, future))
         return future.result()
 
     def _run(self) -> None:

@@ -168,12 +168,14 @@ class Worker:
     def _model(self, options: ExportOptions, photos: int) -> Embedder:
         """The model, which stays for the next job; many photos have a faster form of it."""
         key = options.model, options.image_size, options.input_range, photos >= FEWEST
-        if key not in self.models:
+        model = self.models.pop(key, None)
+        if model is None:
             self.progress("load model", 0, None)
-            while len(self.models) >= _MODELS:
-                del self.models[next(iter(self.models))]
-            self.models[key] = open_model(options, self.cache, photos, self.progress)
-        return self.models[key]
+            model = open_model(options, self.cache, photos, self.progress)
+        self.models[key] = model  # the last used comes last
+        while len(self.models) > _MODELS:
+            del self.models[next(iter(self.models))]
+        return model
 
     def _embedded(
         self, source: Source, options: ExportOptions, application: str
