@@ -6,15 +6,19 @@ import io
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tbgrid.cache import Cache
 from tbgrid.errors import TbgridError
+from tbgrid.serve import jobs, workers
+from tbgrid.serve.jobs import Ending
 from tbgrid.serve.options import Options, as_asked, export_options
 from tbgrid.serve.places import Places, public
 from tbgrid.serve.store import NAME, ClosedError, Reader, Writing, opened
 from tbgrid.serve.worker import Cancelled, Worker
+from tbgrid.serve.workers import Slot, Workers
 
 
 def test_writes_that_fail_leave_the_others(tmp_path: Path) -> None:
@@ -109,3 +113,36 @@ def test_a_worker_keeps_its_models(tmp_path: Path) -> None:
 def test_hints_name_options_as_json_does() -> None:
     line = "use --min-cluster 5 or --grid 3x3 - well"
     assert as_asked(line) == "use min_cluster 5 or grid 3x3 - well"
+
+
+def test_the_end_of_a_job_is_written_when_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full for a while loses no end."""
+    told: list[str] = []
+    finish, failures = jobs.finish, [OSError("full"), sqlite3.OperationalError("disk is full")]
+
+    def failing(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
+        finish(*arguments)
+
+    monkeypatch.setattr(jobs, "finish", failing)
+    monkeypatch.setattr(workers, "_PAUSE", 0.01)
+    places = Places(tmp_path)
+    with opened(places.service) as store:
+        store.write(
+            lambda writing: [
+                writing.execute("INSERT INTO applications (name, created) VALUES ('a', 0)"),
+                writing.execute(
+                    "INSERT INTO visualizations (id, application, name, options, upto, status,"
+                    " created) VALUES ('x', 'a', 'x', '{}', 0, 'running', 0)"
+                ),
+            ]
+        )
+        pool = Workers(store, places, 0, "local", (), told.append)
+        pool._settle(Slot(0), "x", Ending(details="well"))
+        row = store.one("SELECT status, details FROM visualizations")
+        assert row is not None
+        assert tuple(row) == ("failed", "well")
+    assert len(told) == 2

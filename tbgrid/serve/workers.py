@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -139,10 +140,22 @@ class Workers:
         finally:
             with slot.lock:
                 slot.job, slot.stage = "", None
-            if ending is None:
-                jobs.put_back(self._store, row["id"])
-            else:
-                jobs.finish(self._store, self._places, row["id"], ending)
+            self._settle(slot, row["id"], ending)
+
+    def _settle(self, slot: Slot, id: str, ending: Ending | None) -> None:
+        """Write how a job ended, as soon as that can be written; None: it did not."""
+        while True:
+            try:
+                if ending is None:
+                    jobs.put_back(self._store, id)
+                else:
+                    jobs.finish(self._store, self._places, id, ending)
+                return
+            except (sqlite3.Error, OSError) as error:
+                if self._ending:  # it goes on at the next start
+                    return
+                self._told(f"worker {slot.number}: the end of a job cannot be written ({error})")
+                time.sleep(_PAUSE)
 
     def _start(self, slot: Slot) -> subprocess.Popen[str]:
         log = self._places.service / f"worker-{slot.number}.log"
