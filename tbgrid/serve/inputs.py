@@ -192,8 +192,9 @@ def remove(store: Store, places: Places, id: str) -> None:
     """Remove an input, and its file unless another application has the same picture."""
 
     def operation(writing: Writing) -> None:
-        row = writing.one("DELETE FROM inputs WHERE id = ? RETURNING digest", id)
+        row = writing.one("SELECT digest FROM inputs WHERE id = ?", id)
         if row is not None:
+            writing.execute("DELETE FROM inputs WHERE id = ?", id)
             _remove_file(writing, store, places, row["digest"])
 
     store.write(operation)
