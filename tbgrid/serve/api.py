@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
+from python_multipart.exceptions import FormParserError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -124,7 +125,7 @@ def add_application(service: Served, access: May, asked: schemas.NewApplication)
     return {"application": _application(inputs.find_application(service.store, asked.name))}
 
 
-@router.delete("/applications/{name}", status_code=204, response_class=Response)
+@router.delete("/applications/{name}", status_code=204, response_model=None)
 def delete_application(
     service: Served, access: May, name: Annotated[str, Path(pattern=NAME)]
 ) -> None:
@@ -278,7 +279,7 @@ def get_input_image(service: Served, access: May, id: Id) -> FileResponse:
     return _file(service.places.inputs / row["digest"], row["type"])
 
 
-@router.delete("/inputs/{id}", status_code=204, response_class=Response)
+@router.delete("/inputs/{id}", status_code=204, response_model=None)
 def delete_input(service: Served, access: May, id: Id) -> None:
     """Remove an input. Maps that are finished keep it."""
     _input(service, access, id)
@@ -379,7 +380,7 @@ def cancel_visualization(service: Served, access: May, id: Id, key: Key = None) 
     return JSONResponse(body, status)
 
 
-@router.delete("/visualizations/{id}", status_code=204, response_class=Response)
+@router.delete("/visualizations/{id}", status_code=204, response_model=None)
 def delete_visualization(service: Served, access: May, id: Id) -> None:
     """Remove a visualization with its run; one that runs is cancelled."""
     _visualization(service, access, id)
@@ -418,6 +419,10 @@ def make_app(service: Service) -> FastAPI:
     @app.exception_handler(TbgridError)
     def not_meant(_: Request, error: TbgridError) -> Response:
         return JSONResponse(told(422, as_asked(str(error))), 422)
+
+    @app.exception_handler(FormParserError)
+    def no_form(_: Request, error: FormParserError) -> Response:
+        return JSONResponse(told(400, f"no form ({' '.join(str(error).split())})"), 400)
 
     @app.exception_handler(ClosedError)
     def ending(_: Request, error: ClosedError) -> Response:
