@@ -91,7 +91,100 @@ def command_parser() -> argparse.ArgumentParser:
     cache.add_argument("--cache", metavar="DIR", help="another cache than the user's own")
     _add_output(cache)
     cache.set_defaults(command="cache")
+    _add_serve(commands)
     return parser
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="an HTTP service on this machine: add photos, ask for a map (extra serve)",
+        description="Answer on HTTP: photos are added, maps asked for and fetched when they are "
+        "done. Each is a run below DIR/runs. A page to drop photos on is at /, the routes at "
+        "/docs.",
+        allow_abbrev=False,
+    )
+    serve.add_argument(
+        "--root", metavar="DIR", help="the directory of photos, jobs and runs; it must be given"
+    )
+    serve.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="default: 127.0.0.1; any other needs keys",
+    )
+    serve.add_argument(
+        "--port", type=int, default=8686, metavar="N", help="default: 8686; 0 for any"
+    )
+    serve.add_argument("--require-key", action="store_true", help="ask for a key on loopback too")
+    work = serve.add_argument_group("work")
+    work.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="maps made at once (default: 1)"
+    )
+    work.add_argument(
+        "--runner",
+        choices=("local", "ray"),
+        default="local",
+        help="who embeds: the workers (default), or Ray's, as in tbgrid embed",
+    )
+    work.add_argument(
+        "--allow-model",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a model beside the short names that clients may ask for; may be given again",
+    )
+    work.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="fetch pictures by URL from this host; may be given again (default: from none)",
+    )
+    limits = serve.add_argument_group("limits")
+    for name, unit, what in (
+        ("upload", "BYTES", "of one request (default: 64000000)"),
+        ("pixels", "N", "of one picture (default: 80000000)"),
+        ("inputs", "N", "pictures of one application (default: 100000)"),
+        ("queue", "N", "visualizations that wait or run (default: 100)"),
+        ("disk", "BYTES", "of pictures and runs; the cache has 8 GB (default: 50000000000)"),
+    ):
+        limits.add_argument(f"--max-{name}", type=int, metavar=unit, help=what)
+    _add_output(serve)
+    serve.set_defaults(command="serve")
+    _add_keys(serve)
+
+
+def _add_keys(serve: argparse.ArgumentParser) -> None:
+    key = serve.add_subparsers(title="keys", metavar="key").add_parser(
+        "key",
+        help="make, list and revoke keys",
+        description="Keys are for clients of other machines, as Authorization: Key ...; only "
+        "their hashes are kept.",
+        allow_abbrev=False,
+    )
+    actions = key.add_subparsers(metavar="add|list|revoke", required=True)
+    # Its own --root must not put its default over one that stands before "key".
+    for name, what in (
+        ("add", "make a key and print it, this once"),
+        ("list", "ids and applications of all keys"),
+        ("revoke", "make a key worthless"),
+    ):
+        action = actions.add_parser(name, help=what, description=what, allow_abbrev=False)
+        action.add_argument(
+            "--root", metavar="DIR", default=argparse.SUPPRESS, help="as of tbgrid serve"
+        )
+        if name == "add":
+            action.add_argument(
+                "--application",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="for this application alone; may be given again (default: for all)",
+            )
+        if name == "revoke":
+            action.add_argument("id", metavar="ID", help="the key's part before the dot")
+        action.set_defaults(key_action=name)
 
 
 def _add_embed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import errno
 import json
+import logging
 import os
 import shlex
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tbgrid.arguments import command_parser
-from tbgrid.errors import TbgridError
+from tbgrid.errors import TbgridError, UsageError
 
 if TYPE_CHECKING:
     from tbgrid.cache import Cache, Usage
@@ -274,6 +275,52 @@ def _cache(given: argparse.Namespace, _: Console) -> int:
     return 0
 
 
+def _serve(given: argparse.Namespace, console: Console) -> int:
+    if not given.root:
+        raise UsageError("no --root", "give the directory of photos, jobs and runs")
+    try:
+        from tbgrid.serve import keys
+        from tbgrid.serve.limits import Limits
+        from tbgrid.serve.server import ServeOptions, serve
+    except ImportError as error:
+        raise TbgridError(
+            f"tbgrid serve needs FastAPI ({error})", "pip install 'tbgrid[serve]'"
+        ) from error
+    root = Path(given.root)
+    if hasattr(given, "key_action"):
+        return _keys(given, root, keys)
+    names = ("upload", "pixels", "inputs", "queue", "disk")
+    limits = {name: getattr(given, f"max_{name}") for name in names}
+    options = ServeOptions(
+        root,
+        given.host,
+        given.port,
+        given.workers,
+        given.runner,
+        given.require_key,
+        tuple(given.allow_model),
+        tuple(given.allow_host),
+        Limits(**{name: value for name, value in limits.items() if value is not None}),
+    )
+    serve(options, console.note, logging.StreamHandler(console.stream))
+    return 0
+
+
+def _keys(given: argparse.Namespace, root: Path, keys: Any) -> int:
+    from tbgrid.serve.places import Places
+    from tbgrid.serve.store import opened
+
+    with opened(Places(root).service) as store:
+        if given.key_action == "add":
+            _say(keys.add(store, given.application))
+        elif given.key_action == "revoke":
+            keys.revoke(store, given.id)
+            _say(f"{given.id} is revoked")
+        else:
+            _print_table([("id", "applications", "made"), *keys.listed(store)])
+    return 0
+
+
 def _tell_cache(cache: Cache, usage: Sequence[Usage], as_json: bool) -> None:
     total = sum(part.size for part in usage)
     if as_json:
@@ -446,6 +493,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Any], int]] = {
     "models": _models,
     "check": _check,
     "cache": _cache,
+    "serve": _serve,
 }
 
 

@@ -47,10 +47,20 @@ LAYERS = [
     {"earlier"},
     {"pipeline", "frames", "callback", "runners", "demo", "check", "check_files", "check_tab"},
     {"comparison"},
+    {"serve"},
     {"console", "arguments", "cli"},
     {"__main__"},
 ]
-HEAVY = ("tensorflow", "tensorflow_hub", "sklearn", "matplotlib", "tensorboard", "PIL", "numpy")
+HEAVY = (
+    "tensorflow",
+    "tensorflow_hub",
+    "sklearn",
+    "matplotlib",
+    "tensorboard",
+    "PIL",
+    "numpy",
+    "fastapi",
+)
 # Who may import TensorFlow, and only inside functions.
 TENSORFLOW = {
     "embedders/hub.py": {"tensorflow", "tensorflow_hub"},

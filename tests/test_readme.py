@@ -69,6 +69,8 @@ def test_command(
         pytest.importorskip("vc_flas")  # has no wheels for Python 3.13
     if "ray" in arguments:  # takes its time to start, in tests of its own
         assert command_parser().parse_args(arguments).runner == "ray"
+    elif program == "tbgrid" and arguments[0] == "serve":  # tests of its own start the server
+        assert command_parser().parse_args(arguments).root
     elif program == "tbgrid" and not any(word.startswith(DOWNLOADS) for word in arguments):
         monkeypatch.chdir(place)
         try:
@@ -87,6 +89,8 @@ def test_command(
         assert all(f"\n{extra} = [" in declared for extra in extras)
     elif program == "python":  # a benchmark, which takes minutes
         assert "usage" in run_python(place, ROOT / arguments[0], *arguments[1:], "--help")
+    elif program == "curl" or words[-1] == "service":  # test_serve_readme.py has the server
+        assert program == "tensorboard" or "localhost:8686" in " ".join(arguments)
     elif program == "tensorboard":
         assert (place / arguments[1]).is_dir()
     else:

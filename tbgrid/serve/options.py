@@ -1,0 +1,111 @@
+"""What can be asked of a visualization: the options of `tbgrid export` that suit a service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tbgrid.engines import Engine
+from tbgrid.errors import UsageError
+from tbgrid.grid import GridOptions, Solver
+from tbgrid.groups import Duplicates, GroupOptions
+from tbgrid.layout import TsneOptions
+from tbgrid.methods import LayoutName
+from tbgrid.pipeline import ExportOptions
+from tbgrid.refinement import RefineOptions
+from tbgrid.serve.places import Places
+from tbgrid.tab import DEFAULT_PREVIEW
+from tbgrid.types import Distance, Fit, InputRange, Metric
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # of applications and runs: a directory on every system
+_OPTION = re.compile(r"--([a-z][a-z-]*)")
+_MOST_SIDE = 1024  # px of a model's input: memory grows as its square
+
+
+class Options(BaseModel):
+    """As the command line has them, by the same names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str, Field(max_length=500)] = "builtin"
+    image_size: Annotated[int, Field(ge=1, le=_MOST_SIDE)] | None = None
+    input_range: InputRange = "unit"
+    fit: Fit = "crop"
+    distance: Distance | None = None
+    tile: Annotated[int, Field(ge=8, le=512)] = 64
+    preview: Annotated[int, Field(ge=0, le=2**31)] = DEFAULT_PREVIEW
+    layout: LayoutName = "tsne"
+    budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    perplexity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    engine: Engine = "opentsne"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    grid: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}x[1-9][0-9]{0,5}$")] | None = None
+    aspect: Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})?:[0-9]{1,4}$")] = "1:1"
+    metric: Metric = "sqeuclidean"
+    solver: Solver = "auto"
+    exact: bool = False
+    refine: bool = True
+    refine_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    like: (
+        Annotated[
+            str, Field(pattern="^[0-9a-f]{32}$", description="id of an earlier one, to begin at")
+        ]
+        | None
+    ) = None
+    duplicates: Duplicates = "show"
+    min_cluster: Annotated[int, Field(ge=0, le=2**31)] | None = None
+
+
+class Asked(Options):
+    """A visualization that is asked for. `name`: of its run, its id if it is left out."""
+
+    name: Annotated[str, Field(pattern=NAME)] | None = None
+
+
+def as_asked(line: str) -> str:
+    """A line that names options of the command line, with their names in JSON."""
+    return _OPTION.sub(lambda found: found.group(1).replace("-", "_"), line)
+
+
+def export_options(
+    asked: Options, places: Places, models: Collection[str], like: Path | None = None
+) -> ExportOptions:
+    """How the export is to be made; `like`: the run of the visualization that `asked.like` names.
+
+    Raises:
+        UsageError: the options cannot be meant, or the model is none of `models`, since others
+            could be any file or address.
+    """
+    if asked.model not in models:
+        raise UsageError(f"model {asked.model}", f"expected one of {', '.join(models)}")
+    width, _, height = asked.aspect.partition(":")
+    if not float(height):
+        raise UsageError(f"aspect {asked.aspect}", "expected W:H, such as 16:9")
+    rows, _, columns = (asked.grid or "").partition("x")
+    return ExportOptions(
+        model=asked.model,
+        image_size=asked.image_size,
+        input_range=asked.input_range,
+        distance=asked.distance,
+        fit=asked.fit,
+        tile=asked.tile,
+        preview=asked.preview,
+        cache=places.cache,
+        like=like,
+        layout=asked.layout,
+        budget=asked.budget,
+        refine=RefineOptions(asked.refine_seconds) if asked.refine else None,
+        tsne=TsneOptions(asked.perplexity, asked.seed, asked.engine),
+        grid=GridOptions(
+            (int(rows), int(columns)) if asked.grid else None,
+            float(width) / float(height),
+            asked.metric,
+            asked.solver,
+            asked.exact,
+        ),
+        groups=GroupOptions(asked.duplicates, asked.min_cluster),
+    )
