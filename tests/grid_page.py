@@ -18,7 +18,10 @@ from tbgrid.types import Float64Array, Photo, Source, UInt8Array
 
 LABELS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 SIDE = 256  # px of a photo, and of its preview: four times its side in the mosaic
-OPTIONS = tbgrid.ExportOptions(tile=SIDE // 4, preview=SIDE, use_cache=False)
+# Without columns of clusters and copies, so that all that is told of a photo is known beforehand.
+OPTIONS = tbgrid.ExportOptions(
+    tile=SIDE // 4, preview=SIDE, use_cache=False, groups=tbgrid.GroupOptions("off", 0)
+)
 MARGIN = 0.96  # of the map that a grid takes which is seen whole
 # Two frames, so that what was asked for has begun.
 expect.set_options(timeout=60_000)  # the browser draws in software

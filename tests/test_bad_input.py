@@ -679,7 +679,9 @@ def test_a_damaged_cache_ends_in_one_line_or_is_not_used(
     assert tbgrid.export(few, tmp_path / "run", "--cache", cache).code == 0
     (file,) = cache.glob("*.sqlite")
     whole = file.read_bytes()
-    file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    page = int.from_bytes(whole[16:18], "big")  # bytes; the first page tells of the tables
+    assert len(whole) > page
+    file.write_bytes(whole[:page] + b"\xff" * (len(whole) - page))
     done = tbgrid.export(few, tmp_path / "run", "--cache", cache)
     assert done.code == 0, done.err
     assert "is not used (database disk image is malformed)" in done.err
@@ -688,10 +690,17 @@ def test_a_damaged_cache_ends_in_one_line_or_is_not_used(
         assert (done.code, done.out) == (1, "")
         assert f"{file} is not used" in done.line
         assert "remove that file" in done.line
-    file.write_bytes(b"no database" * 999)
-    done = tbgrid.export(few, tmp_path / "run", "--cache", cache)
-    assert done.code == 1
-    assert "is damaged (file is not a database): remove it, or use --no-cache" in done.line
+    for damaged, reason in (
+        (
+            whole[: page // 4] + b"\xff" * (len(whole) - page // 4),
+            "database disk image is malformed",
+        ),
+        (b"no database" * 999, "file is not a database"),
+    ):
+        file.write_bytes(damaged)
+        done = tbgrid.export(few, tmp_path / "run", "--cache", cache)
+        assert done.code == 1
+        assert f"is damaged ({reason}): remove it, or use --no-cache" in done.line
 
 
 def test_a_stdout_that_cannot_be_written() -> None:
