@@ -35,6 +35,7 @@ RUN = "grid"  # below the logdir, as Keras has `train` and `validation` there
 LAST = "last.npz"  # the last map, for a training that is resumed
 TILES = (32, 64)  # px: the default tile is the picture's own side within these
 LONGEST = 2048  # px: of a mosaic; one is written at each step
+PERPLEXITY = 30.0  # by default: the less it is, the more moves though the vectors stay the same
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class GridWriter:
     `pictures`: [n, h, w], [n, h, w, 1] or [n, h, w, 3]; uint8, or numbers in [0, 1], [-1, 1] or
     [0, 255]. `labels`: one of each picture, which only count in `tbgrid/neighbour_agreement`.
     `tile`: the side of a picture in the mosaic in pixels; None is its own, from 32 to 64; less
-    where the mosaic would pass 2048. `perplexity` and `seed` are those of t-SNE, `distance`,
-    "cosine" or "euclidean", that of the vectors.
+    where the mosaic would pass 2048. `perplexity` (None: 30, less for few pictures) and `seed` are
+    those of t-SNE, `distance`, "cosine" or "euclidean", that of the vectors.
 
     A map starts from the one before and is turned towards it, so that a picture stays where it
     can; a step that does not come after the last begins anew. TensorBoard shows each step as soon
@@ -90,6 +91,8 @@ class GridWriter:
             raise TbgridError(f"{count} pictures", "a map needs at least 3")
         self._labels = None if labels is None else _labels(labels, count)
         self._distance: Distance = distance
+        if perplexity is None:
+            perplexity = max(1.0, min(PERPLEXITY, (count - 1) / 3))
         self._tsne = TsneOptions(perplexity, seed)
         shape = choose_shape(count)
         self._grid = GridOptions(shape)

@@ -48,6 +48,7 @@ _REACH = 2  # cells: of an exchange
 _FEW = 4
 _EDGE = _REACH + 2  # cells without photos around the grid, so that no index leaves it
 _LEAST = 1e-6  # of a mean distance: less is rounding, not a gain
+_WORTH = 0.03  # of a mean distance: gently, what an exchange must gain for two photos to move
 _DRAWN = 2000  # pairs whose mean distance stands for that to an empty cell
 
 
@@ -101,7 +102,7 @@ def refine(
     n * 64 numbers and time grows with n. Where points fill few dimensions, as colours do, exchanges
     of two soon end; there, on up to 1,600 cells, a second start is tried, `smoothed`, and the lower
     sum taken. Vectors of networks were never better off with it. `gently`: only exchanges that
-    help, without heat or another start, so that most photos stay in their cells.
+    help much, without heat or another start, so that most photos stay in their cells.
     """
     until = None if options.seconds is None else time.monotonic() + options.seconds
     distances = _Distances(points)
@@ -111,7 +112,7 @@ def refine(
     best = _Board(distances, cells, rows, columns)
     before, rounds, stopped = best.total(), 0, False
     for start in starts:
-        board = _Board(distances, start, rows, columns)
+        board = _Board(distances, start, rows, columns, _WORTH if gently else _LEAST)
         took, late = board.anneal(HEAT[:0] if gently else HEAT, until, progress)
         stopped |= late
         if board.total() < best.total() - _LEAST * distances.mean:
@@ -195,8 +196,16 @@ class _Board:
     Cells are numbered in a grid with an empty border, so that neighbours lie at fixed steps.
     """
 
-    def __init__(self, distances: _Distances, cells: IntArray, rows: int, columns: int) -> None:
+    def __init__(
+        self,
+        distances: _Distances,
+        cells: IntArray,
+        rows: int,
+        columns: int,
+        least: float = _LEAST,
+    ) -> None:
         self._distances, self._none = distances, len(cells)
+        self._least = least * distances.mean  # that an exchange without heat must gain
         self._rows, self._columns = rows, columns
         self._width = columns + 2 * _EDGE
         inside = np.arange((rows + 2 * _EDGE) * self._width).reshape(-1, self._width)
@@ -283,7 +292,7 @@ class _Board:
         first = first[self._held[first] != self._held[first + swap.step]]  # of two empty ones
         gains = self._gains(swap, first)
         if rng is None:
-            good = gains < -_LEAST * self._distances.mean
+            good = gains < -self._least
             first, order = first[good], gains[good]
         else:
             good = gains < heat * rng.exponential(size=len(gains))

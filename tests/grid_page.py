@@ -20,7 +20,11 @@ LABELS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 SIDE = 256  # px of a photo, and of its preview: four times its side in the mosaic
 # Without columns of clusters and copies, so that all that is told of a photo is known beforehand.
 OPTIONS = tbgrid.ExportOptions(
-    tile=SIDE // 4, preview=SIDE, use_cache=False, groups=tbgrid.GroupOptions("off", 0)
+    tile=SIDE // 4,
+    preview=SIDE,
+    use_cache=False,
+    tsne=tbgrid.TsneOptions(20),  # one map, whatever the default
+    groups=tbgrid.GroupOptions("off", 0),
 )
 MARGIN = 0.96  # of the map that a grid takes which is seen whole
 # Two frames, so that what was asked for has begun.

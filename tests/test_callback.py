@@ -168,7 +168,7 @@ def test_a_resumed_training_goes_on(tmp_path: Path) -> None:
     assert steps(tmp_path) == [-1, 0, 1, 2, 3]
     fit(model, 5, tbgrid.GridCallback(tmp_path, *shown()), initial_epoch=4)  # another process
     assert steps(tmp_path)[-2:] == [3, 4]
-    assert numbers(tmp_path, "tbgrid/moved_cells")[-2] < 2.5  # of 14; alone they move by twice that
+    assert numbers(tmp_path, "tbgrid/moved_cells")[-2] < 1  # the same network once more
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15

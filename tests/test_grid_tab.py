@@ -688,7 +688,7 @@ def test_colours_by_a_column_and_the_heat_map(
     tab.settle()
     view = tab.whole(large)
     harmony = np.fromfile(exported.export / "map" / "harmony.f32", "<f4")
-    assert np.ptp(harmony) > 0.3
+    assert np.ptp(harmony) > 0.5
     line = scale[scale.shape[0] // 2, 4:-4].astype(float)
     share = np.rint(np.clip(harmony, 0, 1) * (len(line) - 1)).astype(int)
     # How far the legend is from its end of those that sit well: as far is a photo from its own.
