@@ -23,7 +23,6 @@ OPTIONS = tbgrid.ExportOptions(
     tile=SIDE // 4,
     preview=SIDE,
     use_cache=False,
-    tsne=tbgrid.TsneOptions(20),  # one map, whatever the default
     groups=tbgrid.GroupOptions("off", 0),
 )
 MARGIN = 0.96  # of the map that a grid takes which is seen whole
