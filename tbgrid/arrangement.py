@@ -15,7 +15,7 @@ from typing import get_args
 
 import numpy as np
 
-from tbgrid import methods
+from tbgrid import engines, methods
 from tbgrid.alignment import aligned, aligned_cells
 from tbgrid.cache import Cache, key_of
 from tbgrid.errors import UsageError
@@ -58,6 +58,7 @@ class MapOptions:
             raise UsageError(f"layout {self.layout}", f"expected one of {', '.join(names)}")
         if self.layout != "best":
             methods.require_installed(self.layout)
+        engines.require_installed(self.tsne.engine)
         if self.layout not in ("tsne", "best"):
             default = TsneOptions()
             for name in ("perplexity", "engine"):

@@ -66,17 +66,22 @@ def version(engine: Engine) -> str:
     return f"{PACKAGES[engine]} {importlib.metadata.version(PACKAGES[engine])}"
 
 
+def require_installed(engine: Engine) -> None:
+    """Raise a UsageError if the engine is not installed."""
+    if engine == "intelex" and importlib.util.find_spec("sklearnex") is None:
+        raise UsageError(
+            "engine intelex needs scikit-learn-intelex, which is not installed",
+            "pip install 'tbgrid[intelex]' (x86-64 only), or leave out --engine",
+        )
+
+
 def find(engine: Engine) -> Descent:
     """The engine of that name.
 
     Raises:
         UsageError: it is not installed.
     """
-    if engine == "intelex" and importlib.util.find_spec("sklearnex") is None:
-        raise UsageError(
-            "engine intelex needs scikit-learn-intelex, which is not installed",
-            "pip install 'tbgrid[intelex]' (x86-64 only), or leave out --engine",
-        )
+    require_installed(engine)
     return {"opentsne": opentsne, "sklearn": scikit, "intelex": intelex}[engine]
 
 

@@ -212,16 +212,19 @@ def test_best_stands_in_the_report_and_the_text_tab(photos: Path, tmp_path: Path
 def test_a_missing_package_is_told_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch, digits: tuple[Float32Array, list[str]]
 ) -> None:
-    for module in ("umap", "vc_flas"):
+    absent = ("umap", "vc_flas", "sklearnex")
+    for module in absent:
         monkeypatch.setitem(sys.modules, module, None)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda m: None if m in ("umap", "vc_flas") else find_spec(m)
+        importlib.util, "find_spec", lambda m: None if m in absent else find_spec(m)
     )
     with pytest.raises(UsageError, match=r"layout umap needs umap-learn.*'tbgrid\[umap\]'"):
         ExportOptions(layout="umap")
     with pytest.raises(UsageError, match=r"pip install 'tbgrid\[flas\]'"):
         ExportOptions(layout="flas")
+    with pytest.raises(UsageError, match=r"engine intelex needs.*'tbgrid\[intelex\]'"):
+        ExportOptions(tsne=TsneOptions(engine="intelex"))
     options = MapOptions("best", TsneOptions(10.0))
     found = arrange(*digits, "euclidean", options, Cache(None))
     remarks = {c.title: c.remark for c in found.candidates}
