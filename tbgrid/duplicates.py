@@ -29,7 +29,7 @@ SIDE = 32  # px of the pictures that are compared
 CLOSE = 0.6  # of the median distance to the farthest neighbour: farther ones are not compared
 LEAST, MOST = 0.9, 0.995  # likeness from which pictures are the same, by what is usual in the set
 USUAL = 0.9  # the quantile of likeness to the farthest neighbour that counts as usual
-SAMPLE = 1000  # photos that tell it
+SAMPLE = 256  # photos that tell it
 _AT_ONCE = 1000  # pairs of pictures in memory
 _RELEASED = 4096  # thumbnails that are read before their memory is given back
 

@@ -39,10 +39,8 @@ def likeness(one: Float32Array, other: Float32Array, least: float = -1) -> Float
 
 
 def _halved(pictures: Float32Array) -> Float32Array:
-    count, colours, side, _ = pictures.shape
-    return np.asarray(
-        pictures.reshape(count, colours, side // 2, 2, side // 2, 2).mean(axis=(3, 5)), np.float32
-    )
+    rows = pictures[:, :, 0::2] + pictures[:, :, 1::2]
+    return np.asarray((rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25), np.float32)
 
 
 def _registered(
