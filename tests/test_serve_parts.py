@@ -13,6 +13,7 @@ import pytest
 from tbgrid.cache import Cache
 from tbgrid.errors import TbgridError
 from tbgrid.serve import jobs, workers
+from tbgrid.serve import store as store_module
 from tbgrid.serve.jobs import Ending
 from tbgrid.serve.options import Options, as_asked, export_options
 from tbgrid.serve.places import Places, public
@@ -67,6 +68,25 @@ def test_what_comes_after_a_write_sees_it(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.IntegrityError):
             store.write(operation)
         assert seen == [1]
+
+
+def test_reading_threads_that_end_leave_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_now: list[Path] = []
+
+    def connect(path: Path) -> sqlite3.Connection:
+        opened_now.append(path)
+        return connected(path)
+
+    with opened(tmp_path) as store:
+        connected = store_module.connect
+        monkeypatch.setattr(store_module, "connect", connect)
+        for _ in range(20):
+            thread = threading.Thread(target=store.all, args=("SELECT 1",))
+            thread.start()
+            thread.join()
+        assert len(opened_now) == 1
 
 
 def test_a_store_that_is_closed_takes_no_more(tmp_path: Path) -> None:
