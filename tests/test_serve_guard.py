@@ -413,15 +413,34 @@ def test_public_texts_have_no_paths(tmp_path: Path) -> None:
         assert public({"a": [text]}, root) == {"a": [shown or text]}
 
 
-def test_no_answer_names_the_disk(tmp_path: Path) -> None:
-    """Nor of a job that failed for the server's own sake."""
-    with served(tmp_path / "root", "--allow-model", "models/none") as server:
+@pytest.mark.parametrize("name", ["x", ".", "runs", "photos"])
+def test_a_short_name_of_the_root_is_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = "runs/default/a: perplexity 1.5, fitted to 4 x 4 photos"
+    assert public(told, Path(name)) == told
+    (tmp_path / name).mkdir(exist_ok=True)
+    assert public(f"no {(tmp_path / name).resolve()}/a", Path(name)) == "no (path)/a"
+
+
+def test_what_only_begins_as_the_root_does_is_a_path(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    assert public(f"{root}b/c, {root}-d and {root}.", root) == "(path), (path) and (path)."
+
+
+def test_no_answer_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor of a job that failed for the server's own sake; the root's own name is not taken for a
+    path where it is a letter of other words."""
+    monkeypatch.chdir(tmp_path)
+    with served(Path("x"), "--allow-model", "models/none") as server:
         server.add(4)
         texts = [server.client.get("/openapi.json").text]
         id = server.ask(model="models/none")
         output = server.ended(id)
         assert output["status"]["description"] == "failed"
         done = server.ended(server.ask())
+        assert any("perplexity" in note for note in done["data"]["report"]["notes"])
         for path in ("/v2/applications", "/v2/inputs", "/v2/visualizations", "/v2/nothing"):
             texts.append(server.client.get(path).text)
         for one in (id, done["id"]):

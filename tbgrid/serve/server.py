@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -62,7 +63,7 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
         UsageError: a host that is not loopback, and no key.
         TbgridError: the root cannot be written or is being served, or the port is taken.
     """
-    places = Places(options.root)
+    places = Places(Path(os.path.abspath(options.root)))  # as answers must not show it
     with _claimed(places), opened(places.service) as store:
         loopback = options.host in LOOPBACK
         keyed = options.keyed or not loopback
