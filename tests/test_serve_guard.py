@@ -433,7 +433,8 @@ def test_no_answer_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Nor of a job that failed for the server's own sake; the root's own name is not taken for a
     path where it is a letter of other words."""
     monkeypatch.chdir(tmp_path)
-    with served(Path("x"), "--allow-model", "models/none") as server:
+    own = str(tmp_path / "models" / "own")
+    with served(Path("x"), "--allow-model", "models/none", "--allow-model", own) as server:
         server.add(4)
         texts = [server.client.get("/openapi.json").text]
         id = server.ask(model="models/none")
@@ -441,9 +442,14 @@ def test_no_answer_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert output["status"]["description"] == "failed"
         done = server.ended(server.ask())
         assert any("perplexity" in note for note in done["data"]["report"]["notes"])
-        for path in ("/v2/applications", "/v2/inputs", "/v2/visualizations", "/v2/nothing"):
+        lost = server.ended(server.ask(model="own"))
+        assert lost["status"]["details"].startswith("no model '(path)'")
+        assert server.client.get("/v2/models").json()["models"][-2:] == ["models/none", "own"]
+        texts.append(server.client.post("/v2/visualizations", json={"model": "x"}).text)
+        paths = ("applications", "inputs", "visualizations", "models", "nothing")
+        for path in (f"/v2/{name}" for name in paths):
             texts.append(server.client.get(path).text)
-        for one in (id, done["id"]):
+        for one in (id, done["id"], lost["id"]):
             answer = server.client.get(f"/v2/visualizations/{one}")
             texts += [answer.text, str(answer.headers)]
         for text in texts:

@@ -15,7 +15,7 @@ from tbgrid.errors import TbgridError
 from tbgrid.serve import jobs, workers
 from tbgrid.serve import store as store_module
 from tbgrid.serve.jobs import Ending
-from tbgrid.serve.options import Options, as_asked, export_options
+from tbgrid.serve.options import Options, as_asked, export_options, models_by_name
 from tbgrid.serve.places import Places, public
 from tbgrid.serve.store import NAME, ClosedError, Reader, Writing, opened
 from tbgrid.serve.worker import Cancelled, Worker
@@ -107,14 +107,14 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_worker_keeps_its_models(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places, models = Places(tmp_path), models_by_name(["pixels", "builtin"])
     with opened(places.service), Cache(places.cache) as cache:
         out = io.StringIO()
         worker = Worker(places, Reader(places.service / NAME), cache, "local", out)
 
         def model(name: str, side: int | None = None) -> object:
             asked = Options(model=name, image_size=side)
-            return worker._model(export_options(asked, places, ["pixels", "builtin"]), 10)
+            return worker._model(export_options(asked, places, models), 10)
 
         first = model("pixels")
         assert model("pixels") is first
@@ -128,6 +128,24 @@ def test_a_worker_keeps_its_models(tmp_path: Path) -> None:
         worker.cancelled.add("a")
         with pytest.raises(Cancelled):
             worker.progress("embed", 1, 2)
+
+
+def test_models_on_the_disk_are_called_by_their_last_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets" / "mine").mkdir(parents=True)
+    url = "https://example.org/net/1"
+    given = ["pixels", "keras:ResNet50V2", url, "/srv/nets/cats/", "nets/mine", "nets/none"]
+    named = models_by_name(given)
+    assert list(named) == ["pixels", "keras:ResNet50V2", url, "cats", "mine", "nets/none"]
+    assert list(named.values()) == given
+    asked = Options(model="cats")
+    assert export_options(asked, Places(tmp_path), named).model == "/srv/nets/cats/"
+    with pytest.raises(TbgridError, match="model /srv/nets/cats: expected one of pixels"):
+        export_options(Options(model="/srv/nets/cats"), Places(tmp_path), named)
+    with pytest.raises(TbgridError, match="two models are called pixels"):
+        models_by_name(["pixels", "/srv/pixels"])
 
 
 def test_hints_name_options_as_json_does() -> None:
@@ -160,7 +178,7 @@ def test_the_end_of_a_job_is_written_when_it_can_be(
                 ),
             ]
         )
-        pool = Workers(store, places, 0, "local", (), told.append)
+        pool = Workers(store, places, 0, "local", {}, told.append)
         pool._settle(Slot(0), "x", Ending(details="well"))
         row = store.one("SELECT status, details FROM visualizations")
         assert row is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -34,14 +35,14 @@ _FIELD = 1 << 20  # bytes of a form's field that is no file
 
 @dataclass(frozen=True)
 class Service:
-    """What the routes work with. `models`: those that may be asked for; `hosts`: those that
-    pictures may be fetched from."""
+    """What the routes work with. `models`: those that may be asked for (`models_by_name`);
+    `hosts`: those that pictures may be fetched from."""
 
     store: Store
     places: Places
     limits: Limits
     workers: Workers
-    models: tuple[str, ...]
+    models: Mapping[str, str]
     hosts: frozenset[str]
 
 
@@ -106,7 +107,7 @@ router = APIRouter(prefix="/v2", responses=_PROBLEMS)
 @router.get("/models", response_model=schemas.ModelsAnswer)
 def list_models(service: Served) -> Any:
     """The models that may be asked for."""
-    return {"models": service.models}
+    return {"models": list(service.models)}
 
 
 @router.get("/applications", response_model=schemas.ApplicationsAnswer)

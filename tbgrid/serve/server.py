@@ -22,6 +22,7 @@ from tbgrid.serve import answers, inputs, jobs, pages
 from tbgrid.serve.api import Service, make_app
 from tbgrid.serve.guard import LOOPBACK, Guard
 from tbgrid.serve.limits import Limits
+from tbgrid.serve.options import models_by_name
 from tbgrid.serve.places import Places
 from tbgrid.serve.store import Store, opened
 from tbgrid.serve.workers import Workers
@@ -60,7 +61,7 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
     `tell` gets a line for the user, `log` what goes wrong on the way.
 
     Raises:
-        UsageError: a host that is not loopback, and no key.
+        UsageError: a host that is not loopback, and no key; or two models of one name.
         TbgridError: the root cannot be written or is being served, or the port is taken.
     """
     places = Places(Path(os.path.abspath(options.root)))  # as answers must not show it
@@ -72,9 +73,9 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
                 f"no key yet for --host {options.host}" if not loopback else "no key yet",
                 f"tbgrid serve key add --root {printable(options.root)}",
             )
+        models = models_by_name((*registry.BY_NAME, *options.models))
         _recover(store, places)
         with _listening(options.host, options.port) as listener:
-            models = (*(known.name for known in registry.KNOWN), *options.models)
             workers = Workers(store, places, options.workers, options.runner, models, tell)
             try:
                 service = Service(
