@@ -227,6 +227,8 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"model": "https://example.org/model"}, "expected one of builtin"),
         ({"perplexity": -1}, "perplexity: Input should be greater than 0"),
         ({"perplexity": "many"}, "perplexity: "),
+        ({"perplexity": 0.3}, "perplexity 0.3: it is a number of neighbours"),
+        ({"perplexity": 1e308}, "perplexity 1e+308: it is a number of neighbours"),
         ({"solver": "windows", "exact": True}, "solver windows is not exact"),
         ({"solver": "windows", "metric": "euclidean"}, "leave out metric euclidean"),
         ({"grid": "0x3"}, "grid: "),
