@@ -70,6 +70,16 @@ def test_what_comes_after_a_write_sees_it(tmp_path: Path) -> None:
         assert seen == [1]
 
 
+@pytest.mark.parametrize("error", [OSError("gone"), sqlite3.OperationalError("disk I/O error")])
+def test_what_fails_after_a_write_stops_no_other(tmp_path: Path, error: Exception) -> None:
+    def failing() -> None:
+        raise error
+
+    with opened(tmp_path) as store:
+        store.write(lambda writing: writing.after.append(failing))
+        assert store.write(lambda writing: writing.one("SELECT 1")) is not None
+
+
 def test_reading_threads_that_end_leave_no_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,7 +209,8 @@ class Store(Reader):
                 future.set_exception(error)
             return
         for action in after:
-            with contextlib.suppress(OSError):  # what is left is found at the next start
+            # What is left is found at the next start; other writes must not wait for ever.
+            with contextlib.suppress(OSError, sqlite3.Error):
                 action()
         for future, result, failure in outcomes:
             if failure is None:
