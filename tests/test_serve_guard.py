@@ -233,8 +233,12 @@ def test_so_many_visualizations_wait_and_the_disk_has_an_end(server: Served) -> 
         server.ended(answer.json()["output"]["id"])
     # The first run has filled the disk that may be used.
     with nothing_stored(server):
-        refusal(post(server, picture(800, side=10)), 507)
-        refusal(server.client.post("/v2/visualizations", params={"application": application}), 507)
+        line = refusal(post(server, picture(800, side=10)), 409)
+        assert "may use 300000 bytes" in line
+        asking = server.client.post("/v2/visualizations", params={"application": application})
+        assert "may use 300000 bytes" in refusal(asking, 409)
+        # What is there already takes no room.
+        assert post(server, pictures[0], application=application).status_code == 201
     for answer in asked[:2]:
         id = answer.json()["output"]["id"]
         assert server.client.delete(f"/v2/visualizations/{id}").status_code == 204
@@ -570,3 +574,12 @@ def test_base64_that_is_none(server: Served) -> None:
     for text in ("?", "abc", base64.b64encode(b"no picture").decode()):
         body = {"inputs": [{"data": {"image": {"base64": text}}}]}
         assert server.client.post("/v2/inputs", json=body).status_code in (415, 422)
+
+
+def test_all_that_may_be_used_of_the_disk_can_be(tmp_path: Path) -> None:
+    pictures = [picture(number, side=10) for number in range(4)]
+    most = sum(map(len, pictures[:3]))
+    with served(tmp_path / "root", "--max-disk", str(most)) as server:
+        assert post(server, *pictures[:3]).status_code == 201
+        with nothing_stored(server):
+            assert f"may use {most} bytes" in refusal(post(server, pictures[3]), 409)

@@ -76,8 +76,15 @@ def test_what_fails_after_a_write_stops_no_other(tmp_path: Path, error: Exceptio
         raise error
 
     with opened(tmp_path) as store:
-        store.write(lambda writing: writing.after.append(failing))
-        assert store.write(lambda writing: writing.one("SELECT 1")) is not None
+
+        def write() -> None:
+            store.write(lambda writing: writing.after.append(failing))
+            store.write(lambda writing: writing.execute("SELECT 1"))
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_reading_threads_that_end_leave_no_connection(

@@ -92,15 +92,20 @@ def find_application(source: Reader | Writing, name: str) -> Row:
     return row
 
 
-def refuse_full(source: Reader | Writing, places: Places, limits: Limits, more: int) -> None:
-    """Raise `Refused` if `more` bytes do not fit on the disk, or into what may be used of it."""
+def refuse_full(source: Reader | Writing, places: Places, limits: Limits) -> None:
+    """Make sure that there is room for what is on the disk.
+
+    Raises:
+        Refused: pictures and runs are more than may be kept (409), or the disk itself is nearly
+            full (507).
+    """
     used = source.one(
         "SELECT (SELECT COALESCE(SUM(bytes), 0) FROM applications)"
         " + (SELECT COALESCE(SUM(weight), 0) FROM visualizations) AS bytes"
     )
-    if used is not None and used["bytes"] + more > limits.disk:
-        raise Refused(507, f"the service may use {limits.disk} bytes: delete what is not needed")
-    if shutil.disk_usage(places.root).free < RESERVE + more:
+    if used is not None and used["bytes"] > limits.disk:
+        raise Refused(409, f"the service may use {limits.disk} bytes: delete what is not needed")
+    if shutil.disk_usage(places.root).free < RESERVE:
         raise Refused(507, "the disk of the server is full")
 
 
@@ -128,11 +133,13 @@ def add(
         count = find_application(writing, application)["inputs"]
         ids = [_insert(writing, application, one) for one in added]
         after = find_application(writing, application)
-        if after["inputs"] > count and after["inputs"] > limits.inputs:
-            raise Refused(
-                422, f"{application} has {count} inputs, and may have {limits.inputs}: delete some"
-            )
-        refuse_full(writing, places, limits, sum(one.picture.size for one in added))
+        if after["inputs"] > count:
+            if after["inputs"] > limits.inputs:
+                raise Refused(
+                    422,
+                    f"{application} has {count} inputs, and may have {limits.inputs}: delete some",
+                )
+            refuse_full(writing, places, limits)
         # Under their names before the rows are written that name them; what is left of a write
         # that fails is removed at the next start.
         for one in added:

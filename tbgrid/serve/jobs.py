@@ -71,7 +71,7 @@ def create(
             raise Refused(
                 429, f"{waiting['n']} visualizations wait: try again later", {"Retry-After": "10"}
             )
-        refuse_full(writing, places, limits, 0)
+        refuse_full(writing, places, limits)
         id = uuid4().hex
         chosen = name or id
         if writing.one(
