@@ -264,6 +264,15 @@ def test_the_same_request_again_has_the_same_answer(tmp_path: Path) -> None:
         assert client.post("/v2/visualizations", json=body, headers=once).json() == first.json()
         assert len(client.get("/v2/visualizations").json()["outputs"]) == 1
 
+        ended = {"like": id, **body}
+        twice = {"Idempotency-Key": "two"}
+        after = client.post("/v2/visualizations", json=ended, headers=twice)
+        server.ended(after.json()["output"]["id"])
+        assert client.delete(f"/v2/visualizations/{id}").status_code == 204
+        again = client.post("/v2/visualizations", json=ended, headers=twice)
+        assert (again.status_code, again.json()) == (after.status_code, after.json())
+        refusal(client.post("/v2/visualizations", json=ended), 422)
+
         def add(number: int) -> httpx.Response:
             # Each with a boundary of its own, as clients do.
             return client.post(

@@ -12,8 +12,9 @@ import pytest
 
 from tbgrid.cache import Cache
 from tbgrid.errors import TbgridError
-from tbgrid.serve import jobs, workers
+from tbgrid.serve import answers, jobs, workers
 from tbgrid.serve import store as store_module
+from tbgrid.serve.answers import Once
 from tbgrid.serve.jobs import Ending
 from tbgrid.serve.options import Options, as_asked, export_options, models_by_name
 from tbgrid.serve.places import Places, public
@@ -85,6 +86,30 @@ def test_what_fails_after_a_write_stops_no_other(tmp_path: Path, error: Exceptio
         thread.start()
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_answers_are_given_again_for_a_week(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr(answers.time, "time", lambda: now)
+    with opened(tmp_path) as store:
+
+        def keep(header: str) -> None:
+            once = Once.of(header, "", "route", {})
+            store.write(lambda writing: once.keep(writing, 201, header))
+
+        def given(header: str) -> tuple[int, Any] | None:
+            return Once.of(header, "", "route", {}).given(store)
+
+        keep("first")
+        now += 6 * 86_400
+        keep("second")
+        assert given("first") == (201, "first")
+        now += 2 * 86_400
+        keep("third")
+        assert given("first") is None
+        assert given("second") == (201, "second")
 
 
 def test_reading_threads_that_end_leave_no_connection(

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from tbgrid.embedders import registry
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.runners import Runner
-from tbgrid.serve import answers, inputs, jobs, pages
+from tbgrid.serve import inputs, jobs, pages
 from tbgrid.serve.api import Service, make_app
 from tbgrid.serve.guard import LOOPBACK, Guard
 from tbgrid.serve.limits import Limits
@@ -94,7 +94,6 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
 def _recover(store: Store, places: Places) -> None:
     inputs.prepare(store, places)
     jobs.recover(store, places)
-    store.write(answers.forget_old)
 
 
 @contextlib.contextmanager
