@@ -19,7 +19,8 @@ from tbgrid.embedders import registry
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.runners import Runner
 from tbgrid.serve import inputs, jobs, pages
-from tbgrid.serve.api import Service, make_app
+from tbgrid.serve.api import make_app
+from tbgrid.serve.dependencies import Service
 from tbgrid.serve.guard import LOOPBACK, Guard
 from tbgrid.serve.limits import Limits
 from tbgrid.serve.options import models_by_name
