@@ -202,6 +202,15 @@ def test_lists_come_in_pages(server: Served) -> None:
     outputs = server.client.get("/v2/visualizations", params={"application": "pages"}).json()
     assert [output["id"] for output in outputs["outputs"]] == ids[::-1]
     assert "report" not in outputs["outputs"][0]["data"]
+    # What is not there any more begins no page, and what is another application's does not either.
+    new_application(server, "other-pages")
+    server.add(3, application="other-pages")
+    for name in ("inputs", "visualizations"):
+        last = {"inputs": added, "visualizations": ids}[name][0]
+        for application, after in (("pages", "0" * 32), ("other-pages", last)):
+            params = {"application": application, "after": after}
+            line = refusal(server.client.get(f"/v2/{name}", params=params), 404)
+            assert f"{after} is not among the {name} of {application}" in line
 
 
 def test_deleting_removes_the_run(server: Served) -> None:

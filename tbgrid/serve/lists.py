@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tbgrid.serve.errors import Refused
 from tbgrid.serve.inputs import find_application
 from tbgrid.serve.store import Reader, Row
 
@@ -26,15 +27,22 @@ def page(
     they were added, visualizations the newest first.
 
     Raises:
-        Refused: no such application.
+        Refused: no such application, or nothing of it has the id `after`, so that a client whose
+            page has lost its last row does not take the first page for the next.
     """
     find_application(source, application)
     shown, beyond, order, begin = _ORDERS[table]
+    if after is not None:
+        last = source.one(
+            f"SELECT seq FROM {table} WHERE id = ? AND application = ?", after, application
+        )
+        if last is None:
+            raise Refused(404, f"{after} is not among the {table} of {application} (any more)")
+        begin = last["seq"]
     rows = source.all(
-        f"SELECT * FROM {table} WHERE application = ? AND {shown} AND seq {beyond}"
-        f" COALESCE((SELECT seq FROM {table} WHERE id = ?), ?) ORDER BY seq {order} LIMIT ?",
+        f"SELECT * FROM {table} WHERE application = ? AND {shown} AND seq {beyond} ?"
+        f" ORDER BY seq {order} LIMIT ?",
         application,
-        after,
         begin,
         limit + 1,
     )
