@@ -265,6 +265,7 @@ def test_what_only_the_export_can_tell_fails_with_its_line(server: Served) -> No
     assert "grid 2x2" in output["status"]["details"]
     assert "data" not in output
     assert not (server.root / "runs" / "default" / output["name"]).exists()
+    assert not list((server.root / "service").glob("job-*.lock"))
     refusal(server.client.get(f"/v2/visualizations/{output['id']}/image"), 404)
 
 

@@ -7,6 +7,7 @@ whatever its worker says; its run is removed before that is written.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -311,8 +312,10 @@ def _remove(store: Store, places: Places, row: Row) -> None:
 
 
 def remove_run(places: Places, row: Row) -> None:
-    """Remove a job's run directory, which is its alone."""
+    """Remove a job's run directory, which is its alone, and the lock of a worker that died."""
     shutil.rmtree(run_of(places, row), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        places.lock_of(row["id"]).unlink(missing_ok=True)
 
 
 def run_of(places: Places, row: Row) -> Path:

@@ -44,6 +44,10 @@ class Places:
         """What a runner embeds, a directory for each set of photos and options."""
         return self.service / "shards"
 
+    def lock_of(self, job: str) -> Path:
+        """Held by the worker that makes a job."""
+        return self.service / f"job-{job}.lock"
+
     @property
     def runs(self) -> Path:
         """One directory a visualization, <application>/<name>."""

@@ -220,10 +220,12 @@ class Worker:
 @contextlib.contextmanager
 def _alone(places: Places, id: str) -> Iterator[None]:
     """No worker of a killed server is still at this job."""
-    path = places.service / f"job-{id}.lock"
+    path = places.lock_of(id)
     with FileLock(path, timeout=_ORPHANS):
-        yield
-    path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _listen(commands: queue.SimpleQueue[dict[str, Any]], cancelled: set[str]) -> None:
