@@ -289,6 +289,13 @@ def test_other_refusals(server: Served) -> None:
         assert line in refusal(answer, status)
 
 
+def test_a_refusal_is_one_short_line(server: Served) -> None:
+    for key in ("a\nb", "a\x00\x1b[2Jb", "x" * 100_000):
+        line = refusal(server.client.post("/v2/visualizations", json={key: 1}), 422)
+        assert line.isprintable()
+        assert len(line) <= 1000
+
+
 def test_the_root_is_served_once(server: Served) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tbgrid", "serve", "--root", str(server.root), "--port", "0"],
