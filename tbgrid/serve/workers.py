@@ -188,6 +188,8 @@ class Workers:
             return Ending()
         _write(process, {"job": id, "models": self._models})
         for line in _lines(process.stdout):
+            if not line.endswith("\n"):  # it died in the middle of it
+                break
             told = json.loads(line)
             if "stage" in told:
                 slot.stage = Stage(told["stage"], told["done"], told["total"])
