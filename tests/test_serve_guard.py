@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.server
 import io
+import json
 import socket
 import struct
 import threading
@@ -22,10 +23,11 @@ from serve_process import Served, picture, served
 from test_serve import new_application, refusal
 
 from tbgrid.cli import main
-from tbgrid.serve import fetch, keys
+from tbgrid.serve import fetch, keys, receiving
 from tbgrid.serve.errors import Refused
 from tbgrid.serve.fetch import fetched, is_public
-from tbgrid.serve.places import public
+from tbgrid.serve.limits import Limits
+from tbgrid.serve.places import Places, public
 from tbgrid.serve.store import opened
 
 LIMITS = {"upload": 100_000, "pixels": 10_000, "inputs": 6, "queue": 2, "disk": 300_000}
@@ -495,6 +497,9 @@ def test_no_answer_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::a00:1", False),
         ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("fec0::1", False),
     ],
 )
 def test_private_addresses(address: str, expected: bool) -> None:
@@ -567,6 +572,25 @@ def test_fetching(elsewhere: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(f"{site}/a b\r\nX: y")
 
 
+def test_pictures_of_a_request_are_fetched_within_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+
+    def fetch_one(url: str, _: object, most: int) -> list[bytes]:
+        left.append(most)
+        return [picture(int(url))]
+
+    monkeypatch.setattr(receiving, "fetched", fetch_one)
+    places = Places(tmp_path)
+    places.arriving.mkdir(parents=True)
+    told = {"inputs": [{"data": {"image": {"url": str(number)}}} for number in range(3)]}
+    with receiving.from_json(json.dumps(told).encode(), places, Limits(), frozenset()) as added:
+        sizes = [one.picture.size for one in added]
+    most = Limits().upload
+    assert left == [most, most - sizes[0], most - sizes[0] - sizes[1]]
+
+
 def test_urls_are_refused_unless_allowed(tmp_path: Path, server: Served) -> None:
     def add(server: Served, url: str) -> httpx.Response:
         return server.client.post(
@@ -574,7 +598,7 @@ def test_urls_are_refused_unless_allowed(tmp_path: Path, server: Served) -> None
         )
 
     assert "send the picture itself" in refusal(add(server, "http://localhost/"), 422)
-    with served(tmp_path / "root", "--allow-host", "localhost") as other, nothing_stored(other):
+    with served(tmp_path / "root", "--allow-host", "Localhost") as other, nothing_stored(other):
         assert "not public" in refusal(add(other, "http://localhost/a.png"), 422)
         assert "alone" in refusal(add(other, "http://169.254.169.254/latest"), 422)
 

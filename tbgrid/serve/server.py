@@ -80,7 +80,12 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
             workers = Workers(store, places, options.workers, options.runner, models, tell)
             try:
                 service = Service(
-                    store, places, options.limits, workers, models, frozenset(options.hosts)
+                    store,
+                    places,
+                    options.limits,
+                    workers,
+                    models,
+                    frozenset(host.lower() for host in options.hosts),
                 )
                 app = make_app(service)
                 pages.add_pages(app)
