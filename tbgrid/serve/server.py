@@ -89,7 +89,7 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
                 )
                 app = make_app(service)
                 pages.add_pages(app)
-                guard = Guard(app, store, options.limits, keyed)
+                guard = Guard(app, store, options.limits, keyed, named=loopback)
                 shown = f"[{options.host}]" if ":" in options.host else options.host
                 tell(f"tbgrid serves http://{shown}:{listener.getsockname()[1]}/")
                 _answer(guard, listener, log)
