@@ -96,6 +96,17 @@ def test_pages_of_others_are_refused(server: Served, headers: dict[str, str]) ->
         refusal(server.client.request(method, path, headers=sent), 403)
 
 
+def test_pages_of_others_are_refused_with_a_key_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = add_key(tmp_path / "root", capsys)
+    with served(tmp_path / "root", "--require-key", key=key) as server:
+        for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+            for path in ("/v2/models", "/openapi.json", "/"):
+                refusal(server.client.get(path, headers=headers), 403)
+        assert server.client.get("/v2/models").status_code == 200
+
+
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
 def test_own_names_are_let_in(server: Served, name: str) -> None:
     host = f"{name}:{server.port}"
@@ -274,6 +285,15 @@ def test_the_same_request_again_has_the_same_answer(tmp_path: Path) -> None:
         again = client.post("/v2/visualizations", json=ended, headers=twice)
         assert (again.status_code, again.json()) == (after.status_code, after.json())
         refusal(client.post("/v2/visualizations", json=ended), 422)
+
+        def make(name: str) -> httpx.Response:
+            return client.post("/v2/applications", json={"name": name}, headers=once)
+
+        made = make("birds")
+        assert client.delete("/v2/applications/birds").status_code == 204
+        assert make("birds").json() == made.json()
+        refusal(client.get("/v2/inputs", params={"application": "birds"}), 404)
+        assert "came with another request" in refusal(make("dogs"), 422)
 
         def add(number: int) -> httpx.Response:
             # Each with a boundary of its own, as clients do.

@@ -40,20 +40,42 @@ def prepare(store: Store, places: Places) -> None:
     shutil.rmtree(places.arriving, ignore_errors=True)
     for folder in (places.inputs, places.arriving, places.runs):
         folder.mkdir(parents=True, exist_ok=True)
-    add_application(store, DEFAULT)
+    add_application(store, DEFAULT, Once(None, ""))
     named = {row["digest"] for row in store.all("SELECT DISTINCT digest FROM inputs")}
     for file in places.inputs.iterdir():
         if file.name not in named:
             file.unlink()
 
 
-def add_application(store: Store, name: str) -> None:
-    """Make an application; one that is there stays as it is."""
-    store.write(
-        lambda writing: writing.execute(
+def add_application(store: Store, name: str, once: Once) -> tuple[int, Any]:
+    """Make an application; one that is there stays as it is. The status and JSON of the answer.
+
+    Raises:
+        Refused: the key came with another request.
+    """
+
+    def operation(writing: Writing) -> tuple[int, Any]:
+        before = once.given(writing)
+        if before is not None:
+            return before
+        writing.execute(
             "INSERT OR IGNORE INTO applications (name, created) VALUES (?, ?)", name, time.time()
         )
-    )
+        body = {"application": told_application(find_application(writing, name))}
+        once.keep(writing, 201, body)
+        return 201, body
+
+    return store.write(operation)
+
+
+def told_application(row: Row) -> dict[str, Any]:
+    """What a client is told of an application."""
+    return {
+        "name": row["name"],
+        "inputs": row["inputs"],
+        "bytes": row["bytes"],
+        "created_at": moment(row["created"]),
+    }
 
 
 def remove_application(store: Store, places: Places, name: str) -> None:
