@@ -19,6 +19,7 @@ NAMES: dict[Method, str] = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA", "flas
 # Of 20, 25 and the usual 30 the one whose grids, refined, are best on 1,024 photos and digits, all
 # numbers of the report card taken together.
 DEFAULT_PERPLEXITY = 25.0
+_MOST_PERPLEXITY = 1_000_000  # three times as many photos are more than can be laid out
 WHOLE = 5000  # vectors up to which t-SNE sees all their dimensions
 PARTS = 50  # principal components that it sees of more: neighbours on digits are as good or better
 FITTED = 20_000  # vectors that tell the directions of principal components; fewer if they are long
@@ -43,6 +44,11 @@ class TsneOptions:
             math.isfinite(self.perplexity) and self.perplexity > 0
         ):
             raise UsageError(f"perplexity {self.perplexity}", "give a number above 0")
+        if self.perplexity is not None and not 1 <= self.perplexity <= _MOST_PERPLEXITY:
+            raise UsageError(
+                f"perplexity {self.perplexity:g}",
+                f"it is a number of neighbours: give one from 1 to {_MOST_PERPLEXITY}",
+            )
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}", "give a number from 0 to 4294967295")
         if self.engine not in get_args(Engine):

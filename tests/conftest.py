@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pytest
+from chromium import ARGUMENTS, CHROMIUM
 from PIL import Image, ImageDraw
 
 import tbgrid
 from tbgrid.types import Float32Array
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # A machine that runs tests is busy; OpenMP threads that spin while they wait make it worse.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -97,6 +101,17 @@ def exported(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tbgrid.E
     """An export of `photos` by the built-in network, at <logdir>/colours. Not to be changed."""
     logdir = tmp_path_factory.mktemp("logdir")
     return tbgrid.export(photos, logdir, run_name="colours")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real one, without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

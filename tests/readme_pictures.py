@@ -11,11 +11,12 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
+from chromium import ARGUMENTS, CHROMIUM
 from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from tensorboard_process import tensorboard
-from test_browser import ARGUMENTS, CHROMIUM, Projector
+from test_browser import Projector
 
 import tbgrid
 from tbgrid import demo

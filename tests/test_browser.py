@@ -16,29 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM
 from conftest import COLOURS, MeanColour
 from PIL import Image, ImageColor
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 from tensorboard_process import tensorboard
 
 import tbgrid
 from tbgrid.types import Float64Array, UInt8Array
 
 PATIENCE = 30  # seconds for anything to appear: the browser draws in software
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--no-first-run",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
 # The Projector's state, read from its element `p` (vz_projector/vz-projector.ts).
@@ -95,14 +82,6 @@ def address(
     log = tmp_path_factory.mktemp("tensorboard") / "log"
     with tensorboard(executable, logdir, log) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM
 from grid_page import (
     OPTIONS,
     SIDE,
@@ -32,9 +33,9 @@ from grid_page import (
 )
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from tensorboard_process import plugins, tensorboard
-from test_browser import ARGUMENTS, CHROMIUM, picture
+from test_browser import picture
 
 import tbgrid
 from tbgrid.types import Float64Array, Photo, Source
@@ -150,14 +151,6 @@ def address(
     with tensorboard(EXECUTABLE, logdir, log, ready="tbgrid") as found:
         yield found
     assert "Traceback" not in log.read_text()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 class Visitor:

@@ -187,6 +187,12 @@ def test_a_perplexity_too_large_is_refused(perplexity: float, count: int, messag
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("perplexity", [1e-300, 0.99, 1_000_001, 1e308])
+def test_a_perplexity_counts_neighbours(perplexity: float) -> None:
+    with pytest.raises(UsageError, match="give one from 1 to 1000000"):
+        TsneOptions(perplexity)
+
+
 @pytest.mark.parametrize("perplexity", [0, -1, float("nan")])
 def test_a_perplexity_must_be_a_positive_number(perplexity: float) -> None:
     with pytest.raises(UsageError):

@@ -202,6 +202,15 @@ def test_lists_come_in_pages(server: Served) -> None:
     outputs = server.client.get("/v2/visualizations", params={"application": "pages"}).json()
     assert [output["id"] for output in outputs["outputs"]] == ids[::-1]
     assert "report" not in outputs["outputs"][0]["data"]
+    # What is not there any more begins no page, and what is another application's does not either.
+    new_application(server, "other-pages")
+    server.add(3, application="other-pages")
+    for name in ("inputs", "visualizations"):
+        last = {"inputs": added, "visualizations": ids}[name][0]
+        for application, after in (("pages", "0" * 32), ("other-pages", last)):
+            params = {"application": application, "after": after}
+            line = refusal(server.client.get(f"/v2/{name}", params=params), 404)
+            assert f"{after} is not among the {name} of {application}" in line
 
 
 def test_deleting_removes_the_run(server: Served) -> None:
@@ -227,6 +236,8 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"model": "https://example.org/model"}, "expected one of builtin"),
         ({"perplexity": -1}, "perplexity: Input should be greater than 0"),
         ({"perplexity": "many"}, "perplexity: "),
+        ({"perplexity": 0.3}, "perplexity 0.3: it is a number of neighbours"),
+        ({"perplexity": 1e308}, "perplexity 1e+308: it is a number of neighbours"),
         ({"solver": "windows", "exact": True}, "solver windows is not exact"),
         ({"solver": "windows", "metric": "euclidean"}, "leave out metric euclidean"),
         ({"grid": "0x3"}, "grid: "),
@@ -254,6 +265,7 @@ def test_what_only_the_export_can_tell_fails_with_its_line(server: Served) -> No
     assert "grid 2x2" in output["status"]["details"]
     assert "data" not in output
     assert not (server.root / "runs" / "default" / output["name"]).exists()
+    assert not list((server.root / "service").glob("job-*.lock"))
     refusal(server.client.get(f"/v2/visualizations/{output['id']}/image"), 404)
 
 
@@ -275,6 +287,13 @@ def test_other_refusals(server: Served) -> None:
         (client.post("/v2/inputs", json={"inputs": [{"data": {"image": {}}}]}), 422, "base64"),
     ):
         assert line in refusal(answer, status)
+
+
+def test_a_refusal_is_one_short_line(server: Served) -> None:
+    for key in ("a\nb", "a\x00\x1b[2Jb", "x" * 100_000):
+        line = refusal(server.client.post("/v2/visualizations", json={key: 1}), 422)
+        assert line.isprintable()
+        assert len(line) <= 1000
 
 
 def test_the_root_is_served_once(server: Served) -> None:

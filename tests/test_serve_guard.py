@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.server
 import io
+import json
 import socket
 import struct
 import threading
@@ -22,10 +23,11 @@ from serve_process import Served, picture, served
 from test_serve import new_application, refusal
 
 from tbgrid.cli import main
-from tbgrid.serve import fetch, keys
+from tbgrid.serve import fetch, keys, receiving
 from tbgrid.serve.errors import Refused
 from tbgrid.serve.fetch import fetched, is_public
-from tbgrid.serve.places import public
+from tbgrid.serve.limits import Limits
+from tbgrid.serve.places import Places, public
 from tbgrid.serve.store import opened
 
 LIMITS = {"upload": 100_000, "pixels": 10_000, "inputs": 6, "queue": 2, "disk": 300_000}
@@ -92,6 +94,17 @@ def test_pages_of_others_are_refused(server: Served, headers: dict[str, str]) ->
         ("GET", "/"),
     ):
         refusal(server.client.request(method, path, headers=sent), 403)
+
+
+def test_pages_of_others_are_refused_with_a_key_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = add_key(tmp_path / "root", capsys)
+    with served(tmp_path / "root", "--require-key", key=key) as server:
+        for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+            for path in ("/v2/models", "/openapi.json", "/"):
+                refusal(server.client.get(path, headers=headers), 403)
+        assert server.client.get("/v2/models").status_code == 200
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::1]"])
@@ -233,8 +246,12 @@ def test_so_many_visualizations_wait_and_the_disk_has_an_end(server: Served) -> 
         server.ended(answer.json()["output"]["id"])
     # The first run has filled the disk that may be used.
     with nothing_stored(server):
-        refusal(post(server, picture(800, side=10)), 507)
-        refusal(server.client.post("/v2/visualizations", params={"application": application}), 507)
+        line = refusal(post(server, picture(800, side=10)), 409)
+        assert "may use 300000 bytes" in line
+        asking = server.client.post("/v2/visualizations", params={"application": application})
+        assert "may use 300000 bytes" in refusal(asking, 409)
+        # What is there already takes no room.
+        assert post(server, pictures[0], application=application).status_code == 201
     for answer in asked[:2]:
         id = answer.json()["output"]["id"]
         assert server.client.delete(f"/v2/visualizations/{id}").status_code == 204
@@ -259,6 +276,24 @@ def test_the_same_request_again_has_the_same_answer(tmp_path: Path) -> None:
         server.ended(id)
         assert client.post("/v2/visualizations", json=body, headers=once).json() == first.json()
         assert len(client.get("/v2/visualizations").json()["outputs"]) == 1
+
+        ended = {"like": id, **body}
+        twice = {"Idempotency-Key": "two"}
+        after = client.post("/v2/visualizations", json=ended, headers=twice)
+        server.ended(after.json()["output"]["id"])
+        assert client.delete(f"/v2/visualizations/{id}").status_code == 204
+        again = client.post("/v2/visualizations", json=ended, headers=twice)
+        assert (again.status_code, again.json()) == (after.status_code, after.json())
+        refusal(client.post("/v2/visualizations", json=ended), 422)
+
+        def make(name: str) -> httpx.Response:
+            return client.post("/v2/applications", json={"name": name}, headers=once)
+
+        made = make("birds")
+        assert client.delete("/v2/applications/birds").status_code == 204
+        assert make("birds").json() == made.json()
+        refusal(client.get("/v2/inputs", params={"application": "birds"}), 404)
+        assert "came with another request" in refusal(make("dogs"), 422)
 
         def add(number: int) -> httpx.Response:
             # Each with a boundary of its own, as clients do.
@@ -413,18 +448,43 @@ def test_public_texts_have_no_paths(tmp_path: Path) -> None:
         assert public({"a": [text]}, root) == {"a": [shown or text]}
 
 
-def test_no_answer_names_the_disk(tmp_path: Path) -> None:
-    """Nor of a job that failed for the server's own sake."""
-    with served(tmp_path / "root", "--allow-model", "models/none") as server:
+@pytest.mark.parametrize("name", ["x", ".", "runs", "photos"])
+def test_a_short_name_of_the_root_is_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = "runs/default/a: perplexity 1.5, fitted to 4 x 4 photos"
+    assert public(told, Path(name)) == told
+    (tmp_path / name).mkdir(exist_ok=True)
+    assert public(f"no {(tmp_path / name).resolve()}/a", Path(name)) == "no (path)/a"
+
+
+def test_what_only_begins_as_the_root_does_is_a_path(tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    assert public(f"{root}b/c, {root}-d and {root}.", root) == "(path), (path) and (path)."
+
+
+def test_no_answer_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor of a job that failed for the server's own sake; the root's own name is not taken for a
+    path where it is a letter of other words."""
+    monkeypatch.chdir(tmp_path)
+    own = str(tmp_path / "models" / "own")
+    with served(Path("x"), "--allow-model", "models/none", "--allow-model", own) as server:
         server.add(4)
         texts = [server.client.get("/openapi.json").text]
         id = server.ask(model="models/none")
         output = server.ended(id)
         assert output["status"]["description"] == "failed"
         done = server.ended(server.ask())
-        for path in ("/v2/applications", "/v2/inputs", "/v2/visualizations", "/v2/nothing"):
+        assert any("perplexity" in note for note in done["data"]["report"]["notes"])
+        lost = server.ended(server.ask(model="own"))
+        assert lost["status"]["details"].startswith("no model '(path)'")
+        assert server.client.get("/v2/models").json()["models"][-2:] == ["models/none", "own"]
+        texts.append(server.client.post("/v2/visualizations", json={"model": "x"}).text)
+        paths = ("applications", "inputs", "visualizations", "models", "nothing")
+        for path in (f"/v2/{name}" for name in paths):
             texts.append(server.client.get(path).text)
-        for one in (id, done["id"]):
+        for one in (id, done["id"], lost["id"]):
             answer = server.client.get(f"/v2/visualizations/{one}")
             texts += [answer.text, str(answer.headers)]
         for text in texts:
@@ -457,6 +517,9 @@ def test_no_answer_names_the_disk(tmp_path: Path) -> None:
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::a00:1", False),
         ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("fec0::1", False),
     ],
 )
 def test_private_addresses(address: str, expected: bool) -> None:
@@ -529,6 +592,25 @@ def test_fetching(elsewhere: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(f"{site}/a b\r\nX: y")
 
 
+def test_pictures_of_a_request_are_fetched_within_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[int] = []
+
+    def fetch_one(url: str, _: object, most: int) -> list[bytes]:
+        left.append(most)
+        return [picture(int(url))]
+
+    monkeypatch.setattr(receiving, "fetched", fetch_one)
+    places = Places(tmp_path)
+    places.arriving.mkdir(parents=True)
+    told = {"inputs": [{"data": {"image": {"url": str(number)}}} for number in range(3)]}
+    with receiving.from_json(json.dumps(told).encode(), places, Limits(), frozenset()) as added:
+        sizes = [one.picture.size for one in added]
+    most = Limits().upload
+    assert left == [most, most - sizes[0], most - sizes[0] - sizes[1]]
+
+
 def test_urls_are_refused_unless_allowed(tmp_path: Path, server: Served) -> None:
     def add(server: Served, url: str) -> httpx.Response:
         return server.client.post(
@@ -536,7 +618,7 @@ def test_urls_are_refused_unless_allowed(tmp_path: Path, server: Served) -> None
         )
 
     assert "send the picture itself" in refusal(add(server, "http://localhost/"), 422)
-    with served(tmp_path / "root", "--allow-host", "localhost") as other, nothing_stored(other):
+    with served(tmp_path / "root", "--allow-host", "Localhost") as other, nothing_stored(other):
         assert "not public" in refusal(add(other, "http://localhost/a.png"), 422)
         assert "alone" in refusal(add(other, "http://169.254.169.254/latest"), 422)
 
@@ -545,3 +627,12 @@ def test_base64_that_is_none(server: Served) -> None:
     for text in ("?", "abc", base64.b64encode(b"no picture").decode()):
         body = {"inputs": [{"data": {"image": {"base64": text}}}]}
         assert server.client.post("/v2/inputs", json=body).status_code in (415, 422)
+
+
+def test_all_that_may_be_used_of_the_disk_can_be(tmp_path: Path) -> None:
+    pictures = [picture(number, side=10) for number in range(4)]
+    most = sum(map(len, pictures[:3]))
+    with served(tmp_path / "root", "--max-disk", str(most)) as server:
+        assert post(server, *pictures[:3]).status_code == 201
+        with nothing_stored(server):
+            assert f"may use {most} bytes" in refusal(post(server, pictures[3]), 409)

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import CHROMIUM
 from conftest import draw_photos
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from serve_process import Served, served
-from test_browser import ARGUMENTS, CHROMIUM
 
 from tbgrid.cli import main
 
@@ -37,14 +37,6 @@ WIDE = "() => document.documentElement.scrollWidth - document.documentElement.cl
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("page") / "root") as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -76,10 +68,12 @@ def drop(page: Page, files: list[tuple[str, bytes]]) -> None:
 def test_photos_are_dropped_and_the_mosaic_comes(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#count")).to_have_text("0 photos")
     expect(page.locator("#make")).to_be_disabled()
+    expect(page.locator("#few")).to_have_text("A map needs at least 3 photos.")
     photos = sorted(draw_photos(tmp_path, each=4).rglob("*.jpg"))
     drop(page, [(path.name, path.read_bytes()) for path in photos] + [("a.txt", b"no picture")])
     expect(page.locator("#count")).to_have_text("12 photos", timeout=PATIENCE)
     expect(page.locator("#model option")).to_have_count(7)
+    expect(page.locator("#few")).to_be_hidden()
     page.locator("#perplexity").fill("3")
     page.locator("#model").select_option("pixels")
     page.locator("#make").click()
@@ -91,11 +85,26 @@ def test_photos_are_dropped_and_the_mosaic_comes(page: Page, tmp_path: Path) -> 
     expect(picture).to_have_attribute("alt", "mosaic of 12 photos, look-alikes side by side")
     picture.evaluate("image => image.decode()")
     assert picture.evaluate("image => image.naturalWidth") >= 3 * 64
+    assert picture.evaluate("image => image.width") <= 4 * 160  # no larger than it is sharp
 
     page.reload()
     expect(page.locator("#outputs img")).to_have_count(1)
     page.locator("#outputs button").click()
     expect(page.locator("#outputs > li")).to_have_count(0)
+
+
+def test_what_is_no_photo_is_told_of(browser: Browser, server: Served) -> None:
+    page = browser.new_page()  # on which the browser itself complains of the refusal
+    page.goto(server.address)
+    drop(page, [("broken.jpg", b"no picture")])
+    expect(page.locator("#refused summary")).to_have_text("1 not taken")
+    told = page.locator("#refused li")
+    expect(told).to_be_visible()
+    expect(told).to_contain_text("broken.jpg is not a picture of a kind that is taken")
+    drop(page, [("a.txt", b"no picture")])
+    expect(page.locator("#count")).to_contain_text("there was no photo in that")
+    expect(page.locator("#refused")).to_be_hidden()
+    page.close()
 
 
 def test_a_folder_that_is_chosen_is_taken(page: Page, server: Served, tmp_path: Path) -> None:

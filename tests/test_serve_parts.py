@@ -12,9 +12,11 @@ import pytest
 
 from tbgrid.cache import Cache
 from tbgrid.errors import TbgridError
-from tbgrid.serve import jobs, workers
+from tbgrid.serve import answers, jobs, workers
+from tbgrid.serve import store as store_module
+from tbgrid.serve.answers import Once
 from tbgrid.serve.jobs import Ending
-from tbgrid.serve.options import Options, as_asked, export_options
+from tbgrid.serve.options import Options, as_asked, export_options, models_by_name
 from tbgrid.serve.places import Places, public
 from tbgrid.serve.store import NAME, ClosedError, Reader, Writing, opened
 from tbgrid.serve.worker import Cancelled, Worker
@@ -69,6 +71,66 @@ def test_what_comes_after_a_write_sees_it(tmp_path: Path) -> None:
         assert seen == [1]
 
 
+@pytest.mark.parametrize("error", [OSError("gone"), sqlite3.OperationalError("disk I/O error")])
+def test_what_fails_after_a_write_stops_no_other(tmp_path: Path, error: Exception) -> None:
+    def failing() -> None:
+        raise error
+
+    with opened(tmp_path) as store:
+
+        def write() -> None:
+            store.write(lambda writing: writing.after.append(failing))
+            store.write(lambda writing: writing.execute("SELECT 1"))
+
+        thread = threading.Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_answers_are_given_again_for_a_week(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr(answers.time, "time", lambda: now)
+    with opened(tmp_path) as store:
+
+        def keep(header: str) -> None:
+            once = Once.of(header, "", "route", {})
+            store.write(lambda writing: once.keep(writing, 201, header))
+
+        def given(header: str) -> tuple[int, Any] | None:
+            return Once.of(header, "", "route", {}).given(store)
+
+        keep("first")
+        now += 6 * 86_400
+        keep("second")
+        assert given("first") == (201, "first")
+        now += 2 * 86_400
+        keep("third")
+        assert given("first") is None
+        assert given("second") == (201, "second")
+
+
+def test_reading_threads_that_end_leave_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_now: list[Path] = []
+
+    def connect(path: Path) -> sqlite3.Connection:
+        opened_now.append(path)
+        return connected(path)
+
+    with opened(tmp_path) as store:
+        connected = store_module.connect
+        monkeypatch.setattr(store_module, "connect", connect)
+        for _ in range(20):
+            thread = threading.Thread(target=store.all, args=("SELECT 1",))
+            thread.start()
+            thread.join()
+        assert len(opened_now) == 1
+
+
 def test_a_store_that_is_closed_takes_no_more(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.write(lambda writing: writing.execute("SELECT 1"))
@@ -87,14 +149,14 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_worker_keeps_its_models(tmp_path: Path) -> None:
-    places = Places(tmp_path)
+    places, models = Places(tmp_path), models_by_name(["pixels", "builtin"])
     with opened(places.service), Cache(places.cache) as cache:
         out = io.StringIO()
         worker = Worker(places, Reader(places.service / NAME), cache, "local", out)
 
         def model(name: str, side: int | None = None) -> object:
             asked = Options(model=name, image_size=side)
-            return worker._model(export_options(asked, places, ["pixels", "builtin"]), 10)
+            return worker._model(export_options(asked, places, models), 10)
 
         first = model("pixels")
         assert model("pixels") is first
@@ -108,6 +170,24 @@ def test_a_worker_keeps_its_models(tmp_path: Path) -> None:
         worker.cancelled.add("a")
         with pytest.raises(Cancelled):
             worker.progress("embed", 1, 2)
+
+
+def test_models_on_the_disk_are_called_by_their_last_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets" / "mine").mkdir(parents=True)
+    url = "https://example.org/net/1"
+    given = ["pixels", "keras:ResNet50V2", url, "/srv/nets/cats/", "nets/mine", "nets/none"]
+    named = models_by_name(given)
+    assert list(named) == ["pixels", "keras:ResNet50V2", url, "cats", "mine", "nets/none"]
+    assert list(named.values()) == given
+    asked = Options(model="cats")
+    assert export_options(asked, Places(tmp_path), named).model == "/srv/nets/cats/"
+    with pytest.raises(TbgridError, match="model /srv/nets/cats: expected one of pixels"):
+        export_options(Options(model="/srv/nets/cats"), Places(tmp_path), named)
+    with pytest.raises(TbgridError, match="two models are called pixels"):
+        models_by_name(["pixels", "/srv/pixels"])
 
 
 def test_hints_name_options_as_json_does() -> None:
@@ -140,7 +220,7 @@ def test_the_end_of_a_job_is_written_when_it_can_be(
                 ),
             ]
         )
-        pool = Workers(store, places, 0, "local", (), told.append)
+        pool = Workers(store, places, 0, "local", {}, told.append)
         pool._settle(Slot(0), "x", Ending(details="well"))
         row = store.one("SELECT status, details FROM visualizations")
         assert row is not None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tbgrid.serve.errors import Refused
-from tbgrid.serve.store import Writing
+from tbgrid.serve.store import Reader, Writing
 
 _KEPT = 7 * 86_400  # s
 
@@ -30,7 +30,7 @@ class Once:
         told = json.dumps(asked, sort_keys=True).encode()
         return cls(f"{access} {route} {header}", hashlib.sha256(told).hexdigest())
 
-    def given(self, writing: Writing) -> tuple[int, Any] | None:
+    def given(self, source: Reader | Writing) -> tuple[int, Any] | None:
         """The status and JSON that the request was answered with before.
 
         Raises:
@@ -38,7 +38,7 @@ class Once:
         """
         if self.key is None:
             return None
-        row = writing.one("SELECT request, status, body FROM answers WHERE key = ?", self.key)
+        row = source.one("SELECT request, status, body FROM answers WHERE key = ?", self.key)
         if row is None:
             return None
         if row["request"] != self.request:
@@ -48,6 +48,7 @@ class Once:
     def keep(self, writing: Writing, status: int, body: Any) -> None:
         """Remember the answer, in the very write that it tells of."""
         if self.key is not None:
+            forget_old(writing)
             writing.execute(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",
                 self.key,

@@ -6,6 +6,8 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
+_MOST = 1000  # letters of a line
+
 
 class Refused(HTTPException):
     """A request that is not granted: the HTTP `status`, one line, and the headers of the answer."""
@@ -15,5 +17,7 @@ class Refused(HTTPException):
 
 
 def told(status: int, line: str) -> dict[str, Any]:
-    """The JSON that goes with a refusal."""
-    return {"status": {"code": status, "description": line}}
+    """The JSON that goes with a refusal: one line of what can be shown, and no more of it than is
+    of use, since clients' own words are in it."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in line[:_MOST])
+    return {"status": {"code": status, "description": " ".join(shown.split())}}

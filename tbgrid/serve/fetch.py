@@ -22,6 +22,10 @@ _WHOLE = 60.0  # s for all of a picture
 _BLOCK = 1 << 16
 
 
+# Of translators to IPv4 in a network of one's own, of sites, and of IPv4 as it was once wrapped.
+_PRIVATE = [ipaddress.ip_network(net) for net in ("64:ff9b:1::/48", "fec0::/10", "::/96")]
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the Internet, also where it is wrapped in another."""
     ip = ipaddress.ip_address(address.partition("%")[0])
@@ -31,6 +35,8 @@ def is_public(address: str) -> bool:
             return False
         if ip in ipaddress.ip_network("64:ff9b::/96"):  # of translators to IPv4
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if any(ip in network for network in _PRIVATE):
+            return False
     return ip.is_global and not ip.is_multicast
 
 

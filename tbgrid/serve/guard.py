@@ -42,13 +42,14 @@ _HEADERS = (
 
 @dataclass
 class Guard:
-    """ASGI middleware around `app`. `keyed`: whether every client needs a key; else the names of
-    loopback are asked for."""
+    """ASGI middleware around `app`. `keyed`: whether every client needs a key; `named`: whether
+    it must ask for one of the names of loopback."""
 
     app: App
     store: Reader
     limits: Limits
     keyed: bool
+    named: bool
     in_flight: int = 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -72,7 +73,7 @@ class Guard:
             body.close()
 
     def _check_names(self, headers: dict[str, bytes]) -> None:
-        if self.keyed:
+        if not self.named:
             return
         host = headers.get("host", b"").decode("latin-1")
         if not _HOST.fullmatch(host):

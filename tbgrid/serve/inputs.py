@@ -40,20 +40,42 @@ def prepare(store: Store, places: Places) -> None:
     shutil.rmtree(places.arriving, ignore_errors=True)
     for folder in (places.inputs, places.arriving, places.runs):
         folder.mkdir(parents=True, exist_ok=True)
-    add_application(store, DEFAULT)
+    add_application(store, DEFAULT, Once(None, ""))
     named = {row["digest"] for row in store.all("SELECT DISTINCT digest FROM inputs")}
     for file in places.inputs.iterdir():
         if file.name not in named:
             file.unlink()
 
 
-def add_application(store: Store, name: str) -> None:
-    """Make an application; one that is there stays as it is."""
-    store.write(
-        lambda writing: writing.execute(
+def add_application(store: Store, name: str, once: Once) -> tuple[int, Any]:
+    """Make an application; one that is there stays as it is. The status and JSON of the answer.
+
+    Raises:
+        Refused: the key came with another request.
+    """
+
+    def operation(writing: Writing) -> tuple[int, Any]:
+        before = once.given(writing)
+        if before is not None:
+            return before
+        writing.execute(
             "INSERT OR IGNORE INTO applications (name, created) VALUES (?, ?)", name, time.time()
         )
-    )
+        body = {"application": told_application(find_application(writing, name))}
+        once.keep(writing, 201, body)
+        return 201, body
+
+    return store.write(operation)
+
+
+def told_application(row: Row) -> dict[str, Any]:
+    """What a client is told of an application."""
+    return {
+        "name": row["name"],
+        "inputs": row["inputs"],
+        "bytes": row["bytes"],
+        "created_at": moment(row["created"]),
+    }
 
 
 def remove_application(store: Store, places: Places, name: str) -> None:
@@ -92,15 +114,20 @@ def find_application(source: Reader | Writing, name: str) -> Row:
     return row
 
 
-def refuse_full(source: Reader | Writing, places: Places, limits: Limits, more: int) -> None:
-    """Raise `Refused` if `more` bytes do not fit on the disk, or into what may be used of it."""
+def refuse_full(source: Reader | Writing, places: Places, limits: Limits) -> None:
+    """Make sure that there is room for what is on the disk.
+
+    Raises:
+        Refused: pictures and runs are more than may be kept (409), or the disk itself is nearly
+            full (507).
+    """
     used = source.one(
         "SELECT (SELECT COALESCE(SUM(bytes), 0) FROM applications)"
         " + (SELECT COALESCE(SUM(weight), 0) FROM visualizations) AS bytes"
     )
-    if used is not None and used["bytes"] + more > limits.disk:
-        raise Refused(507, f"the service may use {limits.disk} bytes: delete what is not needed")
-    if shutil.disk_usage(places.root).free < RESERVE + more:
+    if used is not None and used["bytes"] > limits.disk:
+        raise Refused(409, f"the service may use {limits.disk} bytes: delete what is not needed")
+    if shutil.disk_usage(places.root).free < RESERVE:
         raise Refused(507, "the disk of the server is full")
 
 
@@ -128,11 +155,13 @@ def add(
         count = find_application(writing, application)["inputs"]
         ids = [_insert(writing, application, one) for one in added]
         after = find_application(writing, application)
-        if after["inputs"] > count and after["inputs"] > limits.inputs:
-            raise Refused(
-                422, f"{application} has {count} inputs, and may have {limits.inputs}: delete some"
-            )
-        refuse_full(writing, places, limits, sum(one.picture.size for one in added))
+        if after["inputs"] > count:
+            if after["inputs"] > limits.inputs:
+                raise Refused(
+                    422,
+                    f"{application} has {count} inputs, and may have {limits.inputs}: delete some",
+                )
+            refuse_full(writing, places, limits)
         # Under their names before the rows are written that name them; what is left of a write
         # that fails is removed at the next start.
         for one in added:

@@ -7,6 +7,7 @@ whatever its worker says; its run is removed before that is written.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -71,7 +72,7 @@ def create(
             raise Refused(
                 429, f"{waiting['n']} visualizations wait: try again later", {"Retry-After": "10"}
             )
-        refuse_full(writing, places, limits, 0)
+        refuse_full(writing, places, limits)
         id = uuid4().hex
         chosen = name or id
         if writing.one(
@@ -311,8 +312,10 @@ def _remove(store: Store, places: Places, row: Row) -> None:
 
 
 def remove_run(places: Places, row: Row) -> None:
-    """Remove a job's run directory, which is its alone."""
+    """Remove a job's run directory, which is its alone, and the lock of a worker that died."""
     shutil.rmtree(run_of(places, row), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        places.lock_of(row["id"]).unlink(missing_ok=True)
 
 
 def run_of(places: Places, row: Row) -> Path:

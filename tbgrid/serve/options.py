@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -71,14 +71,30 @@ def as_asked(line: str) -> str:
     return _OPTION.sub(lambda found: found.group(1).replace("-", "_"), line)
 
 
+def models_by_name(models: Sequence[str]) -> dict[str, str]:
+    """The models that may be asked for: what clients call each, and what `load_embedder` does. One
+    on the disk is called by its last part, so that nobody is told where it lies.
+
+    Raises:
+        UsageError: two would have the same name.
+    """
+    named: dict[str, str] = {}
+    for model in models:
+        path = Path(model)
+        name = path.absolute().name if path.is_absolute() or path.exists() else model
+        if named.setdefault(name, model) != model:
+            raise UsageError(f"two models are called {name}", "give one of them another name")
+    return named
+
+
 def export_options(
-    asked: Options, places: Places, models: Collection[str], like: Path | None = None
+    asked: Options, places: Places, models: Mapping[str, str], like: Path | None = None
 ) -> ExportOptions:
     """How the export is to be made; `like`: the run of the visualization that `asked.like` names.
 
     Raises:
-        UsageError: the options cannot be meant, or the model is none of `models`, since others
-            could be any file or address.
+        UsageError: the options cannot be meant, or the model is none of `models` (see
+            `models_by_name`), since others could be any file or address.
     """
     if asked.model not in models:
         raise UsageError(f"model {asked.model}", f"expected one of {', '.join(models)}")
@@ -87,7 +103,7 @@ def export_options(
         raise UsageError(f"aspect {asked.aspect}", "expected W:H, such as 16:9")
     rows, _, columns = (asked.grid or "").partition("x")
     return ExportOptions(
-        model=asked.model,
+        model=models[asked.model],
         image_size=asked.image_size,
         input_range=asked.input_range,
         distance=asked.distance,

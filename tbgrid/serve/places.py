@@ -44,6 +44,10 @@ class Places:
         """What a runner embeds, a directory for each set of photos and options."""
         return self.service / "shards"
 
+    def lock_of(self, job: str) -> Path:
+        """Held by the worker that makes a job."""
+        return self.service / f"job-{job}.lock"
+
     @property
     def runs(self) -> Path:
         """One directory a visualization, <application>/<name>."""
@@ -54,8 +58,11 @@ def public(told: Any, root: Path) -> Any:
     """Text, or whatever JSON holds, without paths of the disk, of which `root` is one, and
     without numbers that JSON has no word for."""
     if isinstance(told, str):
-        for known in {str(root), str(root.resolve()), str(Path.home())} - {os.sep}:
-            told = told.replace(known, "(path)")
+        # Whole, for they may have spaces, and the longest first, for one may lie in another. Never
+        # as they were given: a root that is called "x" would take every x for itself.
+        found = {os.path.abspath(root), os.path.realpath(root), str(Path.home())} - {os.sep}
+        for known in sorted(found, key=len, reverse=True):
+            told = re.sub(re.escape(known) + r"(?!\w|[.-]\w)", "(path)", told)
         return _ABSOLUTE.sub("(path)", told)
     if isinstance(told, float):
         return told if math.isfinite(told) else None

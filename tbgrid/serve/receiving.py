@@ -52,7 +52,8 @@ def from_json(
     with _kept() as added:
         for number, one in enumerate(asked.inputs):
             name = one.name or f"inputs[{number}]"
-            blocks = _blocks(one.data.image, name, limits, hosts)
+            left = limits.upload - sum(before.picture.size for before in added)
+            blocks = _blocks(one.data.image, name, left, hosts)
             picture = receive(blocks, places.arriving, limits.pixels, name)
             added.append(Added(picture, clean(one.name), clean(one.label), _strings(one.metadata)))
         yield added
@@ -112,9 +113,9 @@ def _for_each(what: str, given: Sequence[str], count: int) -> Iterable[str]:
     return given if len(given) == count else [*given, ""][:1] * count
 
 
-def _blocks(image: NewImage, name: str, limits: Limits, hosts: frozenset[str]) -> Iterable[bytes]:
+def _blocks(image: NewImage, name: str, most: int, hosts: frozenset[str]) -> Iterable[bytes]:
     if image.url is not None:
-        return fetched(image.url, hosts, limits.upload)
+        return fetched(image.url, hosts, most)
     try:
         return blocks_of(base64.b64decode(image.base64 or "", validate=True))
     except (binascii.Error, ValueError) as error:

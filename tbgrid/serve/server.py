@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
@@ -17,10 +18,12 @@ from filelock import FileLock, Timeout
 from tbgrid.embedders import registry
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.runners import Runner
-from tbgrid.serve import answers, inputs, jobs, pages
-from tbgrid.serve.api import Service, make_app
+from tbgrid.serve import inputs, jobs, pages
+from tbgrid.serve.api import make_app
+from tbgrid.serve.dependencies import Service
 from tbgrid.serve.guard import LOOPBACK, Guard
 from tbgrid.serve.limits import Limits
+from tbgrid.serve.options import models_by_name
 from tbgrid.serve.places import Places
 from tbgrid.serve.store import Store, opened
 from tbgrid.serve.workers import Workers
@@ -59,10 +62,10 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
     `tell` gets a line for the user, `log` what goes wrong on the way.
 
     Raises:
-        UsageError: a host that is not loopback, and no key.
+        UsageError: a host that is not loopback, and no key; or two models of one name.
         TbgridError: the root cannot be written or is being served, or the port is taken.
     """
-    places = Places(options.root)
+    places = Places(Path(os.path.abspath(options.root)))  # as answers must not show it
     with _claimed(places), opened(places.service) as store:
         loopback = options.host in LOOPBACK
         keyed = options.keyed or not loopback
@@ -71,17 +74,22 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
                 f"no key yet for --host {options.host}" if not loopback else "no key yet",
                 f"tbgrid serve key add --root {printable(options.root)}",
             )
+        models = models_by_name((*registry.BY_NAME, *options.models))
         _recover(store, places)
         with _listening(options.host, options.port) as listener:
-            models = (*(known.name for known in registry.KNOWN), *options.models)
             workers = Workers(store, places, options.workers, options.runner, models, tell)
             try:
                 service = Service(
-                    store, places, options.limits, workers, models, frozenset(options.hosts)
+                    store,
+                    places,
+                    options.limits,
+                    workers,
+                    models,
+                    frozenset(host.lower() for host in options.hosts),
                 )
                 app = make_app(service)
                 pages.add_pages(app)
-                guard = Guard(app, store, options.limits, keyed)
+                guard = Guard(app, store, options.limits, keyed, named=loopback)
                 shown = f"[{options.host}]" if ":" in options.host else options.host
                 tell(f"tbgrid serves http://{shown}:{listener.getsockname()[1]}/")
                 _answer(guard, listener, log)
@@ -92,7 +100,6 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
 def _recover(store: Store, places: Places) -> None:
     inputs.prepare(store, places)
     jobs.recover(store, places)
-    store.write(answers.forget_old)
 
 
 @contextlib.contextmanager

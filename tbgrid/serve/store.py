@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
     created REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS answers_by_time ON answers (created);
 CREATE TABLE IF NOT EXISTS keys (
     id TEXT PRIMARY KEY, digest TEXT NOT NULL, applications TEXT, created REAL NOT NULL
 );
@@ -91,16 +92,19 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        # Of no thread in particular: the threads that answer requests come and go.
+        self._idle: list[sqlite3.Connection] = []
 
     def all(self, statement: str, *values: Any) -> list[Row]:
         """The rows of a query."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = connect(self.path)
-            self._opened.append(connection)
-        return connection.execute(statement, values).fetchall()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = connect(self.path)
+        try:
+            return connection.execute(statement, values).fetchall()
+        finally:
+            self._idle.append(connection)
 
     def one(self, statement: str, *values: Any) -> Row | None:
         """The first row of a query."""
@@ -108,8 +112,8 @@ class Reader:
 
     def close(self) -> None:
         """Let go of the file."""
-        for connection in self._opened:
-            connection.close()
+        while self._idle:
+            self._idle.pop().close()
 
 
 class Store(Reader):
@@ -206,7 +210,8 @@ class Store(Reader):
                 future.set_exception(error)
             return
         for action in after:
-            with contextlib.suppress(OSError):  # what is left is found at the next start
+            # What is left is found at the next start; other writes must not wait for ever.
+            with contextlib.suppress(OSError, sqlite3.Error):
                 action()
         for future, result, failure in outcomes:
             if failure is None:

@@ -113,8 +113,8 @@ class Worker:
             self.stage, self.told = stage, now
             self.say(stage=stage, done=done, total=total)
 
-    def run(self, id: str, models: list[str]) -> None:
-        """Make one map; `models`: those that may be asked for."""
+    def run(self, id: str, models: dict[str, str]) -> None:
+        """Make one map; `models`: those that may be asked for (`models_by_name`)."""
         self.job, self.stage = id, ""
         try:
             row = self.store.one("SELECT * FROM visualizations WHERE id = ?", id)
@@ -140,7 +140,7 @@ class Worker:
     def _directory(self, row: Row) -> Path:
         return jobs.run_of(self.places, row)
 
-    def _made(self, row: Row, models: list[str]) -> dict[str, Any]:
+    def _made(self, row: Row, models: dict[str, str]) -> dict[str, Any]:
         asked = Options(**json.loads(row["options"]))
         like = jobs.like_of(self.store, self.places, row["application"], asked.like)
         options = export_options(asked, self.places, models, like)
@@ -220,10 +220,12 @@ class Worker:
 @contextlib.contextmanager
 def _alone(places: Places, id: str) -> Iterator[None]:
     """No worker of a killed server is still at this job."""
-    path = places.service / f"job-{id}.lock"
+    path = places.lock_of(id)
     with FileLock(path, timeout=_ORPHANS):
-        yield
-    path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _listen(commands: queue.SimpleQueue[dict[str, Any]], cancelled: set[str]) -> None:

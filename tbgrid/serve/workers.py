@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -47,7 +47,8 @@ class Slot:
 
 
 class Workers:
-    """`count` worker processes over the jobs of `store`. `told`: hears of workers that died."""
+    """`count` worker processes over the jobs of `store`. `models`: those that may be asked for
+    (`models_by_name`). `told`: hears of workers that died."""
 
     def __init__(
         self,
@@ -55,11 +56,11 @@ class Workers:
         places: Places,
         count: int,
         runner: Runner,
-        models: Collection[str],
+        models: Mapping[str, str],
         told: Callable[[str], None],
     ) -> None:
         self._store, self._places, self._runner = store, places, runner
-        self._models, self._told = list(models), told
+        self._models, self._told = dict(models), told
         self._slots = [Slot(number) for number in range(count)]
         self._work = threading.Condition()
         self._ending = False
@@ -187,6 +188,8 @@ class Workers:
             return Ending()
         _write(process, {"job": id, "models": self._models})
         for line in _lines(process.stdout):
+            if not line.endswith("\n"):  # it died in the middle of it
+                break
             told = json.loads(line)
             if "stage" in told:
                 slot.stage = Stage(told["stage"], told["done"], told["total"])

@@ -20,9 +20,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
+from chromium import ARGUMENTS, CHROMIUM
 from made_run import write_run
 from tensorboard_process import tensorboard
-from test_browser import ARGUMENTS, CHROMIUM
 
 SIZES = (1_000, 10_000, 100_000)
 FRAMES = 40

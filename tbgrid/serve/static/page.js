@@ -8,6 +8,8 @@ import {chosen, dropped, each} from "./dropped.js";
 
 const AT_ONCE = 4; // photos on their way
 const OFTEN = 700; // ms between two looks at a map that is being made
+const FEWEST = 3; // photos that make a map
+const LARGEST = 160; // px of a photo in the mosaic, which would be all blur beyond
 
 const client = new Client();
 /** @type {Map<string, {item: HTMLLIElement, picture: string}>} what is shown, by id */
@@ -67,13 +69,14 @@ async function showCount() {
   );
   const count = applications.find((one) => one.name === client.application)?.inputs ?? 0;
   by("count").textContent = `${count.toLocaleString()} ${count === 1 ? "photo" : "photos"}`;
-  /** @type {HTMLButtonElement} */ (by("make")).disabled = count < 3;
+  /** @type {HTMLButtonElement} */ (by("make")).disabled = count < FEWEST;
+  by("few").hidden = count >= FEWEST;
 }
 
 /** @param {Photo[]} photos */
 async function send(photos) {
   const bar = /** @type {HTMLProgressElement} */ (by("sent"));
-  const refused = by("refused");
+  const refused = /** @type {HTMLDetailsElement} */ (by("refused"));
   const list = /** @type {HTMLUListElement} */ (refused.querySelector("ul"));
   let done = 0;
   list.replaceChildren();
@@ -92,10 +95,12 @@ async function send(photos) {
       }
     },
     ({file}, error) => {
-      list.append(element("li", {}, `${file.name}: ${error.message}`));
+      const line = error.message;
+      list.append(element("li", {}, line.startsWith(file.name) ? line : `${file.name}: ${line}`));
       const summary = /** @type {HTMLElement} */ (refused.querySelector("summary"));
       summary.textContent = `${list.children.length} not taken`;
       refused.hidden = false;
+      refused.open = true;
     },
   );
   bar.hidden = true;
@@ -156,6 +161,7 @@ async function showPicture(output) {
   entry.picture = URL.createObjectURL(await answer.blob());
   const alt = `mosaic of ${output.data.photos} photos, look-alikes side by side`;
   const picture = element("img", {src: entry.picture, alt});
+  picture.style.maxWidth = `${output.data.image.columns * LARGEST}px`;
   entry.item.append(element("a", {href: entry.picture, target: "_blank"}, picture));
 }
 
