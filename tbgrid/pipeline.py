@@ -454,6 +454,7 @@ def _start(earlier: Earlier, made: Embedded) -> Start:
     return earlier.start(
         [photo.name for photo in images.photos],
         picture_keys(images.thumbnails) if images.pictured else None,
+        images.vectors,
         made.model,
         fitted_perplexity(len(images.photos), made.options.tsne.perplexity),
     )
