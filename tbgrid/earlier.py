@@ -60,6 +60,7 @@ class Earlier:
     positions: Float64Array
     alike: Neighbours
     model: str
+    fit: str
     distance: Distance
     perplexity: float
     aspect: float
@@ -82,7 +83,8 @@ class Earlier:
         Raises:
             TbgridError: none of the photos was there.
         """
-        of = same_photos(self.names, self.pictures, names, pictures)
+        framed = self.pictures if self.fit == model["fit"] else None  # else they say nothing
+        of = same_photos(self.names, framed, names, pictures)
         if (of < 0).all():
             raise TbgridError(
                 f"none of the {len(names)} photos is in {self.run} "
@@ -245,6 +247,7 @@ def _read(run: str, export: Path) -> Earlier:
         positions=positions,
         alike=alike,
         model=str(model["name"]),
+        fit=str(model["fit"]),
         distance=_one_of(get_args(Distance), model["distance"]),
         perplexity=float(layout.get("perplexity", "nan")),  # none of another layout
         aspect=_positive(grid["aspect"]),

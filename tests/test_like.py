@@ -16,6 +16,7 @@ import pytest
 from conftest import MeanColour, draw_photos
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.datasets import load_digits
 
 import tbgrid
@@ -403,6 +404,18 @@ def test_a_map_of_other_vectors_begins_at_the_places_and_says_so(folder: Path) -
     assert not np.allclose(wider.layout.positions, read_earlier(folder / "run").positions)
 
 
+def test_photos_that_are_framed_otherwise_are_known_by_name(folder: Path) -> None:
+    """Square ones look as before, which says nothing of the others."""
+    for number, path in enumerate(sorted((folder / "photos").rglob("*.jpg"))):
+        with Image.open(path) as picture:
+            width = picture.width if number % 2 else 2 * picture.width
+            picture.resize((width, picture.width)).save(path)
+    tbgrid.export(folder / "photos", folder / "run", QUICK, embedder=MODEL)
+    options = dataclasses.replace(QUICK, fit="pad", like=folder / "run")
+    told = tbgrid.export(folder / "photos", folder / "new", options, embedder=MODEL).report["like"]
+    assert (told["kept"], told["new"], told["removed"]) == (60, 0, 0)
+
+
 class Retrained(MeanColour):
     """Goes by the name of the first, and gives other vectors."""
 
@@ -435,7 +448,7 @@ def test_vectors_are_the_same_if_distances_are(
     names = [*(images.photos[row].name for row in rows), "new"]
     vectors = np.concatenate([images.vectors[rows], images.vectors[:1] + 9])
     vectors[:, ::2] *= factor
-    model = {"name": "mean-colour", "distance": "euclidean"}
+    model = {"name": "mean-colour", "distance": "euclidean", "fit": "crop"}
     start = earlier.start(names, None, vectors, model, earlier.perplexity)
     assert start.of.tolist() == [*rows.tolist(), -1]
     assert start.comparable == (factor < 1.1)
