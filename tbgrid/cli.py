@@ -95,11 +95,11 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _options(given: argparse.Namespace) -> ExportOptions:
+    from tbgrid.arrangement import refining
     from tbgrid.grid import GridOptions
     from tbgrid.groups import GroupOptions
     from tbgrid.layout import TsneOptions
     from tbgrid.pipeline import ExportOptions
-    from tbgrid.refinement import RefineOptions
     from tbgrid.sources import SourceOptions
 
     return ExportOptions(
@@ -113,7 +113,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         budget=given.budget,
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
-        refine=RefineOptions(given.refine_seconds) if given.refine else None,
+        refine=refining(given.refine, given.refine_seconds),
         groups=GroupOptions(given.duplicates, given.min_cluster),
     )
 
