@@ -140,10 +140,16 @@ def test_clusters_are_a_category_of_all_photos(exported: tbgrid.ExportResult) ->
     kinds = {told["name"]: told["kind"] for told in manifest["columns"]}
     assert kinds["cluster"] == "category"
     rows = table(exported.export / "metadata.tsv")
-    assert [row["cluster"] for row in rows] == clusters.named
+    assert [row["cluster"] for row in rows] == [name or "-" for name in clusters.named]
     told = exported.report["clusters"]
     assert told["clusters"] == len(clusters.names)
     assert told["share_in_none"] == pytest.approx(clusters.share_in_none, abs=1e-4)
+
+
+def test_too_few_photos_for_a_cluster_are_told(folder: Path, tmp_path: Path) -> None:
+    result = exported(folder, tmp_path / "run", min_cluster=1000)
+    assert ("clusters", "none of 1,000 photos or more") in result.groups.lines()
+    assert "cluster" not in table(result.export / "metadata.tsv")[0]
 
 
 def test_clusters_named_by_digits_are_a_category() -> None:
@@ -160,7 +166,9 @@ def test_a_column_of_the_user_keeps_its_name(photos: Path, tmp_path: Path) -> No
     rows = table(result.export / "metadata.tsv")
     assert [row["cluster"] for row in rows] == [str(row) for row in range(60)]
     assert result.groups.clusters is not None
-    assert [row["cluster 2"] for row in rows] == result.groups.clusters.named
+    assert [row["cluster 2"] for row in rows] == [
+        name or "-" for name in result.groups.clusters.named
+    ]
     states = json.loads((result.export / "bookmarks.json").read_text())
     assert states[0]["selectedColorOptionName"] == "cluster 2"
     assert states[0]["label"].endswith(", by cluster 2")
