@@ -16,29 +16,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, Visitor, chromium
 from conftest import COLOURS, MeanColour
 from PIL import Image, ImageColor
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 from tensorboard_process import tensorboard
 
 import tbgrid
 from tbgrid.types import Float64Array, UInt8Array
 
 PATIENCE = 30  # seconds for anything to appear: the browser draws in software
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--no-first-run",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
 # The Projector's state, read from its element `p` (vz_projector/vz-projector.ts).
@@ -99,29 +86,18 @@ def address(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A new page, on which nothing may go wrong."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    visitor = Visitor(browser)
+    opened = visitor.page()
     opened.set_default_timeout(1000 * PATIENCE)
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    opened.on(
-        "response",
-        lambda answer: (
-            complaints.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
-        ),
-    )
     yield opened
-    opened.close()
-    assert not complaints
+    visitor.leave()
 
 
 class Projector:
