@@ -48,7 +48,7 @@ LAYERS = [
     {"pipeline", "frames", "callback", "runners", "demo", "check", "check_files", "check_tab"},
     {"comparison"},
     {"serve"},
-    {"console", "arguments", "cli"},
+    {"console", "arguments", "printout", "cli"},
     {"__main__"},
 ]
 HEAVY = (
