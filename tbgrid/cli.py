@@ -31,7 +31,7 @@ from tbgrid.printout import (
 
 if TYPE_CHECKING:
     from tbgrid.console import Console
-    from tbgrid.pipeline import ExportOptions
+    from tbgrid.options import ExportOptions
     from tbgrid.sources import SourceOptions
     from tbgrid.types import Rejected
 
@@ -102,7 +102,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
     from tbgrid.grid import GridOptions
     from tbgrid.groups import GroupOptions
     from tbgrid.layout import TsneOptions
-    from tbgrid.pipeline import ExportOptions
+    from tbgrid.options import ExportOptions
     from tbgrid.sources import SourceOptions
 
     return ExportOptions(
@@ -123,7 +123,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
 
 def _embedding(given: argparse.Namespace) -> dict[str, Any]:
     """Those options that were given of the ones that decide upon vectors and pictures."""
-    from tbgrid.pipeline import EMBEDDING
+    from tbgrid.options import EMBEDDING
 
     options = {name: getattr(given, name) for name in (*EMBEDDING, "batch")}
     if isinstance(options["model"], list):  # several are for `compare`
@@ -148,7 +148,8 @@ def _source(given: argparse.Namespace) -> SourceOptions:
 def _export(given: argparse.Namespace, console: Console) -> int:
     options = _options(given)
     from tbgrid import shards
-    from tbgrid.pipeline import EMBEDDING, export
+    from tbgrid.options import EMBEDDING
+    from tbgrid.pipeline import export
 
     if given.model and len(given.model) > 1:
         return _compare(given.source, given, options, console)
@@ -181,7 +182,7 @@ def _compare(
 
 
 def _embed(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.pipeline import ExportOptions
+    from tbgrid.options import ExportOptions
     from tbgrid.runners import DEFAULT_SHARD, embed_shards
 
     result = embed_shards(

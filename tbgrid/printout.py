@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tbgrid.cache import Cache, Usage
     from tbgrid.comparison import Comparison
     from tbgrid.console import Console
-    from tbgrid.pipeline import ExportResult
+    from tbgrid.results import ExportResult
     from tbgrid.runners import EmbedResult
     from tbgrid.types import Json, Rejected
 

@@ -16,7 +16,7 @@ from tbgrid.grid import GridOptions, Solver
 from tbgrid.groups import Duplicates, GroupOptions
 from tbgrid.layout import TsneOptions
 from tbgrid.methods import LayoutName
-from tbgrid.pipeline import ExportOptions
+from tbgrid.options import ExportOptions
 from tbgrid.serve.places import Places
 from tbgrid.tab import DEFAULT_PREVIEW
 from tbgrid.types import Distance, Fit, InputRange, Metric
