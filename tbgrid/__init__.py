@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 
 _HOME = {
     "export": "pipeline",
-    "ExportOptions": "pipeline",
-    "ExportResult": "pipeline",
+    "ExportOptions": "options",
+    "ExportResult": "results",
     "compare": "comparison",
     "Comparison": "comparison",
     "embed_shards": "runners",
@@ -70,11 +70,11 @@ if TYPE_CHECKING:
     from tbgrid.layout import Layout as Layout
     from tbgrid.layout import TsneOptions as TsneOptions
     from tbgrid.layout import tsne as tsne
-    from tbgrid.pipeline import ExportOptions as ExportOptions
-    from tbgrid.pipeline import ExportResult as ExportResult
+    from tbgrid.options import ExportOptions as ExportOptions
     from tbgrid.pipeline import export as export
     from tbgrid.refinement import RefineOptions as RefineOptions
     from tbgrid.refinement import refine as refine
+    from tbgrid.results import ExportResult as ExportResult
     from tbgrid.runners import EmbedResult as EmbedResult
     from tbgrid.runners import embed_shards as embed_shards
     from tbgrid.sources import SourceOptions as SourceOptions

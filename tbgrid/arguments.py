@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import NoReturn
 
 from tbgrid import __version__
 from tbgrid.tab import DEFAULT_PREVIEW
@@ -13,9 +14,16 @@ _PHOTOS = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """One whose complaint is a single line, as all others are, without all options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tbgrid: {message}: see {self.prog} --help\n")
+
+
 def command_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="tbgrid",
         description="A folder of photos becomes a TensorBoard run in which look-alikes lie "
         "side by side.",

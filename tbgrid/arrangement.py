@@ -77,6 +77,17 @@ class MapOptions:
                 raise UsageError(f"budget {self.budget}", "give seconds, 0 or more")
 
 
+def refining(wanted: bool, seconds: float | None) -> RefineOptions | None:
+    """How the cells are refined, None if that is not wanted; at most so many `seconds`.
+
+    Raises:
+        UsageError: seconds that are not above 0, or for what is not done.
+    """
+    if not wanted and seconds is not None:
+        raise UsageError("--refine-seconds for a map that is not refined", "leave it out")
+    return RefineOptions(seconds) if wanted else None
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A layout that `best` thought of: its `title`; its report `card` and the CPU `seconds` that it
@@ -118,7 +129,9 @@ class Arrangement:
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how the options were applied."""
         stability = self.stability.notes if self.stability else ()
-        return (*self.layout.notes, *self.grid.notes, *stability)
+        stopped = ("refinement was stopped when its time was up",)
+        late = stopped if self.refined is not None and self.refined.stopped else ()
+        return (*self.layout.notes, *self.grid.notes, *stability, *late)
 
     def lines(self) -> list[tuple[str, str]]:
         """(name, value) of all that is measured, for people."""

@@ -12,7 +12,6 @@ import errno
 import json
 import logging
 import os
-import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,17 +20,21 @@ from typing import TYPE_CHECKING, Any
 
 from tbgrid.arguments import command_parser
 from tbgrid.errors import TbgridError, UsageError
+from tbgrid.printout import (
+    print_table,
+    say,
+    tell_cache,
+    tell_compared,
+    tell_embedded,
+    tell_export,
+)
 
 if TYPE_CHECKING:
-    from tbgrid.cache import Cache, Usage
-    from tbgrid.comparison import Comparison
     from tbgrid.console import Console
-    from tbgrid.pipeline import ExportOptions, ExportResult
-    from tbgrid.runners import EmbedResult
+    from tbgrid.options import ExportOptions
     from tbgrid.sources import SourceOptions
-    from tbgrid.types import Json, Rejected
+    from tbgrid.types import Rejected
 
-SHOWN_LEFT_OUT = 5
 _INTERRUPTED = "interrupted; nothing is half written, and what was embedded is kept"
 # A full disk, too many open files and the like: no bugs, wherever they strike.
 _OF_THE_SYSTEM = {
@@ -95,11 +98,11 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _options(given: argparse.Namespace) -> ExportOptions:
+    from tbgrid.arrangement import refining
     from tbgrid.grid import GridOptions
     from tbgrid.groups import GroupOptions
     from tbgrid.layout import TsneOptions
-    from tbgrid.pipeline import ExportOptions
-    from tbgrid.refinement import RefineOptions
+    from tbgrid.options import ExportOptions
     from tbgrid.sources import SourceOptions
 
     return ExportOptions(
@@ -113,14 +116,14 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         budget=given.budget,
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
         grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
-        refine=RefineOptions(given.refine_seconds) if given.refine else None,
+        refine=refining(given.refine, given.refine_seconds),
         groups=GroupOptions(given.duplicates, given.min_cluster),
     )
 
 
 def _embedding(given: argparse.Namespace) -> dict[str, Any]:
     """Those options that were given of the ones that decide upon vectors and pictures."""
-    from tbgrid.pipeline import EMBEDDING
+    from tbgrid.options import EMBEDDING
 
     options = {name: getattr(given, name) for name in (*EMBEDDING, "batch")}
     if isinstance(options["model"], list):  # several are for `compare`
@@ -145,7 +148,8 @@ def _source(given: argparse.Namespace) -> SourceOptions:
 def _export(given: argparse.Namespace, console: Console) -> int:
     options = _options(given)
     from tbgrid import shards
-    from tbgrid.pipeline import EMBEDDING, export
+    from tbgrid.options import EMBEDDING
+    from tbgrid.pipeline import export
 
     if given.model and len(given.model) > 1:
         return _compare(given.source, given, options, console)
@@ -156,7 +160,7 @@ def _export(given: argparse.Namespace, console: Console) -> int:
     result = export(
         given.source, given.logdir, options, run_name=given.run, progress=console.progress
     )
-    _tell(result, given, console)
+    tell_export(result, given, console)
     return _strictly(given, result.rejected, console)
 
 
@@ -173,12 +177,12 @@ def _compare(
         run_name=given.run,
         progress=console.progress,
     )
-    _tell_compared(done, given, console)
+    tell_compared(done, given, console)
     return _strictly(given, done.results[0].rejected, console)
 
 
 def _embed(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.pipeline import ExportOptions
+    from tbgrid.options import ExportOptions
     from tbgrid.runners import DEFAULT_SHARD, embed_shards
 
     result = embed_shards(
@@ -190,7 +194,7 @@ def _embed(given: argparse.Namespace, console: Console) -> int:
         workers=given.workers,
         progress=console.progress,
     )
-    _tell_embedded(result, given, console)
+    tell_embedded(result, given, console)
     return _strictly(given, result.source.rejected, console)
 
 
@@ -217,7 +221,7 @@ def _demo(given: argparse.Namespace, console: Console) -> int:
         result = export(
             folder, given.logdir, options, run_name=given.run, progress=console.progress
         )
-    _tell(result, given, console)
+    tell_export(result, given, console)
     return 0
 
 
@@ -225,7 +229,7 @@ def _models(given: argparse.Namespace, console: Console) -> int:
     from tbgrid.embedders import registry
 
     if given.json:
-        _say(
+        say(
             json.dumps(
                 [
                     {**dataclasses.asdict(known), "offline": registry.offline(known)}
@@ -242,7 +246,7 @@ def _models(given: argparse.Namespace, console: Console) -> int:
         rows.append(
             (known.name, size, str(known.dimensions), there, known.about, known.handle or "-")
         )
-    _print_table(rows)
+    print_table(rows)
     console.note(
         "Also: any TF-Hub handle or URL, the directory of a SavedModel, "
         "kaggle:OWNER/MODEL/FRAMEWORK/VARIATION, keras:NAME (Keras Applications)"
@@ -255,9 +259,9 @@ def _check(given: argparse.Namespace, _: Console) -> int:
 
     findings = check(given.run)
     if given.json:
-        _say(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+        say(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
-        _say(format_findings(findings))
+        say(format_findings(findings))
     return exit_code(findings)
 
 
@@ -271,7 +275,7 @@ def _cache(given: argparse.Namespace, _: Console) -> int:
         usage = cache.usage()
         if cache.trouble:
             raise TbgridError(cache.trouble, "remove that file, or give another --cache")
-        _tell_cache(cache, usage, given.json)
+        tell_cache(cache, usage, given.json)
     return 0
 
 
@@ -312,178 +316,13 @@ def _keys(given: argparse.Namespace, root: Path, keys: Any) -> int:
 
     with opened(Places(root).service) as store:
         if given.key_action == "add":
-            _say(keys.add(store, given.application))
+            say(keys.add(store, given.application))
         elif given.key_action == "revoke":
             keys.revoke(store, given.id)
-            _say(f"{given.id} is revoked")
+            say(f"{given.id} is revoked")
         else:
-            _print_table([("id", "applications", "made"), *keys.listed(store)])
+            print_table([("id", "applications", "made"), *keys.listed(store)])
     return 0
-
-
-def _tell_cache(cache: Cache, usage: Sequence[Usage], as_json: bool) -> None:
-    total = sum(part.size for part in usage)
-    if as_json:
-        parts = [dataclasses.asdict(part) for part in usage]
-        _say(json.dumps({"path": os.fspath(cache.path or ""), "bytes": total, "kinds": parts}))
-        return
-    rows = [(part.kind, f"{part.entries:,}", f"{part.size / 1e6:.1f} MB") for part in usage]
-    if rows:
-        _print_table([("kept", "entries", "size"), *rows])
-    _say(f"{total / 1e6:.1f} MB of at most {cache.limit / 1e9:.0f} GB in {cache.path}")
-
-
-def _say(text: str) -> None:
-    """Print to stdout. What its encoding lacks is shown escaped; a reader that has left misses the
-    rest, and nothing else happens."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except OSError as error:
-        # What its buffer still holds must not fail again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise TbgridError(
-                f"stdout cannot be written ({error.strerror})",
-                "the work is done, only its result could not be printed",
-            ) from error
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        _say(line.rstrip())
-
-
-def _print_rows(rows: Sequence[Json]) -> None:
-    """A table of what several maps have in common."""
-    from tbgrid.artifacts.report import as_text
-
-    header, lines = as_text(rows)
-    _print_table([header, *lines])
-
-
-def _tell(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
-    """The result on stdout: a summary to read, or JSON."""
-    from tbgrid.artifacts.run import weight
-    from tbgrid.types import printable
-
-    console.close()
-    for note in result.notes:
-        console.note(f"note: {note}")
-    command = f"tensorboard --logdir {shlex.quote(given.logdir)}"
-    size = weight(result.directory)
-    if given.json:
-        _say(json.dumps(_as_json(result, command), indent=1))
-        return
-    _tell_left_out(result.rejected, f"all listed in {printable(result.ledger)}", console)
-    if tried := result.arranged.candidates:
-        _print_rows([candidate.row for candidate in tried])
-    shown, grid = len(result.images.photos), result.grid
-    seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
-    rows = [*result.arranged.lines(), *result.groups.lines(), ("seconds", seconds)]
-    _print_table([(f"{name}:", value) for name, value in rows])
-    _say(f"mosaic: {printable(result.mosaic)}")
-    copies = len(result.groups.left)
-    under = f", {copies:,} copies under the tiles of others" if copies else ""
-    _say(
-        f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
-        f"{len(result.rejected):,} left out{under}; "
-        f"{size / 1e6:.1f} MB in {printable(result.directory)}"
-    )
-    _say(f"Now type: {command}")
-
-
-def _as_json(result: ExportResult, command: str) -> Json:
-    from tbgrid.artifacts.run import weight
-
-    written = {
-        "directory": os.fspath(result.directory),
-        "mosaic": os.fspath(result.mosaic),
-        "bytes": weight(result.directory),
-        "command": command,
-    }
-    return {**result.report, "run": written, "left_out": _left_out(result.rejected)}
-
-
-def _tell_compared(done: Comparison, given: argparse.Namespace, console: Console) -> None:
-    """The results of several models on stdout: a table to read, or JSON."""
-    from tbgrid.artifacts.run import weight
-    from tbgrid.types import printable
-
-    console.close()
-    for note in dict.fromkeys(note for result in done.results for note in result.notes):
-        console.note(f"note: {note}")
-    command = f"tensorboard --logdir {shlex.quote(os.fspath(done.directory))}"
-    if given.json:
-        runs = [_as_json(result, command) for result in done.results]
-        _say(json.dumps({"models": done.rows, "runs": runs}, indent=1))
-        return
-    first = done.results[0]
-    _tell_left_out(first.rejected, f"all listed in {printable(first.ledger)}", console)
-    for result in done.results:
-        if tried := result.arranged.candidates:
-            _say(f"{result.directory.name}:")
-            _print_rows([candidate.row for candidate in tried])
-    _print_rows(done.rows)
-    size = sum(weight(result.directory) for result in done.results)
-    _say(
-        f"{len(first.images.photos):,} photos shown in {len(done.results)} runs, "
-        f"{len(first.rejected):,} left out; {size / 1e6:.1f} MB in {printable(done.directory)}"
-    )
-    _say(f"Now type: {command}")
-
-
-def _tell_embedded(result: EmbedResult, given: argparse.Namespace, console: Console) -> None:
-    """What is embedded now, on stdout: a summary to read, or JSON."""
-    from tbgrid.artifacts.run import weight
-    from tbgrid.types import printable
-
-    console.close()
-    index, source = result.index, result.source
-    size = weight(result.directory)
-    command = (
-        f"tbgrid export {shlex.quote(given.out)} --logdir {shlex.quote(f'runs/{source.name}')}"
-    )
-    if given.json:
-        told = {
-            "directory": os.fspath(result.directory),
-            "bytes": size,
-            "photos": {"source": source.name, "embedded": len(source.photos)},
-            "model": index.model.model_id,
-            "shards": index.count,
-            "made": result.made,
-            "command": command,
-            "notes": [*source.notes, *index.model.notes],
-            "left_out": _left_out(source.rejected),
-        }
-        _say(json.dumps(told, indent=1))
-        return
-    for note in (*source.notes, *index.model.notes):
-        console.note(f"note: {note}")
-    _tell_left_out(source.rejected, "all listed by tbgrid export", console)
-    kept = index.count - result.made
-    _say(
-        f"{len(source.photos):,} photos embedded by {index.model.model_id}, "
-        f"{len(source.rejected):,} left out; {index.count:,} shards"
-        f"{f' ({kept:,} of them were there)' if kept else ''}, "
-        f"{size / 1e6:.1f} MB in {printable(result.directory)}"
-    )
-    _say(f"Now type: {command}")
-
-
-def _left_out(rejected: Sequence[Rejected]) -> list[dict[str, str]]:
-    return [{"path": item.name, "reason": item.reason} for item in rejected]
-
-
-def _tell_left_out(rejected: Sequence[Rejected], where: str, console: Console) -> None:
-    """The first of what was left out, and `where` the others are told."""
-    for item in rejected[:SHOWN_LEFT_OUT]:
-        console.note(f"left out: {item.name} ({item.reason})")
-    more = len(rejected) - SHOWN_LEFT_OUT
-    if more > 0:
-        console.note(f"left out: {more} more, {where}")
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace, Any], int]] = {

@@ -16,7 +16,7 @@ import numpy as np
 
 from tbgrid.types import Float64Array, IntArray
 
-NONE = "none"  # the name of what is in no cluster
+NONE = ""  # of what is in no cluster; so no label is called the same, and viewers show it grey
 LEAST = 5  # photos of a cluster, whatever their number
 NEAR = 3  # neighbours by which density is told, itself among them
 MOST = 30_000  # points that HDBSCAN sees: its time grows with their square
@@ -33,7 +33,7 @@ class Clusters:
 
     @property
     def named(self) -> list[str]:
-        """The name of each photo's cluster, "none" where it is in none."""
+        """The name of each photo's cluster, "" where it is in none."""
         return [self.names[number] if number >= 0 else NONE for number in self.of]
 
     @property
@@ -67,7 +67,7 @@ def find_clusters(
     renamed = np.full(len(order) + 1, -1)
     renamed[order] = np.arange(len(order))
     of = renamed[of]
-    taken, called = {NONE}, []
+    taken, called = set[str](), list[str]()
     for number in range(len(order)):
         name = _name(np.flatnonzero(of == number), positions, names, labels)
         unique, nth = name, 2

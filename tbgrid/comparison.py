@@ -15,15 +15,15 @@ from tbgrid.alignment import consensus
 from tbgrid.arrangement import Arrangement, arrange
 from tbgrid.artifacts import report, run
 from tbgrid.errors import TbgridError, UsageError
+from tbgrid.options import ExportOptions
 from tbgrid.pipeline import (
     Embedded,
-    ExportOptions,
-    ExportResult,
     embedded,
     find,
     open_model,
     written,
 )
+from tbgrid.results import ExportResult
 from tbgrid.spools import release
 from tbgrid.times import Times
 from tbgrid.types import Embedder, Json, Progress, Rejected, Source, printable, silent

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +19,24 @@ from tbgrid import tab
 from tbgrid.artifacts.contents import REPORT
 from tbgrid.artifacts.run import CURRENT, HOME
 from tbgrid.errors import TbgridError
+from tbgrid.neighbours import Neighbours, distances_between
 from tbgrid.stability import Start
-from tbgrid.types import Distance, Float64Array, IntArray, Json, Metric, printable
+from tbgrid.types import (
+    Distance,
+    Float32Array,
+    Float64Array,
+    IntArray,
+    Json,
+    Metric,
+    printable,
+)
 
 _WAY_OUT = "give --like the directory of a run that tbgrid export has written, or leave it out"
 _PERPLEXITY = 0.1  # a smaller relative change of it is that of a small set's size
+# A smaller relative change of distances is rounding: networks that were converted to run faster
+# change them by some 0.2 %, another size or framing of their input by 10 % and more.
+_DISTANCES = 0.03
+_SAMPLE = 1000  # photos whose distances are looked at
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,8 @@ class Earlier:
     `run`: the name of its directory. `names` of the photos; `pictures` uint64[m], what their
     thumbnails are known by (`tab_files.picture_keys`), or None. `cells` int64[m] of `rows` x
     `columns`, `places` float64[m, 2] in cells, (row, column), `positions` float64[m, 2] of t-SNE.
-    The rest is what its report says: of the vectors, and of the snap.
+    `alike`: of each photo the nearest by its vector. The rest is what its report says: of the
+    vectors, and of the snap.
     """
 
     run: str
@@ -42,7 +58,9 @@ class Earlier:
     cells: IntArray
     places: Float64Array
     positions: Float64Array
+    alike: Neighbours
     model: str
+    fit: str
     distance: Distance
     perplexity: float
     aspect: float
@@ -55,15 +73,18 @@ class Earlier:
         self,
         names: Sequence[str],
         pictures: npt.NDArray[np.uint64] | None,
+        vectors: Float32Array,
         model: Json,
         perplexity: float,
     ) -> Start:
-        """Where a new map of photos begins. `model` is what its report says of the vectors.
+        """Where a new map of photos begins. `vectors` float32[n, d] are theirs, and `model` is what
+        its report says of them.
 
         Raises:
             TbgridError: none of the photos was there.
         """
-        of = same_photos(self.names, self.pictures, names, pictures)
+        framed = self.pictures if self.fit == model["fit"] else None  # else they say nothing
+        of = same_photos(self.names, framed, names, pictures)
         if (of < 0).all():
             raise TbgridError(
                 f"none of the {len(names)} photos is in {self.run} "
@@ -71,11 +92,18 @@ class Earlier:
                 "leave out --like, or give the run of these photos",
             )
         notes: tuple[str, ...] = ()
-        vectors = (self.model, self.distance) == (model["name"], model["distance"])
-        if not vectors:
+        same = False
+        if (self.model, self.distance) != (model["name"], model["distance"]):
             notes = (
                 f"{self.run} is of {self.model}, {self.distance} distances: the map begins at its "
                 f"places, and follows the vectors of {model['name']}",
+            )
+        elif self._as_far(of, vectors):
+            same = True
+        else:
+            notes = (
+                f"photos that were in {self.run} have other vectors there, though of "
+                f"{self.model} too: the map begins at its places, and follows the new ones",
             )
         alike = abs(perplexity - self.perplexity) <= _PERPLEXITY * self.perplexity
         return Start(
@@ -91,9 +119,22 @@ class Earlier:
             self.solver,
             self.cost,
             self.gap,
-            vectors and alike,
+            same and alike,
             notes,
         )
+
+    def _as_far(self, of: IntArray, vectors: Float32Array) -> bool:
+        """Whether photos that were there, `of` as in `Start`, are as far from each other as they
+        were then: other input, or a model trained anew, may go by the same name."""
+        now = np.full(len(self.names), -1)
+        now[of[of >= 0]] = np.flatnonzero(of >= 0)
+        known = np.flatnonzero(now >= 0)
+        some = known[:: -(-len(known) // _SAMPLE)]
+        pairs = np.stack(np.broadcast_arrays(now[some, None], now[self.alike.rows[some]]), axis=2)
+        both = pairs[:, :, 1] >= 0
+        before = self.alike.distances[some][both].astype(np.float64)
+        after = distances_between(vectors, pairs[both], self.distance)
+        return float(np.abs(after - before).sum()) <= _DISTANCES * float(before.sum())
 
 
 def same_photos(
@@ -142,21 +183,28 @@ def read_earlier(directory: Path) -> Earlier:
     """
     shown = printable(directory)
     home = directory / HOME
-    if not directory.is_dir():
-        raise TbgridError(f"no directory {shown}", _WAY_OUT)
-    if not (home / CURRENT).is_file():
-        inner = next(iter(sorted(directory.glob(f"*/{(HOME / CURRENT).as_posix()}"))), None)
-        hint = _WAY_OUT
-        if inner is not None:
-            hint = f"give --like one of the runs below it, such as {printable(inner.parents[2])}"
-        raise TbgridError(f"{shown} holds no export of tbgrid", hint)
+    try:
+        if not directory.is_dir():
+            raise TbgridError(f"no directory {shown}", _WAY_OUT)
+        if not (home / CURRENT).is_file():
+            inner = next(iter(sorted(directory.glob(f"*/{(HOME / CURRENT).as_posix()}"))), None)
+            hint = _WAY_OUT
+            if inner is not None:
+                hint = (
+                    f"give --like one of the runs below it, such as {printable(inner.parents[2])}"
+                )
+            raise TbgridError(f"{shown} holds no export of tbgrid", hint)
+    except OSError as error:  # a name that is too long, a directory of others
+        raise TbgridError(f"cannot read {shown} ({error.strerror})", _WAY_OUT) from error
     try:
         export = home / (home / CURRENT).read_text("utf-8").strip()
         return _read(printable(directory.resolve().name), export)
     except TbgridError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename is not None:
+            reason = f"{Path(os.fsdecode(error.filename)).name}: {error.strerror}"
         raise TbgridError(
             f"the map of {shown} cannot be read ({reason})", "export it anew without --like"
         ) from error
@@ -177,6 +225,16 @@ def _read(run: str, export: Path) -> Earlier:
         raise ValueError("its cells are none of a grid")
     if not (np.isfinite(places).all() and np.isfinite(positions).all()):
         raise ValueError("its places are not finite")
+    near = int(told["neighbours"])
+    alike = Neighbours(
+        _numbers(folder / tab.NEIGHBOURS, "<u4", near * count)
+        .reshape(count, near)
+        .astype(np.int64),
+        _numbers(folder / tab.DISTANCES, "<f4", near * count).reshape(count, near),
+        bool(told["neighbours_exact"]),
+    )
+    if alike.rows.max() >= count or not np.isfinite(alike.distances).all():
+        raise ValueError("its neighbours are none of its photos")
     pictures = folder / tab.PICTURES
     return Earlier(
         run=run,
@@ -187,15 +245,30 @@ def _read(run: str, export: Path) -> Earlier:
         cells=cells,
         places=places[:, ::-1],
         positions=positions,
+        alike=alike,
         model=str(model["name"]),
-        distance=model["distance"],
+        fit=str(model["fit"]),
+        distance=_one_of(get_args(Distance), model["distance"]),
         perplexity=float(layout.get("perplexity", "nan")),  # none of another layout
-        aspect=float(grid["aspect"]),
-        metric=grid["metric"],
+        aspect=_positive(grid["aspect"]),
+        metric=_one_of(get_args(Metric), grid["metric"]),
         solver=str(grid["solver"]),
         cost=float(grid["cost"]),
         gap=None if grid["gap"] is None else float(grid["gap"]),
     )
+
+
+def _one_of(names: Sequence[str], found: Any) -> Any:
+    if found not in names:
+        raise ValueError(f"{found} is none of {', '.join(names)}")
+    return found
+
+
+def _positive(found: Any) -> float:
+    number = float(found)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{found} is no number above 0")
+    return number
 
 
 def _numbers(path: Path, kind: str, count: int) -> npt.NDArray[Any]:

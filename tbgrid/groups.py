@@ -109,7 +109,8 @@ class Groups:
         if self.clusters is not None:
             share = 100 * self.clusters.share_in_none
             found = f"{len(self.clusters.names):,}, {share:.0f} % of the photos in none"
-            lines.append(("clusters", found if self.clusters.names else "none"))
+            none = f"none of {self.clusters.least:,} photos or more"
+            lines.append(("clusters", found if self.clusters.names else none))
         return lines
 
     def tsv(self) -> str:

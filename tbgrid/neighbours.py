@@ -90,6 +90,15 @@ def harmony(
     return np.asarray(1 - share, np.float32)
 
 
+def distances_between(
+    vectors: Float32Array, pairs: IntArray, distance: Distance = "cosine"
+) -> Float64Array:
+    """float64[m]: how far int64[m, 2] pairs of float32[n, d] vectors are, as `nearest` tells it."""
+    rows, where = np.unique(pairs, return_inverse=True)
+    points = comparable(vectors[rows], distance)
+    return _told(_pair_distances(points, where.reshape(pairs.shape)), distance)
+
+
 def _told(euclidean: Float64Array, distance: Distance) -> Float64Array:
     return euclidean**2 / 2 if distance == "cosine" else euclidean
 

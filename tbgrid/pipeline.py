@@ -2,214 +2,57 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
-import html
-import io
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from tbgrid import engines, tab
-from tbgrid.arrangement import Arrangement, MapOptions, arrange
+from tbgrid.arrangement import Arrangement, arrange
 from tbgrid.artifacts import contents, projector, report, run
 from tbgrid.artifacts.summaries import write_events
 from tbgrid.artifacts.tab_files import picture_keys
-from tbgrid.cache import Cache, default_directory
+from tbgrid.cache import Cache
 from tbgrid.clusters import find_clusters
 from tbgrid.duplicates import find_copies
 from tbgrid.earlier import Earlier, read_earlier
 from tbgrid.embedders.late import open_embedder
 from tbgrid.embeddings import ImageSet, embed
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.grid import Grid, GridOptions
-from tbgrid.groups import GroupOptions, Groups
-from tbgrid.layout import Layout, TsneOptions, fitted_perplexity
-from tbgrid.methods import LayoutName
+from tbgrid.groups import Groups
+from tbgrid.layout import fitted_perplexity
 from tbgrid.neighbours import Neighbours, harmony, nearest
-from tbgrid.quality import ReportCard
-from tbgrid.refinement import RefineOptions
+from tbgrid.options import EMBEDDING, ExportOptions
+from tbgrid.results import ExportResult
 from tbgrid.samples import stratified
 from tbgrid.shards import Index, Model, read_images, read_index
-from tbgrid.sources import SourceOptions, open_source
+from tbgrid.sources import open_source
 from tbgrid.stability import Start
 from tbgrid.stacks import stacked
 from tbgrid.times import Times
 from tbgrid.types import (
     Distance,
     Embedder,
-    Fit,
-    InputRange,
     IntArray,
     Json,
     Progress,
-    Rejected,
     Source,
     silent,
 )
 
-# The options that decide upon vectors and pictures, and cannot be others once photos are embedded.
-EMBEDDING = ("model", "image_size", "input_range", "fit", "tile", "preview")
-NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """How an export is made. `model` names the embedder (`load_embedder`); `image_size` its input
-    side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic;
-    `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
-
-    `layout`, `budget`, `tsne`, `grid`, `refine`: see `tbgrid.arrangement.MapOptions`.
-    `like`: the directory of an earlier run, whose places the map begins at (`tbgrid.stability`).
-    `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
-    """
-
-    model: str = "builtin"
-    image_size: int | None = None
-    input_range: InputRange = "unit"
-    distance: Distance | None = None
-    fit: Fit = "crop"
-    tile: int = 64
-    preview: int = tab.DEFAULT_PREVIEW
-    batch: int = 32
-    cache: str | os.PathLike[str] | None = None
-    use_cache: bool = True
-    like: str | os.PathLike[str] | None = None
-    source: SourceOptions = field(default_factory=SourceOptions)
-    layout: LayoutName = "tsne"
-    budget: float | None = None
-    tsne: TsneOptions = field(default_factory=TsneOptions)
-    grid: GridOptions = field(default_factory=GridOptions)
-    refine: RefineOptions | None = field(default_factory=RefineOptions)
-    groups: GroupOptions = field(default_factory=GroupOptions)
-
-    def __post_init__(self) -> None:
-        if self.distance not in (None, "cosine", "euclidean"):
-            raise UsageError(f"distance {self.distance}", "expected cosine or euclidean")
-        if self.fit not in ("crop", "pad", "squash"):
-            raise UsageError(f"fit {self.fit}", "expected crop, pad or squash")
-        if self.input_range not in ("unit", "signed", "bytes"):
-            raise UsageError(f"input range {self.input_range}", "expected unit, signed or bytes")
-        if not 8 <= self.tile <= 512:
-            raise UsageError(f"tile {self.tile}", "give a number of pixels from 8 to 512")
-        least, most = tab.PREVIEW_SIDE
-        if self.preview != 0 and not least <= self.preview <= most:
-            raise UsageError(
-                f"preview {self.preview}",
-                f"give a number of pixels from {least} to {most}, or 0 for none",
-            )
-        if not 1 <= self.batch <= 4096:
-            raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
-        _ = self.map_options  # which refuses what cannot be meant
-        if self.like is not None and self.layout != "tsne":
-            raise UsageError(
-                f"layout {self.layout} cannot begin at the places of an earlier run",
-                "leave out --layout or --like",
-            )
-        if self.like is not None and self.tsne.engine != "opentsne":
-            raise UsageError(
-                f"engine {self.tsne.engine} cannot begin at the places of an earlier run",
-                "leave out --engine or --like",
-            )
-        if self.like is not None and self.grid.aspect != GridOptions().aspect:
-            raise UsageError(
-                "an aspect for a map whose grid is that of an earlier run",
-                "leave out --aspect or --like, or give --grid ROWSxCOLS",
-            )
-
-    @property
-    def map_options(self) -> MapOptions:
-        """How vectors become a map."""
-        return MapOptions(self.layout, self.tsne, self.grid, self.budget, self.refine)
-
-    def open_cache(self) -> Cache:
-        """The cache that these options name."""
-        if not self.use_cache:
-            return Cache(None)
-        return Cache(Path(self.cache) if self.cache is not None else default_directory())
-
-
-@dataclass(frozen=True)
-class ExportResult:
-    """A finished export: the run's `directory`, the `export` directory in it, and every stage's
-    result; `arranged` is the map, `groups` the copies and clusters. `report` is what the Text tab
-    and report.json say.
-
-    In a notebook it shows its mosaic and report card.
-    """
-
-    directory: Path
-    export: Path
-    images: ImageSet
-    arranged: Arrangement
-    groups: Groups
-    report: Json
-
-    @property
-    def layout(self) -> Layout:
-        """The places in the plane."""
-        return self.arranged.layout
-
-    @property
-    def grid(self) -> Grid:
-        """The cells."""
-        return self.arranged.grid
-
-    @property
-    def card(self) -> ReportCard:
-        """How good the map is."""
-        return self.arranged.card
-
-    @property
-    def rejected(self) -> tuple[Rejected, ...]:
-        """The files that are not shown, with their reasons."""
-        return self.images.rejected
-
-    @property
-    def mosaic(self) -> Path:
-        """The mosaic's file."""
-        return self.export / contents.MOSAIC
-
-    @property
-    def ledger(self) -> Path:
-        """The file that lists what was left out, with the reasons."""
-        return self.export / contents.LEDGER
-
-    @property
-    def notes(self) -> list[str]:
-        """What the user should know about how the options were applied."""
-        return list(self.report["notes"])
-
-    def _repr_html_(self) -> str:
-        with Image.open(self.mosaic) as board:
-            board.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
-            buffer = io.BytesIO()
-            board.save(buffer, "JPEG", quality=85)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        rows = [("photos", f"{len(self.images.photos)}, {len(self.rejected)} left out")]
-        rows += [*self.arranged.lines(), *self.groups.lines()]
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for name, value in rows
-        )
-        return (
-            f"<img alt='mosaic of {len(self.images.photos)} photos' style='max-width:100%' "
-            f"src='data:image/jpeg;base64,{data}'><table>{cells}</table>"
-        )
+_DEFAULT = ExportOptions()
 
 
 def export(
     source: str | os.PathLike[str] | Source | None,
     logdir: str | os.PathLike[str],
-    options: ExportOptions = ExportOptions(),
+    options: ExportOptions = _DEFAULT,
     *,
     run_name: str | None = None,
     embedder: Embedder | None = None,
@@ -454,6 +297,7 @@ def _start(earlier: Earlier, made: Embedded) -> Start:
     return earlier.start(
         [photo.name for photo in images.photos],
         picture_keys(images.thumbnails) if images.pictured else None,
+        images.vectors,
         made.model,
         fitted_perplexity(len(images.photos), made.options.tsne.perplexity),
     )
@@ -488,9 +332,8 @@ def _as_embedded(options: ExportOptions, index: Index, embedder: Embedder | None
     as not given; without previews is always possible."""
     if embedder is not None:
         raise UsageError("an embedder for photos that are embedded already", "leave it out")
-    default = ExportOptions()
     given = {name: getattr(options, name) for name in EMBEDDING}
-    index.refuse({name: v for name, v in given.items() if v != getattr(default, name)})
+    index.refuse({name: v for name, v in given.items() if v != getattr(_DEFAULT, name)})
     preview = index.options["preview"] if options.preview else 0
     embedded = {name: index.options[name] for name in EMBEDDING}
     return dataclasses.replace(options, **{**embedded, "preview": preview})

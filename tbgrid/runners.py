@@ -24,7 +24,8 @@ from tbgrid import shards
 from tbgrid.cache import Cache
 from tbgrid.embeddings import embed
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.pipeline import EMBEDDING, ExportOptions, open_model
+from tbgrid.options import EMBEDDING, ExportOptions
+from tbgrid.pipeline import open_model
 from tbgrid.shards import Index, Model
 from tbgrid.sources import open_source
 from tbgrid.types import Embedder, Progress, Source, printable, silent

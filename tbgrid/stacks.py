@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tbgrid.duplicates import Copies
 from tbgrid.embeddings import FEWEST, ImageSet
 from tbgrid.errors import TbgridError
+from tbgrid.images import PREVIEW_QUALITY
 from tbgrid.spools import spool
 from tbgrid.types import IntArray, UInt8Array
 
@@ -24,7 +26,8 @@ _AT_ONCE = 1024  # tiles in memory
 def stacked(
     images: ImageSet, copies: Copies, previews: Path | None = None, scratch: Path | None = None
 ) -> ImageSet:
-    """`images` without those that are copies of others; the tiles of these have a badge.
+    """`images` without those that are copies of others; the tiles of these have a badge, and their
+    previews, which the Grid tab shows from close by.
 
     The file `previews`, if any, is written anew. `scratch`: where tiles wait, see `embed`.
 
@@ -49,7 +52,7 @@ def stacked(
         thumbnails = tiles.finished()
     ends = images.previews
     if len(ends) and previews is not None:
-        ends = _without(previews, ends, kept)
+        ends = _without(previews, ends, kept, sizes)
     return replace(
         images,
         photos=tuple(images.photos[row] for row in kept.tolist()),
@@ -82,12 +85,25 @@ def badged(tile: UInt8Array, count: int) -> UInt8Array:
     return np.array(picture)
 
 
-def _without(previews: Path, ends: IntArray, kept: IntArray) -> IntArray:
-    """Keep these rows of the file, and say where they end now."""
+def _without(previews: Path, ends: IntArray, kept: IntArray, sizes: IntArray) -> IntArray:
+    """Keep these rows of the file, with badges of int64[k] `sizes`; say where they end now."""
     fewer = previews.with_name(f"{previews.name}.fewer")
+    found = [0]
     with previews.open("rb") as source, fewer.open("wb") as target:
-        for row in kept.tolist():
+        for row, size in zip(kept.tolist(), sizes.tolist(), strict=True):
             source.seek(int(ends[row]))
-            target.write(source.read(int(ends[row + 1] - ends[row])))
+            encoded = source.read(int(ends[row + 1] - ends[row]))
+            found.append(found[-1] + target.write(_badged_jpeg(encoded, size)))
     shutil.move(fewer, previews)
-    return np.concatenate([[0], np.cumsum(np.diff(ends)[kept])]).astype(np.int64)
+    return np.array(found, np.int64)
+
+
+def _badged_jpeg(encoded: bytes, count: int) -> bytes:
+    """A preview with a badge, as it is where there is nothing to count."""
+    if count == 1:
+        return encoded
+    with Image.open(io.BytesIO(encoded)) as picture:
+        badge = badged(np.asarray(picture.convert("RGB")), count)
+    buffer = io.BytesIO()
+    Image.fromarray(badge).save(buffer, "JPEG", quality=PREVIEW_QUALITY)
+    return buffer.getvalue()

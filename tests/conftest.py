@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pytest
-from chromium import ARGUMENTS, CHROMIUM
 from PIL import Image, ImageDraw
 
 import tbgrid
@@ -106,12 +105,10 @@ def exported(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tbgrid.E
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real one, without a window."""
-    from playwright.sync_api import sync_playwright
+    from chromium import chromium
 
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from chromium import ARGUMENTS, CHROMIUM
+from chromium import chromium
 from conftest import ROOT
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from tensorboard_process import tensorboard
 from test_browser import Projector
 
@@ -43,9 +43,8 @@ def main() -> None:
         executable = Path(sys.executable).with_name("tensorboard")
         with (
             tensorboard(executable, logdir, Path(scratch, "log")) as address,
-            sync_playwright() as playwright,
+            chromium() as browser,
         ):
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             page = browser.new_page(viewport={"width": 1300, "height": 900})
             page.set_default_timeout(180_000)
             projector = Projector(page, address)
@@ -56,7 +55,6 @@ def main() -> None:
             shot.save(DOCS / "projector-grid.jpg", quality=85)
             photo = next(photo for photo in result.images.photos if photo.label == "8")
             show_grid_tab(page, address, photo.name)
-            browser.close()
 
 
 def show_grid_tab(page: Page, address: str, photo: str) -> None:

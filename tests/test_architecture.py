@@ -43,12 +43,12 @@ LAYERS = [
     {"sources", "embeddings", "shards", "quality", "neighbours", "refinement", "stability"},
     {"duplicates", "stacks", "groups"},
     {"arrangement"},
-    {"artifacts"},
-    {"earlier"},
+    {"artifacts", "options"},
+    {"earlier", "results"},
     {"pipeline", "frames", "callback", "runners", "demo", "check", "check_files", "check_tab"},
     {"comparison"},
     {"serve"},
-    {"console", "arguments", "cli"},
+    {"console", "arguments", "printout", "cli"},
     {"__main__"},
 ]
 HEAVY = (

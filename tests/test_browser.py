@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM
+from chromium import CHROMIUM, Visitor
 from conftest import COLOURS, MeanColour
 from PIL import Image, ImageColor
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
@@ -87,20 +87,11 @@ def address(
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A new page, on which nothing may go wrong."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    visitor = Visitor(browser)
+    opened = visitor.page()
     opened.set_default_timeout(1000 * PATIENCE)
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-    opened.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    opened.on(
-        "response",
-        lambda answer: (
-            complaints.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
-        ),
-    )
     yield opened
-    opened.close()
-    assert not complaints
+    visitor.leave()
 
 
 class Projector:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM
+from chromium import CHROMIUM, Visitor
 from grid_page import (
     OPTIONS,
     SIDE,
@@ -44,7 +44,6 @@ sys.path.append(str(Path(__file__).parent / "benchmarks"))
 import made_run
 
 EXECUTABLE = Path(sys.executable).with_name("tensorboard")
-PATIENCE = 60_000  # ms for anything to appear: the browser draws in software
 WHITE = (255, 255, 255)
 SELECTED = (26, 115, 232)  # around what is selected
 RING = (232, 113, 10)  # around a photo that is pointed at elsewhere
@@ -151,33 +150,6 @@ def address(
     with tensorboard(EXECUTABLE, logdir, log, ready="tbgrid") as found:
         yield found
     assert "Traceback" not in log.read_text()
-
-
-class Visitor:
-    """Opens pages, on which nothing may go wrong but what is `expected`."""
-
-    def __init__(self, browser: Browser) -> None:
-        self.browser = browser
-        self.complaints: list[str] = []
-        self.expected = "(?!)"
-
-    def page(self, width: int = 1280, height: int = 900, **options: Any) -> Page:
-        size: Any = {"width": width, "height": height}
-        opened = self.browser.new_page(viewport=size, **options)
-        opened.set_default_timeout(PATIENCE)
-        opened.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        opened.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
-        opened.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-        opened.on(
-            "response",
-            lambda it: it.status >= 400 and self.complaints.append(f"{it.status} {it.url}"),
-        )
-        return opened
-
-    def leave(self) -> None:
-        for context in self.browser.contexts:
-            context.close()
-        assert [text for text in self.complaints if not re.search(self.expected, text)] == []
 
 
 @pytest.fixture

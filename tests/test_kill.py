@@ -23,7 +23,7 @@ from test_projector import Backend
 import tbgrid
 from tbgrid.artifacts import run
 from tbgrid.check import check
-from tbgrid.pipeline import ExportOptions
+from tbgrid.options import ExportOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
 

@@ -16,11 +16,13 @@ import pytest
 from conftest import MeanColour, draw_photos
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from sklearn.datasets import load_digits
 
 import tbgrid
 from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, UsageError, cli, tab
 from tbgrid.arrangement import Arrangement, MapOptions, arrange
+from tbgrid.artifacts.contents import REPORT
 from tbgrid.artifacts.run import CURRENT, HOME
 from tbgrid.artifacts.tab_files import picture_keys
 from tbgrid.cache import Cache
@@ -28,6 +30,7 @@ from tbgrid.earlier import read_earlier, same_photos
 from tbgrid.engines import PLAIN
 from tbgrid.grid import assign, choose_shape
 from tbgrid.layout import LIKES, tsne_from
+from tbgrid.quality import distance_preservation
 from tbgrid.stability import (
     FEWEST_ITERATIONS,
     MOST_EMPTY,
@@ -401,6 +404,57 @@ def test_a_map_of_other_vectors_begins_at_the_places_and_says_so(folder: Path) -
     assert not np.allclose(wider.layout.positions, read_earlier(folder / "run").positions)
 
 
+def test_photos_that_are_framed_otherwise_are_known_by_name(folder: Path) -> None:
+    """Square ones look as before, which says nothing of the others."""
+    for number, path in enumerate(sorted((folder / "photos").rglob("*.jpg"))):
+        with Image.open(path) as picture:
+            width = picture.width if number % 2 else 2 * picture.width
+            picture.resize((width, picture.width)).save(path)
+    tbgrid.export(folder / "photos", folder / "run", QUICK, embedder=MODEL)
+    options = dataclasses.replace(QUICK, fit="pad", like=folder / "run")
+    told = tbgrid.export(folder / "photos", folder / "new", options, embedder=MODEL).report["like"]
+    assert (told["kept"], told["new"], told["removed"]) == (60, 0, 0)
+
+
+class Retrained(MeanColour):
+    """Goes by the name of the first, and gives other vectors."""
+
+    def __call__(self, images: Float32Array) -> Float32Array:
+        return np.sin(1000 * super().__call__(images))
+
+
+def test_other_vectors_of_the_same_name_are_followed_too(
+    folder: Path, first: tuple[Path, tbgrid.ExportResult]
+) -> None:
+    """Else the map would stay what it was, whatever the new vectors say."""
+    options = dataclasses.replace(QUICK, like=folder / "run")
+    result = tbgrid.export(folder / "photos", folder / "new", options, embedder=Retrained())
+    (note,) = [note for note in result.notes if "begins at its places" in note]
+    assert note.startswith("photos that were in run have other vectors there, though of mean-col")
+    before = first[1].grid
+    stale = distance_preservation(result.images.vectors, before.cells, before.columns)
+    assert result.card.dpq_16 is not None
+    assert stale is not None
+    assert result.card.dpq_16 > stale + 0.05
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001, 1.2])
+def test_vectors_are_the_same_if_distances_are(
+    factor: float, first: tuple[Path, tbgrid.ExportResult]
+) -> None:
+    """Whatever the order of the photos, and though some are gone and others new."""
+    earlier, images = read_earlier(first[0] / "run"), first[1].images
+    rows = np.random.default_rng(0).permutation(60)[:40]
+    names = [*(images.photos[row].name for row in rows), "new"]
+    vectors = np.concatenate([images.vectors[rows], images.vectors[:1] + 9])
+    vectors[:, ::2] *= factor
+    model = {"name": "mean-colour", "distance": "euclidean", "fit": "crop"}
+    start = earlier.start(names, None, vectors, model, earlier.perplexity)
+    assert start.of.tolist() == [*rows.tolist(), -1]
+    assert start.comparable == (factor < 1.1)
+    assert len(start.notes) == (factor > 1.1)
+
+
 def test_a_smaller_map_is_closed(folder: Path) -> None:
     for path in sorted((folder / "photos").rglob("*.jpg"))[::2]:
         path.unlink()
@@ -476,6 +530,19 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     spoilt(tab.PLACES, b"", r"the map of .*run cannot be read .* 0 numbers, not 120")
     spoilt(tab.MANIFEST, b"{", r"the map of .*run cannot be read \(JSONDecodeError")
     spoilt(tab.POSITIONS, b"\xff" * 8 * 60, r"the map of .*run cannot be read .*not finite")
+    spoilt(tab.NEIGHBOURS, b"\xff" * (map_ / tab.NEIGHBOURS).stat().st_size, "its neighbours are")
+    report = json.loads((map_.parent / REPORT).read_text())
+    for part, value, said in (
+        ("grid", {**report["grid"], "aspect": 0}, "0 is no number above 0"),
+        ("grid", {**report["grid"], "metric": "miles"}, "miles is none of sqeuclidean, euclidean"),
+        ("model", {**report["model"], "distance": "miles"}, "miles is none of cosine, euclidean"),
+        ("t-SNE", [], "AttributeError"),
+    ):
+        text = json.dumps({**report, part: value}).encode()
+        spoilt(f"../{REPORT}", text, rf"the map of .*run cannot be read .*{said}")
+    (map_.parent / REPORT).rename(folder / "report")
+    refused(r"the map of .*run cannot be read \(report.json: No such file or directory\)")
+    (folder / "report").rename(map_.parent / REPORT)
     told = json.loads((map_ / tab.MANIFEST).read_text())
     newer = json.dumps({**told, "format": tab.FORMAT + 1}).encode()
     spoilt(tab.MANIFEST, newer, r"run is of another version of tbgrid: export it anew")
@@ -488,6 +555,7 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     ("arguments", "code", "said"),
     [
         (["--like", "nowhere"], 1, "no directory nowhere"),
+        (["--like", "x" * 5000], 1, "(File name too long): give --like the directory of a run"),
         (["--like", "run", "--engine", "sklearn"], 2, "leave out --engine or --like"),
         (["--like", "run", "--aspect", "2:1"], 2, "give --grid ROWSxCOLS"),
     ],

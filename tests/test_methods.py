@@ -25,6 +25,7 @@ from tbgrid.cache import Cache
 from tbgrid.check import check
 from tbgrid.grid import centres
 from tbgrid.layout import NAMES, Method
+from tbgrid.refinement import RefineOptions
 from tbgrid.types import Float32Array
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -186,6 +187,17 @@ def test_a_budget_that_is_used_up_leaves_the_default_and_says_so(photos: Path) -
     assert any("--budget 0 is used up" in other.remark for other in others)
 
 
+def test_a_refinement_that_ran_out_of_time_is_told(
+    digits: tuple[Float32Array, list[str]],
+) -> None:
+    def notes(seconds: float | None) -> tuple[str, ...]:
+        options = MapOptions("pca", refine=RefineOptions(seconds))
+        return arrange(*digits, "euclidean", options, Cache(None)).notes
+
+    assert "refinement was stopped when its time was up" in notes(1e-9)
+    assert not any("refinement" in note for note in notes(None))
+
+
 def test_perplexities_that_are_tried_fit_the_photos() -> None:
     for count in (3, 4, 5, 31, 32, 91, 1000):
         tried = methods.candidates(TsneOptions(), count)
@@ -240,6 +252,8 @@ def test_a_missing_package_is_told_with_the_way_out(
         (["--budget", "5"], "use --layout best"),
         (["--layout", "best", "--budget", "-1"], "give seconds, 0 or more"),
         (["--layout", "best", "--budget", "nan"], "give seconds, 0 or more"),
+        (["--no-refine", "--refine-seconds", "5"], "not refined: leave it out"),
+        (["--refine-seconds", "0"], "give a number above 0"),
     ],
 )
 def test_options_that_cannot_be_meant_end_in_one_line(

@@ -246,6 +246,7 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"preview": 5}, "preview 5: give a number of pixels from"),
         ({"layout": "pca", "perplexity": 3}, "leave out perplexity"),
         ({"budget": 3}, "budget with layout tsne"),
+        ({"refine": False, "refine_seconds": 3}, "refine_seconds for a map that is not refined"),
         ({"like": "0" * 32}, "give a finished visualization of default"),
         ({"like": "/etc"}, "like: "),
         ({"name": "../up"}, "name: "),

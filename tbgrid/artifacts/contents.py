@@ -23,11 +23,10 @@ from tbgrid.artifacts.summaries import (
     file_errors,
 )
 from tbgrid.embeddings import ImageSet
-from tbgrid.grid import Grid
 from tbgrid.groups import CLUSTER, Groups
-from tbgrid.layout import Layout, principal_components
+from tbgrid.layout import principal_components
 from tbgrid.neighbours import Neighbours
-from tbgrid.quality import ReportCard, proven
+from tbgrid.quality import proven
 from tbgrid.spools import release
 from tbgrid.types import Float32Array, IntArray, Json, Progress, UInt8Array
 
@@ -60,31 +59,17 @@ class Map:
     _mosaics: dict[int, bytes] = field(default_factory=dict, repr=False)
 
     @property
-    def layout(self) -> Layout:
-        """The places in the plane."""
-        return self.arranged.layout
-
-    @property
-    def grid(self) -> Grid:
-        """The cells."""
-        return self.arranged.grid
-
-    @property
-    def card(self) -> ReportCard:
-        """How good the map is."""
-        return self.arranged.card
-
-    @property
     def seed(self) -> int:
         """Of the layout."""
-        return int(self.report[self.layout.name]["seed"])
+        return int(self.report[self.arranged.layout.name]["seed"])
 
     def mosaic(self, tile: int) -> bytes:
         """The mosaic as JPEG, `tile` px a photo. What the Images tab shows is made only once."""
         if tile in self._mosaics:
             return self._mosaics[tile]
-        encoded = pictures.jpeg(pictures.mosaic(self.tiles, self.grid, tile))
-        if tile * max(self.grid.rows, self.grid.columns) <= SHOWN_SIDE:
+        grid = self.arranged.grid
+        encoded = pictures.jpeg(pictures.mosaic(self.tiles, grid, tile))
+        if tile * max(grid.rows, grid.columns) <= SHOWN_SIDE:
             self._mosaics[tile] = encoded
         return encoded
 
@@ -133,7 +118,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     Raises:
         OSError: one cannot be written.
     """
-    images, grid = done.images, done.grid
+    images, grid = done.images, done.arranged.grid
     progress("write", 0, STEPS)
     groups = done.groups.columns()
     columns = columns_of(images, groups)
@@ -163,7 +148,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
         _manifest(done, cell),
         categories=[clusters] if clusters else [],
     )
-    tab_files.write_start(shown, done.layout.positions, images)
+    tab_files.write_start(shown, done.arranged.layout.positions, images)
     release(done.tiles)
     progress("write", 6, STEPS)
 
@@ -176,11 +161,11 @@ def _write_projector(
     progress: Progress,
 ) -> None:
     rows, images = done.projected, done.images
-    if len(rows) == len(images.photos):
-        vectors, positions, grid = images.vectors, done.layout.positions, done.grid
-    else:
+    layout, grid = done.arranged.layout, done.arranged.grid
+    vectors, positions = images.vectors, layout.positions
+    if len(rows) < len(images.photos):
         columns = {name: [values[row] for row in rows] for name, values in columns.items()}
-        vectors, positions, grid = images.vectors[rows], done.layout.positions[rows], done.grid
+        vectors, positions = vectors[rows], positions[rows]
         grid = replace(grid, cells=grid.cells[rows], places=grid.places[rows])
     with file_errors(folder / projector.CHECKPOINT):
         projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
@@ -191,8 +176,8 @@ def _write_projector(
         positions,
         grid,
         columns,
-        done.layout.title,
-        done.layout.perplexity,
+        layout.title,
+        layout.perplexity,
         clusters,
     )
     _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
@@ -207,20 +192,21 @@ def _write_projector(
 def _manifest(done: Map, cell: int) -> Json:
     """What the Grid tab says of the export in words; `cell`: a photo's side in its pyramid."""
     model, chosen, shown = done.report["model"], done.report["grid"], len(done.images.photos)
+    layout, grid = done.arranged.layout, done.arranged.grid
     summary = {
         "photos": f"{shown:,} shown, {len(done.images.rejected):,} left out",
         "model": model["name"],
         "distance": model["distance"],
         **({"fit": model["fit"]} if done.images.pictured else {}),
-        "layout": done.layout.title,
+        "layout": layout.title,
         "seed": str(done.seed),
-        "grid": f"{done.grid.rows} x {done.grid.columns}, {chosen['empty_cells']} cells empty",
-        "solver": f"{done.grid.solver}; cost {proven(done.grid.gap)}",
+        "grid": f"{grid.rows} x {grid.columns}, {chosen['empty_cells']} cells empty",
+        "solver": f"{grid.solver}; cost {proven(grid.gap)}",
     }
     return {
         "title": done.title,
         "model": model["name"],
-        "layout": done.layout.name,
+        "layout": layout.name,
         "distance": model["distance"],
         "cell": cell,
         "preview": done.preview,
@@ -236,7 +222,7 @@ def _write(path: Path, text: str) -> None:
 
 def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     """What the Images, Text, Scalars and HParams tabs show."""
-    images, layout, grid = done.images, done.layout, done.grid
+    images, layout, grid = done.images, done.arranged.layout, done.arranged.grid
     thumbnails, side = done.tiles, done.tiles.shape[1]
 
     noun = "photos" if images.pictured else "points"
@@ -273,9 +259,9 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     )
     picture = scatter(layout.positions, images.labels, title)
     yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
-    told = {**done.report, "report card": dict(done.card.lines())}
+    told = {**done.report, "report card": dict(done.arranged.card.lines())}
     yield TextSummary("tbgrid/report", report.markdown(told, images.rejected))
-    for name, value in done.card.scalars().items():
+    for name, value in done.arranged.card.scalars().items():
         yield ScalarSummary(f"tbgrid/{name}", value)
     for name, value in done.report["seconds"].items():
         # An underscore sorts after a slash: so the HParams tab shows the report card first.

@@ -9,14 +9,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tbgrid.arrangement import refining
 from tbgrid.engines import Engine
 from tbgrid.errors import UsageError
 from tbgrid.grid import GridOptions, Solver
 from tbgrid.groups import Duplicates, GroupOptions
 from tbgrid.layout import TsneOptions
 from tbgrid.methods import LayoutName
-from tbgrid.pipeline import ExportOptions
-from tbgrid.refinement import RefineOptions
+from tbgrid.options import ExportOptions
 from tbgrid.serve.places import Places
 from tbgrid.tab import DEFAULT_PREVIEW
 from tbgrid.types import Distance, Fit, InputRange, Metric
@@ -114,7 +114,7 @@ def export_options(
         like=like,
         layout=asked.layout,
         budget=asked.budget,
-        refine=RefineOptions(asked.refine_seconds) if asked.refine else None,
+        refine=refining(asked.refine, asked.refine_seconds),
         tsne=TsneOptions(asked.perplexity, asked.seed, asked.engine),
         grid=GridOptions(
             (int(rows), int(columns)) if asked.grid else None,

@@ -28,7 +28,9 @@ from tbgrid.artifacts.run import weight
 from tbgrid.cache import Cache
 from tbgrid.embedders.lite import FEWEST
 from tbgrid.errors import TbgridError
-from tbgrid.pipeline import EMBEDDING, ExportOptions, ExportResult, export, open_model
+from tbgrid.options import EMBEDDING, ExportOptions
+from tbgrid.pipeline import export, open_model
+from tbgrid.results import ExportResult
 from tbgrid.runners import Runner, embed_shards
 from tbgrid.serve import jobs
 from tbgrid.serve.inputs import as_source

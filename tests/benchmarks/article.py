@@ -62,8 +62,8 @@ with Cache(Path(kept)) as cache:
 split("convert")
 """
 EXPORT = """
-options = tbgrid.pipeline.ExportOptions(model=model, cache=kept)
-result = tbgrid.pipeline.export(folder, scratch, options)
+options = tbgrid.ExportOptions(model=model, cache=kept)
+result = tbgrid.export(folder, scratch, options)
 split("all")
 """
 ARTICLE = """

@@ -36,8 +36,8 @@ start = time.process_time()
 """
 FINISH = "print(json.dumps(time.process_time() - start))"
 EXPORT = """
-options = tbgrid.pipeline.ExportOptions(use_cache=False)
-tbgrid.pipeline.export(folder, scratch, options)
+options = tbgrid.ExportOptions(use_cache=False)
+tbgrid.export(folder, scratch, options)
 """
 BARE = """
 from pathlib import Path

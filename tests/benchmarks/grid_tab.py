@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
-from chromium import ARGUMENTS, CHROMIUM
+from chromium import chromium
 from made_run import write_run
 from tensorboard_process import tensorboard
 
@@ -74,14 +74,6 @@ def server(logdir: Path) -> Iterator[str]:
         yield f"{address}/"
 
 
-@contextmanager
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
 # From the next press of the mouse, frame by frame, until a picture is there: in the page, in the
 # shadow roots of TensorBoard's elements or in a tab's frame. Milliseconds, and bytes fetched till
 # then.
@@ -114,9 +106,9 @@ FIRST_PICTURE = """(picture) => {
 }"""
 
 
-def first_picture(chromium: Browser, base: str, tab: str, picture: str) -> tuple[float, int]:
+def first_picture(browser: Browser, base: str, tab: str, picture: str) -> tuple[float, int]:
     """Seconds from the click on a tab to its first picture, and bytes that its frame fetched."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = context.new_page()
     page.goto(base + "#text")
     page.get_by_role("tab", name=tab).wait_for()
@@ -128,9 +120,9 @@ def first_picture(chromium: Browser, base: str, tab: str, picture: str) -> tuple
     return milliseconds / 1000, fetched
 
 
-def large(chromium: Browser, base: str, count: int) -> dict[str, float]:
+def large(browser: Browser, base: str, count: int) -> dict[str, float]:
     """Seconds of what one does with a large run, and the heap of the page's scripts in MB."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
     seconds: dict[str, float] = {}
 
     def timed(name: str, start: float) -> None:
@@ -171,7 +163,7 @@ def main() -> None:
         for count in SIZES:
             write_run(many, count)
         write_run(one, 10_000)
-        with browser() as chromium:
+        with chromium() as browser:
             with server(one) as base:
                 pictures = {
                     "Grid": "img.overview",
@@ -180,7 +172,7 @@ def main() -> None:
                 found: dict[str, list[tuple[float, int]]] = {name: [] for name in pictures}
                 for _ in range(times + 1):  # the first warms the server
                     for name, picture in pictures.items():
-                        found[name].append(first_picture(chromium, base, name, picture))
+                        found[name].append(first_picture(browser, base, name, picture))
                 medians = {
                     name: statistics.median(seconds for seconds, _ in runs[1:])
                     for name, runs in found.items()
@@ -192,7 +184,7 @@ def main() -> None:
                     f"{found['Grid'][-1][1] / 1000:.0f} kB before it"
                 )
             with server(many) as base:
-                page = chromium.new_page(viewport={"width": 1280, "height": 800})
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
                 page.goto(f"{base}data/plugin/tbgrid/page")
                 for share, end in ((1, "grid"), (0, "t-SNE")):
                     costs = {
@@ -207,7 +199,7 @@ def main() -> None:
                             + f"; 10,000 / 1,000: {ms[10_000] / ms[1_000]:.2f}"
                         )
                 page.close()
-                told = large(chromium, base, SIZES[-1])
+                told = large(browser, base, SIZES[-1])
                 print("100,000 photos: " + ", ".join(f"{k} {v:.1f}" for k, v in told.items()))
 
 

@@ -74,13 +74,13 @@ for name, path in zip(("ours", "theirs"), sys.argv[2:]):
 finish()
 """
 EXPORT = """
-options = tbgrid.pipeline.ExportOptions(
+options = tbgrid.ExportOptions(
     model=sys.argv[3],
     cache=sys.argv[4] or None,
     use_cache=bool(sys.argv[4]),
     tsne=tbgrid.TsneOptions(perplexity=float(sys.argv[5])),
 )
-result = tbgrid.pipeline.export(sys.argv[1], sys.argv[2], options)
+result = tbgrid.export(sys.argv[1], sys.argv[2], options)
 finish(seconds=result.report["seconds"], photos=len(result.images.photos), gap=result.grid.gap)
 """
 
