@@ -29,6 +29,20 @@ os.environ["XDG_CACHE_HOME"] = _CACHE.name
 ROOT = Path(__file__).resolve().parents[1]
 # Public photos, odd files and a pretrained network: data/photos, data/odd, models/...
 DATA = Path(os.environ.get("TBGRID_TEST_DATA", ROOT.parent / "shared"))
+# They take longest, and begin first, so that no process has one of them left at the end; the two
+# that paint with a browser all the time lie far apart.
+LONGEST = (
+    "test_wheel.py",
+    "test_grid_tab.py",
+    "test_serve_kill.py",
+    "test_runners.py",
+    "test_serve_schema.py",
+    "test_readme.py",
+    "test_serve_load.py",
+    "test_bad_input.py",
+    "test_browser.py",
+    "test_serve_guard.py",
+)
 COLOURS = {"blue": (30, 60, 220), "green": (20, 160, 60), "red": (220, 40, 30)}
 
 
@@ -37,11 +51,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes for all tests; those of single files run in this one, as a debugger needs."""
+    return 2 if all(Path(argument).is_dir() for argument in config.args) else 0
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--slow"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.hookimpl(wrapper=True)

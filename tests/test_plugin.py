@@ -441,7 +441,11 @@ def test_a_preview_is_of_a_photo_and_may_be_none(served: Served) -> None:
     assert served.listed()["error"] is None
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    # The first text that Hypothesis makes takes it seconds on a busy machine.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     route=st.sampled_from(["runs", "file", "tile", "preview", "page", "static/index.js"]),
     query=st.dictionaries(
