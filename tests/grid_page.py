@@ -18,13 +18,15 @@ from tbgrid.types import Float64Array, Photo, Source, UInt8Array
 
 LABELS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 SIDE = 256  # px of a photo, and of its preview: four times its side in the mosaic
-# Without columns of clusters and copies, so that all that is told of a photo is known beforehand.
+# All that is told of a photo is known beforehand: no columns of clusters and copies.
 OPTIONS = tbgrid.ExportOptions(
     tile=SIDE // 4,
     preview=SIDE,
     use_cache=False,
+    refine=None,
     groups=tbgrid.GroupOptions("off", 0),
 )
+ONE_MAP = replace(OPTIONS, tsne=tbgrid.TsneOptions(30))  # whatever the default is
 MARGIN = 0.96  # of the map that a grid takes which is seen whole
 # Two frames, so that what was asked for has begun.
 expect.set_options(timeout=60_000)  # the browser draws in software

@@ -151,7 +151,7 @@ def assert_laid_out_as(shown: Float64Array, given: Float64Array, pixel: float = 
     np.testing.assert_allclose(axes_stretched(shown), axes_stretched(given), atol=tolerance)
 
 
-def assert_stays(projector: Projector, seconds: float = 1) -> None:
+def assert_stays(projector: Projector, seconds: float = 2) -> None:
     """Nothing moves, and neither t-SNE nor UMAP has begun to run."""
     before = projector.places()
     projector.page.wait_for_timeout(1000 * seconds)

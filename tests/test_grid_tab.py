@@ -10,7 +10,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from chromium import CHROMIUM, Visitor
 from grid_page import (
+    ONE_MAP,
     OPTIONS,
     SIDE,
     Known,
@@ -75,8 +75,7 @@ def source() -> Source:
 @pytest.fixture(scope="module")
 def exported(logdir: Path, source: Source) -> tbgrid.ExportResult:
     """1,024 photos on 32 x 32 cells."""
-    options = replace(OPTIONS, tsne=tbgrid.TsneOptions(20))  # one map, whatever the default
-    return tbgrid.export(source, logdir, options, run_name=LARGE)
+    return tbgrid.export(source, logdir, ONE_MAP, run_name=LARGE)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +86,7 @@ def large(exported: tbgrid.ExportResult) -> Known:
 @pytest.fixture(scope="module")
 def part(logdir: Path, source: Source) -> tbgrid.ExportResult:
     """Every eighth of them, laid out anew."""
-    return tbgrid.export(part_of(source, 128), logdir, OPTIONS, run_name="colours/part")
+    return tbgrid.export(part_of(source, 128), logdir, ONE_MAP, run_name="colours/part")
 
 
 @pytest.fixture(scope="module")
@@ -384,11 +383,13 @@ def test_two_fingers_zoom_and_move(visitor: Visitor, address: str, large: Known)
     assert page.evaluate("visualViewport.scale") == 1, "the page itself has not zoomed"
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["page", "TensorBoard"])
 def test_a_link_shows_a_colleague_the_same(
-    visitor: Visitor, address: str, large: Known, source: Source
+    inside: bool, visitor: Visitor, address: str, large: Known, source: Source
 ) -> None:
     page = visitor.page()
-    tab = Tab.inside(page, address).settle()
+    opened = Tab.inside if inside else Tab.alone
+    tab = opened(page, address).settle()
     tab.frame.get_by_role("combobox", name="Run", exact=True).select_option(large.run)
     tab.settle()
     row = photo_in(large, 8, 20)
@@ -408,7 +409,7 @@ def test_a_link_shows_a_colleague_the_same(
     colleague.goto(page.url)
     page.reload()
     for again in (colleague, page):
-        other = Tab.found(again).settle()
+        other = (Tab.found(again) if inside else Tab(again, again.main_frame)).settle()
         assert other.linked == linked
         expect(other.hits).to_have_text("341 of 1,024")
         until(again, lambda tab=other: np.abs(tab.seen() - shown).mean() < 0.5)
@@ -450,8 +451,6 @@ def test_photos_move_smoothly_and_the_one_pointed_at_comes_to_the_front(
             above > below
             and top(place, 0.7) == top(place, 1.1) == above
             and (np.abs(way) > 0.15).all()
-            # The one pointed at is the one whose middle is nearest, wherever it lies in the pile.
-            and np.hypot(*(large.places - corner).T).argmin() == below
         )
         if hidden and top(corner, 0.8) == top(corner, 1.1) == below:
             break
@@ -686,8 +685,8 @@ def test_selections_are_drawn_and_taken_along(
         edges = np.ceil(view.on_screen(large.centres) - np.array([view.scale / 2, 0]))
         return np.asarray(np.abs(sampled(tab.seen(), edges, 0) - SELECTED).max(axis=1) < 40)
 
-    clear = ~framed()  # some photos are of that colour themselves
-    assert clear.mean() > 0.9
+    clear = ~framed()  # a photo or two are of that colour themselves
+    assert np.count_nonzero(~clear) <= 3
 
     def assert_selected(mask: NDArray[np.bool_]) -> None:
         expect(tab.panel.locator("h3")).to_have_text(f"{mask.sum()} selected")
@@ -778,13 +777,11 @@ def test_two_runs_side_by_side(
         expect(row.get_by_role("cell")).to_have_text([card[name] for card in cards])
 
     view = tab.whole(right, 1)
-    # A photo at the left, so that the tooltip is not in the way, and one that the part lacks. In
-    # the part it is inside the grid, since a ring at the edge is cut off by the map's.
-    last = np.array([right.columns, right.rows]) - 1
-    inner = ((right.centres > 0) & (right.centres < last)).all(axis=1)
-    left = np.flatnonzero(large.centres[:, 0] < 6)
-    common = next(int(row) for row in left if row % 8 == 0 and inner[row // 8])
-    alone = next(int(row) for row in left if row % 8)
+    # A photo at the left, so that the tooltip is not in the way, and one that the part lacks.
+    common, alone = (
+        next(row for row in range(1024) if large.centres[row, 0] < 6 and (row % 8 == 0) == there)
+        for there in (True, False)
+    )
     row = common // 8
     before = tab.seen(1).astype(int)
     tab.point(tab.whole(large).on_screen(large.centres[common]))
@@ -792,10 +789,9 @@ def test_two_runs_side_by_side(
     shown = tab.seen(1).astype(int)
     ring = (np.abs(shown - before).max(axis=2) > 5) & (np.abs(shown - RING).max(axis=2) < 30)
     assert ring.sum() > 50
-    # By its extent: its lines are between pixels, and seem broader on one side than on the other.
-    ends = np.argwhere(ring)[:, ::-1]
-    middle = (ends.min(axis=0) + ends.max(axis=0)) / 2
-    assert middle == pytest.approx(view.on_screen(right.centres[row]), abs=2)
+    assert np.argwhere(ring).mean(axis=0)[::-1] == pytest.approx(
+        view.on_screen(right.centres[row]), abs=2
+    )
     tab.point(tab.whole(large).on_screen(large.centres[alone]))
     tab.settle()
     assert (np.abs(tab.seen(1) - before).max(axis=2) > 5).sum() == 0, "it is not in the other run"

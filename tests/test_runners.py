@@ -176,6 +176,18 @@ def test_a_bug_in_a_worker_keeps_its_traceback(cluster: str, thirty: Path, tmp_p
 
 
 @on_ray
+def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path: Path) -> None:
+    for runner in ("local", "ray"):
+        options = ["--shard", "10", "--runner", runner, "--workers", "2"]
+        process = tbgrid("photos", "--out", tmp_path / runner, *options, cwd=thirty.parent)
+        out, err = process.communicate(timeout=500)
+        assert process.returncode == 0, err
+        assert err.splitlines() == ["left out: red/003.jpg (not a picture that Pillow can open)"]
+        assert out.startswith("29 photos embedded by builtin, 1 left out; 3 shards, ")
+    assert files(tmp_path / "local") == files(tmp_path / "ray")
+
+
+@on_ray
 def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
