@@ -39,6 +39,7 @@ FLAT = 0.9  # share of the spread in `_FEW` principal components from which it i
 STEPS = 40  # of smoothing for that start
 HEAT = np.geomspace(0.02, 0.002, 40)  # mean distances: what an exchange may cost, round by round
 _HEATED = 800_000  # photos times such rounds, at most: so many are more gradual than their number
+_COOLING = 0.6  # of a limited time: the rest is for rounds without heat
 MOST_ROUNDS = 400  # without heat, of which there are seldom more than 20
 _WEIGHTS = (1.4, 0.2, 0.15, 0.13)
 _CORNER = 0.1
@@ -54,8 +55,9 @@ _DRAWN = 2000  # pairs whose mean distance stands for that to an empty cell
 
 @dataclass(frozen=True)
 class RefineOptions:
-    """`seconds`: of wall time after which no further exchange is sought, None for no limit. What
-    a limit cuts short depends on the machine; without one, equal input gives equal cells."""
+    """`seconds`: of wall time after which no further exchange is sought, but for a first round;
+    None for no limit. A short one hurries the cooling; what it leaves out depends on the machine.
+    Without one, equal input gives equal cells."""
 
     seconds: float | None = None
 
@@ -67,7 +69,8 @@ class RefineOptions:
 @dataclass(frozen=True)
 class Refined:
     """`cells` int64[n]. The sum that was lowered, in mean distances a photo, `before` and `after`;
-    after so many `rounds` no exchange of two cells within reach lowers it, unless `stopped`."""
+    after so many `rounds` (at most 400) no exchange of two cells within reach lowers it, unless
+    time `stopped` them."""
 
     cells: IntArray
     before: float
@@ -104,16 +107,19 @@ def refine(
     sum taken. Vectors of networks were never better off with it. `gently`: only exchanges that
     help much, without heat or another start, so that most photos stay in their cells.
     """
-    until = None if options.seconds is None else time.monotonic() + options.seconds
+    began = time.monotonic()
     distances = _Distances(points)
     starts = [cells]
     if not gently and rows * columns <= SMOOTHED and _flat(points):
         starts.append(smoothed(points, cells, rows, columns))
     best = _Board(distances, cells, rows, columns)
     before, rounds, stopped = best.total(), 0, False
-    for start in starts:
+    for number, start in enumerate(starts, 1):
+        left = None
+        if options.seconds is not None:
+            left = began + options.seconds * number / len(starts) - time.monotonic()
         board = _Board(distances, start, rows, columns, _WORTH if gently else _LEAST)
-        took, late = board.anneal(HEAT[:0] if gently else HEAT, until, progress)
+        took, late = board.anneal(HEAT[:0] if gently else HEAT, left, progress)
         stopped |= late
         if board.total() < best.total() - _LEAST * distances.mean:
             best, rounds = board, took
@@ -234,10 +240,10 @@ class _Board:
         return float(self._worth[self._inside].sum(dtype=np.float64) + _CORNER * corners)
 
     def anneal(
-        self, heats: Float64Array, until: float | None, progress: Progress
+        self, heats: Float64Array, seconds: float | None, progress: Progress
     ) -> tuple[int, bool]:
         """Exchange at random what costs little, ever less, then what helps until nothing within
-        reach does; the rounds without heat, and whether time was up first.
+        reach does, within so many `seconds`; the rounds without heat, and whether time was up.
 
         Simulated annealing (Kirkpatrick, Gelatt and Vecchi, Science 220, 1983), many exchanges that
         do not meet at a time.
@@ -251,25 +257,28 @@ class _Board:
         rng = np.random.default_rng(0)
         heats = heats[:: max(1, -(-len(heats) * self._none // _HEATED))]
         steps = len(heats) + MOST_ROUNDS
-        for done, heat in enumerate(heats):
+        clock = _Clock(seconds)
+        done = 0
+        while done < len(heats):
             progress(STAGE, done, steps)
             for index in rng.permutation(len(swaps)):
-                if _late(until):
-                    return 0, True
+                heat = heats[min(done, len(heats) - 1)]
                 self._exchange(swaps[index], self._real, heat * self._distances.mean, rng)
+                done = max(done, int(clock.share / _COOLING * len(heats)))
+            done += 1
         active = self._real
         for rounds in range(MOST_ROUNDS):
             progress(STAGE, len(heats) + rounds, steps)
             changed = np.zeros(len(self._held), bool)
             for swap in swaps:
-                if _late(until):
+                if clock.share >= 1:
                     return rounds, True
                 changed[self._exchange(swap, active | changed)] = True
             if not changed.any():
                 return rounds, False
             # Elsewhere nothing has changed, and what did not help then does not help now.
             active = self._around(changed)
-        return MOST_ROUNDS, True
+        return MOST_ROUNDS, False
 
     def _around(self, changed: BoolArray) -> BoolArray:
         """The cells near enough to `changed` ones for an exchange of theirs to be another."""
@@ -360,8 +369,18 @@ class _Board:
         )
 
 
-def _late(until: float | None) -> bool:
-    return until is not None and time.monotonic() > until
+class _Clock:
+    """So many seconds from now on; None: they never end."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._began, self._seconds = time.monotonic(), seconds
+
+    @property
+    def share(self) -> float:
+        """Of the seconds, how much is gone."""
+        if self._seconds is None:
+            return 0.0
+        return (time.monotonic() - self._began) / max(self._seconds, 1e-9)
 
 
 class _Swap:
