@@ -189,6 +189,7 @@ class _Work:
         self.source, self.embedder, self.fit, self.batch = source, embedder, fit, batch
         self.cache, self.progress = cache, progress
         self.side, self.preview = thumbnail, preview
+        self.inputs: Float32Array | None = None  # of the model, made once
         self.spool: BinaryIO | None = None
         self.ends = [0]
         self.photos: list[Photo] = []
@@ -231,11 +232,10 @@ class _Work:
             sizes.append(self.embedder.input_size)
         found: dict[int, Decoded | Rejected] = {}
         vectors: dict[int, Float32Array] = {}
-        waiting: list[int] = []
+        waiting: dict[int, UInt8Array] = {}  # what the model is to see, no longer kept than that
 
         def run_model() -> None:
-            inputs = [_of(found[index]).views[-1] for index in waiting]
-            new = self._run_model(np.stack(inputs), len(waiting))
+            new = self._run_model(list(waiting.values()))
             for index, vector in zip(waiting, new, strict=True):
                 if np.isfinite(vector).all():
                     vectors[index] = vector
@@ -266,11 +266,12 @@ class _Work:
             for index, (_, decoded) in zip(fresh, decoding, strict=True):
                 found[index] = decoded
                 if isinstance(decoded, Decoded):
+                    found[index] = replace(decoded, views=decoded.views[:1])
                     unsaved.append(index)
                     if self.embedder and keys[index] in held:
                         vectors[index] = np.frombuffer(held[keys[index]], np.float32)
                     elif self.embedder:
-                        waiting.append(index)
+                        waiting[index] = decoded.views[-1]
                 if len(waiting) == self.batch or len(unsaved) >= 4 * self.batch:
                     if waiting:
                         run_model()
@@ -322,10 +323,17 @@ class _Work:
                 digests[i] = key_of(pixels.shape, pixels.data)
         return [digests.get(i, b"") for i in range(len(photos))]
 
-    def _run_model(self, inputs: UInt8Array, count: int) -> Float32Array:
+    def _run_model(self, pictures: Sequence[UInt8Array]) -> Float32Array:
         assert self.embedder is not None
-        name = self.embedder.model_id
-        found = self.embedder(np.divide(inputs, np.float32(255), dtype=np.float32))
+        name, count = self.embedder.model_id, len(pictures)
+        if self.inputs is None:
+            self.inputs = np.empty((self.batch, *pictures[0].shape), np.float32)
+        inputs = self.inputs[:count]
+        for picture, place in zip(pictures, inputs, strict=True):
+            np.divide(picture, np.float32(255), out=place)
+        found = np.asarray(self.embedder(inputs))
+        if np.may_share_memory(found, inputs):  # where the next pictures come
+            found = found.copy()
         if found.ndim != 2 or len(found) != count:
             raise TbgridError(
                 f"model {name} gave an array of shape {found.shape} for {count} photos",
