@@ -533,8 +533,7 @@ def test_a_click_pins_a_photo_and_shows_its_nearest(tab: Tab, large: Known, sour
         assert np.mean(on) > 0.9, "a line to each"
     tab.marks.press("Escape")
     expect(tab.panel).to_contain_text("Click a photo on the map")
-    tab.settle()
-    assert np.abs(tab.seen().astype(int) - before).mean() < 0.5
+    until(tab.page, lambda: bool(np.abs(tab.settle().seen().astype(int) - before).mean() < 0.5))
 
 
 # ---- 4: search and filter
