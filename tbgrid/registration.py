@@ -101,17 +101,17 @@ def _warped(pictures: Float32Array, place: Float64Array, window: slice) -> Float
     there."""
     side = pictures.shape[-1]
     at = _axis(side)[window]
-    for axis in (0, 1):
-        points = _points(place, axis, at, side)
-        low = np.clip(points.astype(np.int64), 0, side - 2)
-        share = (np.clip(points, 0, side - 1) - low).astype(np.float32)
-        # One axis after the other: a scale and a shift along each leave rows to be rows.
-        shape = (-1, 1, 1, len(at)) if axis == 0 else (-1, 1, len(at), 1)
-        low, share = low.reshape(shape), share.reshape(shape)
-        first = np.take_along_axis(pictures, low, axis=3 - axis)
-        second = np.take_along_axis(pictures, low + 1, axis=3 - axis)
-        pictures = first + (second - first) * share
-    return pictures
+    # A scale and a shift along each axis leave rows to be rows: two products, each of whose
+    # weights take a point from the pixels before and behind it.
+    across, down = (_weights(_points(place, axis, at, side), side) for axis in (0, 1))
+    return np.asarray(down[:, None] @ (pictures @ across[:, None].transpose(0, 1, 3, 2)))
+
+
+def _weights(points: Float64Array, side: int) -> Float32Array:
+    """float32[m, p, s] of float64[m, p] points in pixels: linear interpolation as a matrix."""
+    inside = np.clip(points, 0, side - 1).astype(np.float32)
+    apart = inside[:, :, None] - np.arange(side, dtype=np.float32)
+    return np.asarray(np.maximum(1 - np.abs(apart, out=apart), 0))
 
 
 def _points(place: Float64Array, axis: int, at: Float32Array, side: int) -> Float64Array:
