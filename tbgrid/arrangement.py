@@ -29,8 +29,9 @@ from tbgrid.stability import Stability, Start, lay_out_like, measured, snap_like
 from tbgrid.times import Times
 from tbgrid.types import Distance, Float32Array, Float64Array, Json, Progress, silent
 
-# To be raised when a change of `tbgrid.layout`, `tbgrid.methods` or `tbgrid.engines` moves points.
-LAYOUT = 3
+# To be raised when a change of `tbgrid.layout`, `tbgrid.methods`, `tbgrid.engines` or what
+# these use moves points.
+LAYOUT = 4
 BUDGET = 120.0  # seconds of CPU time
 ALIKE = 0.01  # of DPQ_16: by so much it strays where photos are sampled
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from tbgrid.errors import UsageError
+from tbgrid.exact_gradient import ExactGradient
 from tbgrid.types import Float32Array, Float64Array, IntArray, Progress, silent
 
 Engine = Literal["opentsne", "sklearn", "intelex"]
@@ -38,6 +39,7 @@ SETTLING, DRAWN = ((1.5, 50), (1.0, 100)), 3.0
 MOMENTUM, FAST_MOMENTUM = 0.8, 0.95
 FAST = 2500  # points from which larger steps pay: the layout has farther to spread
 THREADS = 4000  # points from which several threads pay: on a busy machine they wait for each other
+SUMMED = 2500  # points below which the sum over all pairs takes less time than a tree of points
 INTERPOLATED = 10_000  # points beyond which repulsion comes by interpolation (FIt-SNE)
 # Its mesh in units of the layout. At 10,000 points one of 2 ends 4 % higher than one of 1.5, at
 # 20,000 less than 1 %, in two thirds of the time.
@@ -90,9 +92,10 @@ def opentsne(
 ) -> tuple[Float64Array, float]:
     """openTSNE (Poličar, Stražar and Zupan, 2024) on exact neighbours.
 
-    Repulsion is that of Barnes and Hut up to `INTERPOLATED` points and interpolated beyond
-    (Linderman et al., Nature Methods 16, 2019). The learning rate is n over the exaggeration, as
-    Belkina et al. advise (Nature Communications 10, 2019), twice that for many points.
+    Repulsion comes from all pairs below `SUMMED` points (`tbgrid.exact_gradient`), is that of
+    Barnes and Hut up to `INTERPOLATED` and interpolated beyond (Linderman et al., Nature Methods
+    16, 2019). The learning rate is n over the exaggeration, as Belkina et al. advise (Nature
+    Communications 10, 2019), twice that for many points.
     """
     count = len(points)
     fast = count >= FAST
@@ -151,12 +154,15 @@ def _descended(
             knn_index=PrecomputedNeighbors(*_neighbours(points, near, progress)),
             n_jobs=jobs,
         )
+        gradient: Any = "fft" if count > INTERPOLATED else "bh"
+        if count < SUMMED:
+            gradient = ExactGradient(affinities.P)
         common: dict[str, Any] = {"random_state": seed}
         progress(STAGE, 0, iterations)
         layout = TSNEEmbedding(
             start.astype(np.float64),
             affinities,
-            negative_gradient_method="fft" if count > INTERPOLATED else "bh",
+            negative_gradient_method=gradient,
             ints_in_interval=WIDE_MESH if count >= WIDE_FROM else MESH,
             n_jobs=jobs,
             **common,
@@ -176,7 +182,11 @@ def _descended(
         # Measured anew: interpolation errs by some per cent, and on several threads the sum's last
         # digits depend on their order.
         last = TSNEEmbedding(
-            positions.copy(), affinities, negative_gradient_method="bh", n_jobs=1, **common
+            positions.copy(),
+            affinities,
+            negative_gradient_method="bh" if gradient == "fft" else gradient,
+            n_jobs=1,
+            **common,
         )
         divergence = float(last.optimize(0).kl_divergence)
     progress(STAGE, iterations, iterations)

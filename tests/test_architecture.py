@@ -22,6 +22,7 @@ LAYERS = [
         "samples",
         "spools",
         "times",
+        "exact_gradient",
         "engines",
         "assignment",
         "bounds",

@@ -6,6 +6,8 @@ import importlib.util
 
 import numpy as np
 import pytest
+from openTSNE.affinity import PerplexityBasedNN
+from openTSNE.tsne import kl_divergence_bh
 from scipy.spatial.distance import pdist
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
@@ -14,6 +16,7 @@ from tbgrid import TbgridError, TsneOptions, UsageError, engines, tsne
 from tbgrid import layout as layouts
 from tbgrid.alignment import aligned
 from tbgrid.engines import Engine
+from tbgrid.exact_gradient import ExactGradient
 from tbgrid.layout import comparable, principal_components
 from tbgrid.types import Float32Array
 
@@ -46,6 +49,7 @@ def test_equal_seeds_give_equal_layouts(
 ) -> None:
     vectors = digits[0][:points]
     monkeypatch.setattr(layouts, "WHOLE", 200)  # the larger set takes the way of large ones
+    monkeypatch.setattr(engines, "SUMMED", 200)
     monkeypatch.setattr(engines, "INTERPOLATED", 200)
     one, other = (tsne(vectors, TsneOptions(10, 5)) for _ in range(2))
     assert one.positions.tobytes() == other.positions.tobytes()
@@ -64,6 +68,22 @@ def test_the_default_ends_below_the_reference(digits: tuple[Float32Array, np.nda
     assert agreements[0] > agreements[1] - 0.02
     assert default.engine.startswith("openTSNE ")
     assert reference.engine.startswith("scikit-learn ")
+
+
+@pytest.mark.parametrize("exaggeration", [1.0, 4.0])
+def test_the_sum_over_all_pairs_is_what_the_tree_comes_near(
+    digits: tuple[Float32Array, np.ndarray], exaggeration: float
+) -> None:
+    """openTSNE's own function, told to go to the tree's last leaf, has the same divergence and
+    gradient."""
+    affinities = PerplexityBasedNN(digits[0], perplexity=10, random_state=0).P
+    places = 20 * np.random.default_rng(0).normal(size=(len(digits[0]), 2))
+    told = exaggeration * affinities
+    whole = kl_divergence_bh(places, told, 1, {"theta": 0.0}, should_eval_error=True)
+    found = ExactGradient(affinities)(places, told, should_eval_error=True)
+    assert found[0] == pytest.approx(whole[0], rel=1e-5)
+    np.testing.assert_allclose(found[1], whole[1], atol=1e-3 * np.abs(whole[1]).max())
+    assert ExactGradient(affinities)(places, told)[1].tobytes() == found[1].tobytes()
 
 
 def test_many_points_are_as_well_laid_out(
