@@ -331,12 +331,18 @@ def distances_from(points: Float32Array | Float64Array, chosen: IntArray) -> Flo
     own = np.einsum("ij,ij->i", mine, mine)[:, None]
     found = np.empty((len(chosen), len(points)))
     step = max(1, _BLOCK // max(len(chosen), points.shape[1]))
+    same = len(points) <= step and np.array_equal(chosen, np.arange(len(points)))
     for start in range(0, len(points), step):
-        others = points[start : start + step].astype(np.float64)
+        # Of an array and itself NumPy finds half the products.
+        others = mine if same else points[start : start + step].astype(np.float64)
         lengths = own + np.einsum("ij,ij->i", others, others)
-        squared = lengths - 2 * (mine @ others.T)
-        squared[squared <= _NOISE * lengths] = 0
-        np.sqrt(squared, out=found[:, start : start + step])
+        squared = found[:, start : start + step]
+        np.matmul(mine, others.T, out=squared)
+        squared *= -2
+        squared += lengths
+        lengths *= _NOISE
+        squared[squared <= lengths] = 0
+        np.sqrt(squared, out=squared)
     found[np.arange(len(chosen)), chosen] = 0
     return found
 
