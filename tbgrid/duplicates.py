@@ -147,12 +147,11 @@ class _Pictures:
             part = pairs[start : start + _AT_ONCE]
             rows, where = np.unique(part, return_inverse=True)
             small = np.stack([self._small(row) for row in rows])
-            one, other = (small[index] for index in where.reshape(part.shape).T)
-            brighter = (one.sum(axis=(1, 2, 3)) > other.sum(axis=(1, 2, 3)))[:, None, None, None]
-            one, other = np.where(brighter, other, one), np.where(brighter, one, other)
-            if mirrored:
-                other = np.ascontiguousarray(other[..., ::-1])
-            found[start : start + len(part)] = likeness(one, other, least)
+            both = where.reshape(part.shape)
+            light = small.sum(axis=(1, 2, 3))[both]
+            both = np.where(light[:, :1] > light[:, 1:], both[:, ::-1], both)
+            others = np.ascontiguousarray(small[..., ::-1]) if mirrored else small
+            found[start : start + len(part)] = likeness(small, others, both, least)
         return found
 
     def _small(self, row: int) -> Float32Array:

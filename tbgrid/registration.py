@@ -1,6 +1,6 @@
 """Do two pictures show the same? One is laid upon the other as well as it goes, and compared.
 
-Pictures are float32[m, 3, s, s], pair by pair; `s` is even. A picture may be a part of the other,
+Pictures are float32[m, 3, s, s]; `s` is even. A picture may be a part of the other,
 or brighter; neither turned nor mirrored.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tbgrid.types import Float32Array, Float64Array
+from tbgrid.types import Float32Array, Float64Array, IntArray
 
 COARSE, FINE = 6, 4  # steps at half the side and at the whole: then the last one moves little
 MARGIN = 0.1  # of the side, all around: what of a picture the other one need not have
@@ -19,22 +19,25 @@ _SHADE = 8  # of 256: two of one colour may differ so much
 _FLAT = 1e-5  # of the square of the pictures' range: what has less structure is of one colour
 
 
-def likeness(one: Float32Array, other: Float32Array, least: float = -1) -> Float32Array:
-    """float32[m] in [-1, 1]: how well the edges of float32[m, 3, s, s] pictures (values 0 to 255)
-    agree, in all colours, once `other` is moved and scaled to lie upon `one`.
+def likeness(
+    ones: Float32Array, others: Float32Array, pairs: IntArray, least: float = -1
+) -> Float32Array:
+    """float32[m] in [-1, 1] of int64[m, 2] `pairs`, rows of `ones` and of `others`, float32[n, 3,
+    s, s] with values from 0 to 255: how well the edges of two pictures agree, in all colours, once
+    the other is moved and scaled to lie upon the one.
 
     The correlation of gradients, since that of pictures is high wherever both are bright in the
     middle. 1 is for equal pictures, 0 what chance gives. A picture of one colour is like another
     of that colour, and like nothing else. Pairs that will hardly reach `least` are only compared
     at half the side.
     """
-    coarse = [_halved(pictures) for pictures in (one, other)]
-    place = _registered(coarse[0], coarse[1], np.zeros((len(one), 4)), COARSE)
-    found = _agreement(coarse[0], coarse[1], place)
+    one, other = (_halved(some)[rows] for some, rows in zip((ones, others), pairs.T, strict=True))
+    place = _registered(one, other, np.zeros((len(pairs), 4)), COARSE)
+    found = _agreement(one, other, place)
     hope = np.flatnonzero(found >= 1 - HOPELESS * (1 - least))
     if len(hope):
-        finer = _registered(one[hope], other[hope], place[hope], FINE)
-        found[hope] = _agreement(one[hope], other[hope], finer)
+        one, other = ones[pairs[hope, 0]], others[pairs[hope, 1]]
+        found[hope] = _agreement(one, other, _registered(one, other, place[hope], FINE))
     return found
 
 
