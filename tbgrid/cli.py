@@ -293,7 +293,7 @@ def _serve(given: argparse.Namespace, console: Console) -> int:
     root = Path(given.root)
     if hasattr(given, "key_action"):
         return _keys(given, root, keys)
-    names = ("upload", "pixels", "inputs", "queue", "disk")
+    names = ("upload", "seconds", "pixels", "inputs", "queue", "disk")
     limits = {name: getattr(given, f"max_{name}") for name in names}
     options = ServeOptions(
         root,

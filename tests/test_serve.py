@@ -241,6 +241,9 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"solver": "windows", "exact": True}, "solver windows is not exact"),
         ({"solver": "windows", "metric": "euclidean"}, "leave out metric euclidean"),
         ({"grid": "0x3"}, "grid: "),
+        ({"grid": "2x2"}, "grid 2x2 has 4 cells for 30 photos: use grid 5x6 or larger"),
+        ({"grid": "2000x2000"}, "use a smaller grid, at most 100 cells a photo"),
+        ({"perplexity": 500}, "perplexity 500 needs more than 1500 photos; found 30"),
         ({"aspect": "16:0"}, "aspect 16:0: expected W:H"),
         ({"min_cluster": 1}, "min cluster 1: give a number of photos from 2"),
         ({"preview": 5}, "preview 5: give a number of pixels from"),
@@ -261,7 +264,7 @@ def test_options_that_cannot_be_meant(
 
 
 def test_what_only_the_export_can_tell_fails_with_its_line(server: Served) -> None:
-    output = server.ended(server.ask(grid="2x2"))
+    output = server.ended(server.ask(grid="2x2", duplicates="stack"))
     assert output["status"]["code"] == 10004
     assert "grid 2x2" in output["status"]["details"]
     assert "data" not in output

@@ -10,6 +10,7 @@ import json
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,14 @@ from tbgrid.serve.limits import Limits
 from tbgrid.serve.places import Places, public
 from tbgrid.serve.store import opened
 
-LIMITS = {"upload": 100_000, "pixels": 10_000, "inputs": 6, "queue": 2, "disk": 300_000}
+LIMITS = {
+    "upload": 100_000,
+    "seconds": 8,
+    "pixels": 10_000,
+    "inputs": 6,
+    "queue": 2,
+    "disk": 300_000,
+}
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +181,28 @@ def test_large_uploads_are_refused(server: Served) -> None:
         chunks = (noise[start : start + 1000] for start in range(0, len(noise), 1000))
         told = {"Content-Type": "application/json"}
         refusal(server.client.post("/v2/inputs", content=chunks, headers=told), 413)
+
+
+def test_a_request_that_trickles_in_is_refused(server: Served) -> None:
+    head = (
+        f"POST /v2/inputs HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
+    )
+    began, answer = time.monotonic(), b""
+    with (
+        nothing_stored(server),
+        socket.create_connection(("127.0.0.1", server.port), timeout=60) as client,
+    ):
+        client.sendall(head.encode())
+        client.settimeout(0.2)
+        while b"8 seconds" not in answer:
+            assert time.monotonic() - began < 60, answer
+            with contextlib.suppress(TimeoutError):
+                client.sendall(b" ")
+                answer += client.recv(10_000)
+    assert time.monotonic() - began >= 8
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert json.loads(answer.split(b"\r\n\r\n")[1])["status"]["code"]
 
 
 def test_a_broken_upload_leaves_nothing(server: Served) -> None:

@@ -37,6 +37,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         401: "no key, or none that is known",
         403: "not for this client",
         404: "not there",
+        408: "too slow",
         409: "not possible as things are: something must be deleted, or named otherwise, first",
         413: "too large",
         415: "not a kind that is taken",

@@ -6,8 +6,10 @@ On loopback a browser is the way in for strangers: a page of another site that a
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,18 +114,27 @@ class _Answering:
 
 
 class _Body:
-    """The body of a request, counted as it comes."""
+    """The body of a request, counted and timed as it comes."""
 
     def __init__(self, guard: Guard, receive: Receive) -> None:
         self._guard, self._receive, self._size = guard, receive, 0
+        self._whole, self._late = False, time.monotonic() + guard.limits.seconds
 
     def check_declared(self, length: bytes | None) -> None:
         if length is not None and length.isdigit() and int(length) > self._guard.limits.upload:
             raise self._too_large()
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        if self._whole:  # then it waits for the client to leave
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), self._late - time.monotonic())
+        except asyncio.TimeoutError as error:
+            raise Refused(
+                408, f"a request must be there whole after {self._guard.limits.seconds} seconds"
+            ) from error
         if message["type"] == "http.request":
+            self._whole = not message.get("more_body", False)
             size = len(message.get("body", b""))
             self._size += size
             self._guard.in_flight += size

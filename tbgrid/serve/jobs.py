@@ -27,7 +27,7 @@ from tbgrid.serve.store import Reader, Row, Store, Writing
 
 CODES = {"done": 10000, "pending": 10001, "running": 10002, "cancelled": 10003, "failed": 10004}
 _TRIES = 2  # of a job whose workers die
-_FEWEST = 3  # photos that make a map
+FEWEST = 3  # photos that make a map
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ def create(
         if before is not None:
             return before
         count = find_application(writing, application)["inputs"]
-        if count < _FEWEST:
+        if count < FEWEST:
             raise Refused(
-                422, f"{application} has {count} inputs, and a map needs at least {_FEWEST}"
+                422, f"{application} has {count} inputs, and a map needs at least {FEWEST}"
             )
         waiting = writing.one(
             "SELECT COUNT(*) AS n FROM visualizations WHERE status IN ('pending', 'running')"

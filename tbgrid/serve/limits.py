@@ -15,10 +15,12 @@ IN_FLIGHT = 2_000_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """`upload`: bytes of a request. `pixels`: of a picture. `inputs`: of an application. `queue`:
-    visualizations that wait or run. `disk`: bytes of all pictures and runs."""
+    """`upload`: bytes of a request; `seconds`: until all of it is there. `pixels`: of a picture.
+    `inputs`: of an application. `queue`: visualizations that wait or run. `disk`: bytes of all
+    pictures and runs."""
 
     upload: int = 64_000_000
+    seconds: int = 600
     pixels: int = 80_000_000
     inputs: int = 100_000
     queue: int = 100

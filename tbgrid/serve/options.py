@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from tbgrid.arrangement import refining
 from tbgrid.engines import Engine
 from tbgrid.errors import UsageError
-from tbgrid.grid import GridOptions, Solver
+from tbgrid.grid import GridOptions, Solver, shape_for
 from tbgrid.groups import Duplicates, GroupOptions
-from tbgrid.layout import TsneOptions
+from tbgrid.layout import TsneOptions, fitted_perplexity
 from tbgrid.methods import LayoutName
 from tbgrid.options import ExportOptions
 from tbgrid.serve.places import Places
@@ -85,6 +85,20 @@ def models_by_name(models: Sequence[str]) -> dict[str, str]:
         if named.setdefault(name, model) != model:
             raise UsageError(f"two models are called {name}", "give one of them another name")
     return named
+
+
+def require_fit(options: ExportOptions, count: int) -> None:
+    """What so many photos make impossible, as far as it is known before they are seen.
+
+    Raises:
+        UsageError: the grid is too small or far too large for them, or the perplexity too large.
+    """
+    rows, columns = options.grid.shape or (0, 0)
+    # Stacks of copies may need fewer cells, and only the export knows them.
+    if options.groups.duplicates != "stack" or rows * columns > count:
+        shape_for(count, options.grid)
+    if options.layout == "tsne":
+        fitted_perplexity(count, options.tsne.perplexity)
 
 
 def export_options(

@@ -21,9 +21,10 @@ from tbgrid.serve.dependencies import (
     file_answer,
 )
 from tbgrid.serve.errors import Refused
+from tbgrid.serve.inputs import find_application
 from tbgrid.serve.keys import Access
 from tbgrid.serve.lists import page
-from tbgrid.serve.options import Asked, export_options
+from tbgrid.serve.options import Asked, export_options, require_fit
 from tbgrid.serve.store import Row
 
 router = APIRouter()
@@ -46,7 +47,10 @@ def add_visualization(
     if before is not None:  # though what it began at may be gone
         return JSONResponse(before[1], before[0])
     like = jobs.like_of(service.store, service.places, application, asked.like)
-    export_options(asked, service.places, service.models, like)
+    count = find_application(service.store, application)["inputs"]
+    found = export_options(asked, service.places, service.models, like)
+    if count >= jobs.FEWEST:
+        require_fit(found, count)
     status, body = jobs.create(
         service.store, service.places, service.limits, application, asked.name, options, once
     )
