@@ -40,7 +40,7 @@ _HOME = {
     "mosaic": "artifacts.mosaic",
     "refine": "refinement",
     "RefineOptions": "refinement",
-    "report_card": "quality",
+    "report_card": "cards",
     "GridCallback": "callback",
     "GridWriter": "frames",
     "bars": "console",

@@ -18,11 +18,11 @@ import numpy as np
 from tbgrid import engines, methods
 from tbgrid.alignment import aligned, aligned_cells
 from tbgrid.cache import Cache, key_of
+from tbgrid.cards import ReportCard, report_card
 from tbgrid.errors import UsageError
 from tbgrid.grid import Grid, GridOptions, centres, on_cells, shape_for, snap
 from tbgrid.layout import NAMES, Layout, Method, TsneOptions, comparable, title
 from tbgrid.methods import LayoutName
-from tbgrid.quality import ReportCard, report_card
 from tbgrid.refinement import Refined, RefineOptions, refine
 from tbgrid.spools import release
 from tbgrid.stability import Stability, Start, lay_out_like, measured, snap_like

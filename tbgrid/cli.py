@@ -147,16 +147,16 @@ def _source(given: argparse.Namespace) -> SourceOptions:
 
 def _export(given: argparse.Namespace, console: Console) -> int:
     options = _options(given)
-    from tbgrid import shards
+    from tbgrid import shard_index
     from tbgrid.options import EMBEDDING
     from tbgrid.pipeline import export
 
     if given.model and len(given.model) > 1:
         return _compare(given.source, given, options, console)
     # `export` cannot tell a default that was given from one that was not.
-    if given.source is not None and shards.is_embedded(Path(given.source)):
+    if given.source is not None and shard_index.is_embedded(Path(given.source)):
         chosen = {name: value for name, value in _embedding(given).items() if name in EMBEDDING}
-        shards.read_index(Path(given.source)).refuse(chosen)
+        shard_index.read_index(Path(given.source)).refuse(chosen)
     result = export(
         given.source, given.logdir, options, run_name=given.run, progress=console.progress
     )

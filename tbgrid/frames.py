@@ -23,11 +23,11 @@ from tbgrid.alignment import aligned
 from tbgrid.arrangement import Arrangement
 from tbgrid.artifacts import mosaic, run
 from tbgrid.artifacts.summaries import EventLog, ImageSummary, ScalarSummary, Summary
+from tbgrid.cards import report_card
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import GridOptions, choose_shape, snap
 from tbgrid.images import frame
 from tbgrid.layout import TsneOptions, tsne
-from tbgrid.quality import report_card
 from tbgrid.times import Times
 from tbgrid.types import Distance, Float32Array, Float64Array, IntArray, UInt8Array, printable
 

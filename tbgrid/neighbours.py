@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tbgrid.distances import distances_from
 from tbgrid.engines import nearest_points
 from tbgrid.layout import comparable, principal_components
-from tbgrid.quality import adjacent_pairs, distances_from
+from tbgrid.quality import adjacent_pairs
 from tbgrid.types import (
     Distance,
     Float32Array,

@@ -31,7 +31,8 @@ from tbgrid.neighbours import Neighbours, harmony, nearest
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.results import ExportResult
 from tbgrid.samples import stratified
-from tbgrid.shards import Index, Model, read_images, read_index
+from tbgrid.shard_index import Index, Model, read_index
+from tbgrid.shards import read_images
 from tbgrid.sources import open_source
 from tbgrid.stability import Start
 from tbgrid.stacks import stacked

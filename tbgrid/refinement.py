@@ -17,9 +17,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from tbgrid.distances import distances_from
 from tbgrid.errors import UsageError
 from tbgrid.layout import principal_components
-from tbgrid.quality import distances_from
 from tbgrid.types import (
     BoolArray,
     Float32Array,

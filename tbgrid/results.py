@@ -12,11 +12,11 @@ from PIL import Image
 
 from tbgrid.arrangement import Arrangement
 from tbgrid.artifacts import contents
+from tbgrid.cards import ReportCard
 from tbgrid.embeddings import ImageSet
 from tbgrid.grid import Grid
 from tbgrid.groups import Groups
 from tbgrid.layout import Layout
-from tbgrid.quality import ReportCard
 from tbgrid.types import Json, Rejected
 
 NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook

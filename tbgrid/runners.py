@@ -20,13 +20,13 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from tbgrid import shards
+from tbgrid import shard_index, shards
 from tbgrid.cache import Cache
 from tbgrid.embeddings import embed
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.pipeline import open_model
-from tbgrid.shards import Index, Model
+from tbgrid.shard_index import MAKING, Index, Model
 from tbgrid.sources import open_source
 from tbgrid.types import Embedder, Progress, Source, printable, silent
 
@@ -114,7 +114,7 @@ def embed_shards(
         fixed = {name: getattr(options, name) for name in (*EMBEDDING, "batch")}
         if embedder is not None:
             fixed["model"] = embedder.model_id
-        index = shards.begin(folder, found, Model.of(model), fixed, shard)
+        index = shard_index.begin(folder, found, Model.of(model), fixed, shard)
         job = Job(folder, index, found, options, embedder, str(Path.cwd()))
         todo = [number for number in range(index.count) if not _is_done(job, number)]
         run(job, model, todo, workers, progress)
@@ -138,7 +138,7 @@ def embed_shard(
     part = shards.part_of(job.source, job.index.rows(number))
     # Before the pictures are read: of one that changes meanwhile the next run will know.
     state = shards.state_of(part.photos)
-    with tempfile.TemporaryDirectory(prefix=shards.MAKING, dir=job.folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=MAKING, dir=job.folder) as scratch:
         previews, written = Path(scratch, "previews"), Path(scratch, "shard")
         images = embed(
             part,
@@ -203,7 +203,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _clear(folder: Path) -> None:
     """Remove what workers that were killed have left."""
-    for left in folder.glob(f"{shards.MAKING}*"):
+    for left in folder.glob(f"{MAKING}*"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
@@ -291,7 +291,7 @@ class RayWorker:
 @contextlib.contextmanager
 def _tried(job: Job, number: int) -> Iterator[None]:
     """Raise `TbgridError` if too many workers have died of a shard; Ray would go on and on."""
-    count = job.folder / f"{shards.MAKING}tries-{number:05}"
+    count = job.folder / f"{MAKING}tries-{number:05}"
     with count.open("ab") as file:
         file.write(b".")
     if count.stat().st_size > _TRIES:
@@ -310,13 +310,13 @@ def _check_view(job: Job) -> None:
     host, way_out = socket.gethostname(), "all machines must see it under the same path"
     if not Path(job.place).is_dir():
         raise TbgridError(f"{host} has no directory {job.place}", way_out)
-    if not shards.is_embedded(job.folder) or shards.read_index(job.folder) != job.index:
+    if not shard_index.is_embedded(job.folder) or shard_index.read_index(job.folder) != job.index:
         raise TbgridError(f"{host} does not see {printable(job.folder)}", way_out)
 
 
 def _check_alike(job: Job, model: Embedder) -> None:
     """Raise if this machine would give other vectors or pictures than the one that began."""
-    found = {"model": Model.of(model), "decoding": shards.DECODER}
+    found = {"model": Model.of(model), "decoding": shard_index.DECODER}
     for name, value in found.items():
         if value != getattr(job.index, name):
             raise TbgridError(

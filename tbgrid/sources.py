@@ -16,7 +16,8 @@ from tbgrid.errors import TbgridError, UsageError
 from tbgrid.folders import WAY_OUT, find_pattern, find_photos, is_file
 from tbgrid.manifests import read_manifest, read_points, row_names, with_metadata
 from tbgrid.samples import stratified
-from tbgrid.shards import is_embedded, open_shards
+from tbgrid.shard_index import is_embedded
+from tbgrid.shards import open_shards
 from tbgrid.types import Float32Array, Photo, Rejected, Source, printable
 
 

@@ -23,8 +23,8 @@ from tbgrid import (
     snap,
 )
 from tbgrid.assignment import cell_places, pair_costs, total_cost
+from tbgrid.cards import proven
 from tbgrid.grid import choose_shape, scale_to_grid
-from tbgrid.quality import proven
 from tbgrid.types import Float64Array
 
 METRICS = ("sqeuclidean", "euclidean")

@@ -17,15 +17,14 @@ from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
 
 from tbgrid import Grid, GridOptions, snap, tsne
+from tbgrid.cards import ReportCard, report_card
 from tbgrid.grid import choose_shape, scale_to_grid
 from tbgrid.layout import comparable, principal_components
 from tbgrid.quality import (
-    ReportCard,
     adjacent_pairs,
     distance_preservation,
     neighbour_agreement,
     neighbours_in_plane,
-    report_card,
 )
 from tbgrid.types import Float32Array, Float64Array, IntArray
 
@@ -362,8 +361,8 @@ def test_a_sample_comes_near_the_whole() -> None:
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, positions, grid = clustered(200, 8)
     whole = report_card(vectors, positions, grid, None).scalars()
-    monkeypatch.setattr("tbgrid.quality._BLOCK", 1000)
-    monkeypatch.setattr("tbgrid.quality._DISTANCES", 3400)
+    monkeypatch.setattr("tbgrid.distances._BLOCK", 1000)
+    monkeypatch.setattr("tbgrid.distances._DISTANCES", 3400)
     assert report_card(vectors, positions, grid, None).scalars() == pytest.approx(whole)
 
 

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tbgrid import refinement
+from tbgrid.distances import distances_from
 from tbgrid.errors import UsageError
-from tbgrid.quality import distance_preservation, distances_from
+from tbgrid.quality import distance_preservation
 from tbgrid.refinement import RefineOptions, refine, smoothed
 from tbgrid.types import Float32Array, IntArray
 

@@ -18,7 +18,7 @@ import pytest
 from conftest import MeanColour, draw_photos
 from test_shards import files
 
-from tbgrid import ExportOptions, TbgridError, find_photos, runners, shards
+from tbgrid import ExportOptions, TbgridError, find_photos, runners, shard_index
 from tbgrid.cli import main
 from tbgrid.runners import Job, embed_shards
 from tbgrid.types import Float32Array
@@ -252,7 +252,7 @@ def job(thirty: Path, tmp_path: Path) -> Job:
     source, folder = find_photos(thirty), tmp_path / "out"
     folder.mkdir()
     fixed = {"model": "mean-colour"}
-    index = shards.begin(folder, source, shards.Model.of(MeanColour()), fixed, SHARD)
+    index = shard_index.begin(folder, source, shard_index.Model.of(MeanColour()), fixed, SHARD)
     return Job(folder, index, source, OPTIONS, MeanColour(), str(tmp_path))
 
 
@@ -292,4 +292,4 @@ def test_a_shard_is_tried_four_times(job: Job) -> None:
         pass
     with runners._tried(job, 2):
         pass
-    assert not list(job.folder.glob(f"{shards.MAKING}tries-00002"))
+    assert not list(job.folder.glob(f"{shard_index.MAKING}tries-00002"))

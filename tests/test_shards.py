@@ -20,7 +20,16 @@ from conftest import MeanColour, draw_photos
 from PIL import Image
 
 import tbgrid
-from tbgrid import ExportOptions, SourceOptions, TbgridError, UsageError, embeddings, export, shards
+from tbgrid import (
+    ExportOptions,
+    SourceOptions,
+    TbgridError,
+    UsageError,
+    embeddings,
+    export,
+    shard_index,
+    shards,
+)
 from tbgrid.cli import main
 from tbgrid.runners import DEFAULT_SHARD, embed_shards
 from tbgrid.types import Float32Array
@@ -231,7 +240,7 @@ def test_a_kill_loses_no_shard(odd_photos: Path, embedded: Path, tmp_path: Path)
     assert died.returncode == -signal.SIGKILL
     before = modified(tmp_path)
     assert sorted(before) == [f"shard-{number:05}.npz" for number in range(4)]
-    assert list(tmp_path.glob(f"{shards.MAKING}*"))
+    assert list(tmp_path.glob(f"{shard_index.MAKING}*"))
     with pytest.raises(TbgridError, match=r"holds 4 of 5 shards: run the same tbgrid embed again"):
         export(tmp_path, tmp_path / "run")
     seen: list[tuple[int, int | None]] = []
@@ -374,10 +383,10 @@ def test_a_shard_of_other_photos_is_not_taken(embedded: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        (shards.INDEX, "{", "missing or damaged"),
-        (shards.INDEX, "[]", "missing or damaged"),
-        (shards.INDEX, '{"format": 2}', "has the format 2, and this tbgrid reads 1"),
-        (shards.PHOTOS, "{}", "missing or damaged"),
+        (shard_index.INDEX, "{", "missing or damaged"),
+        (shard_index.INDEX, "[]", "missing or damaged"),
+        (shard_index.INDEX, '{"format": 2}', "has the format 2, and this tbgrid reads 1"),
+        (shard_index.PHOTOS, "{}", "missing or damaged"),
     ],
 )
 def test_a_damaged_index_is_one_line(

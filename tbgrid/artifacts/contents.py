@@ -22,11 +22,11 @@ from tbgrid.artifacts.summaries import (
     TextSummary,
     file_errors,
 )
+from tbgrid.cards import proven
 from tbgrid.embeddings import ImageSet
 from tbgrid.groups import CLUSTER, Groups
 from tbgrid.layout import principal_components
 from tbgrid.neighbours import Neighbours
-from tbgrid.quality import proven
 from tbgrid.spools import release
 from tbgrid.types import Float32Array, IntArray, Json, Progress, UInt8Array
 
