@@ -52,6 +52,7 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from tbgrid.artifacts.mosaic import mosaic as mosaic
     from tbgrid.callback import GridCallback as GridCallback
+    from tbgrid.cards import report_card as report_card
     from tbgrid.comparison import Comparison as Comparison
     from tbgrid.comparison import compare as compare
     from tbgrid.console import bars as bars

@@ -152,7 +152,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     limits = serve.add_argument_group("limits")
     for name, unit, what in (
         ("upload", "BYTES", "of one request (default: 64000000)"),
-        ("seconds", "N", "until a request is there whole (default: 600)"),
+        ("seconds", "N", "until the body of a request is there (default: 600)"),
         ("pixels", "N", "of one picture (default: 80000000)"),
         ("inputs", "N", "pictures of one application (default: 100000)"),
         ("queue", "N", "visualizations that wait or run (default: 100)"),

@@ -146,12 +146,15 @@ class Cache:
         threads.
         """
         found: list[bytes] = []
-        with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+        workers = workers or min(8, os.cpu_count() or 1)
+        with ThreadPoolExecutor(workers) as pool:
             for start in range(0, len(paths), _AT_ONCE):
-                found += self._digests(paths[start : start + _AT_ONCE], pool)
+                found += self._digests(paths[start : start + _AT_ONCE], pool, workers)
         return found
 
-    def _digests(self, paths: Sequence[Path], pool: ThreadPoolExecutor) -> list[bytes]:
+    def _digests(
+        self, paths: Sequence[Path], pool: ThreadPoolExecutor, workers: int
+    ) -> list[bytes]:
         states = [_state_of(path) for path in paths]
         names = [os.fsencode(path.absolute()) for path in paths]
         known: dict[bytes, tuple[Any, ...]] = {}
@@ -168,7 +171,8 @@ class Cache:
                 found[at] = bytes(held[2])
             elif state:
                 new.append(at)
-        parts = [new[first : first + _TURN] for first in range(0, len(new), _TURN)]
+        turn = max(1, min(_TURN, -(-len(new) // workers)))
+        parts = [new[first : first + turn] for first in range(0, len(new), turn)]
         read = pool.map(_read_digests, [[paths[at] for at in part] for part in parts])
         for at, digest in zip(new, chain.from_iterable(read), strict=True):
             found[at] = digest

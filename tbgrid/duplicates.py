@@ -21,7 +21,7 @@ from tbgrid.cache import key_of
 from tbgrid.embeddings import ImageSet
 from tbgrid.neighbours import Neighbours
 from tbgrid.registration import likeness
-from tbgrid.spools import release
+from tbgrid.spools import release, released
 from tbgrid.types import BoolArray, Float32Array, IntArray, Progress, UInt8Array, silent
 
 EXACT, NEAR, MIRRORED = "exact copy", "near copy", "mirrored copy"
@@ -31,7 +31,6 @@ LEAST, MOST = 0.9, 0.995  # likeness from which pictures are the same, by what i
 USUAL = 0.9  # the quantile of likeness to the farthest neighbour that counts as usual
 SAMPLE = 256  # photos that tell it
 _AT_ONCE = 1000  # pairs of pictures in memory
-_RELEASED = 4096  # thumbnails that are read before their memory is given back
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,10 @@ def _same_content(
     """int64[n]: the first row of the same content."""
     seen: npt.NDArray[Any] = images.thumbnails if images.pictured else images.vectors
     alike: dict[bytes, list[int]] = defaultdict(list)
-    for row, values in enumerate(seen):
+    for row in released(seen, range(len(seen))):
+        values = seen[row]
         size = images.sizes[row].tolist() if images.pictured else None
         alike[key_of(size, np.ascontiguousarray(values).data)].append(row)
-        if row % _RELEASED == 0:
-            release(seen)
     release(seen)
     several = [row for rows in alike.values() if len(rows) > 1 for row in rows]
     files = {row: path for row in several if (path := images.photos[row].path)}

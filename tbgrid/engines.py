@@ -188,7 +188,7 @@ def _descended(
             n_jobs=1,
             **common,
         )
-        divergence = float(last.optimize(0).kl_divergence)
+        divergence = max(0.0, float(last.optimize(0).kl_divergence))
     progress(STAGE, iterations, iterations)
     return positions, divergence
 

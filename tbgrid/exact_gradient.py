@@ -1,7 +1,8 @@
 """The gradient of t-SNE from all pairs of points, for openTSNE's descent.
 
 Up to some thousand points that takes less time than Barnes and Hut's tree, half as much at one
-thousand, since it is products of matrices. Layouts end at the same divergence, by less than 1 %.
+thousand, since it is products of matrices. Layouts of hundreds of points end at the same
+divergence, by less than 1 % in the mean.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ class ExactGradient:
     """What openTSNE takes for its `negative_gradient_method`: a function of a layout.
 
     van der Maaten and Hinton, JMLR 9 (2008), equation 5, without its factor of 4, as openTSNE has
-    it: the sum over j of (p_ij - q_ij) (y_i - y_j) / (1 + |y_i - y_j|^2). In single precision: an
-    error of |y|^2 / 10^7 in a distance to whose square 1 is added.
+    it: the sum over j of (p_ij - q_ij) (y_i - y_j) / (1 + |y_i - y_j|^2). Squared distances are
+    found in single precision, with an error of about |y|^2 / 10^7 beside the 1.
     """
 
     def __init__(self, affinities: Any) -> None:
@@ -46,7 +47,7 @@ class ExactGradient:
         `affinities`: those of the beginning times their exaggeration, of which the divergence is.
         """
         exaggeration = float(affinities.data.sum())
-        places = np.asarray(embedding, np.float32)
+        places = (embedding - np.mean(embedding, axis=0)).astype(np.float32)
         ones = np.ones((len(places), 1), np.float32)
         squares = np.einsum("ij,ij->i", places, places)[:, None]
         # The product of a row of one and a column of the other is 1 + the squared distance.
@@ -59,9 +60,12 @@ class ExactGradient:
         for rows, columns, affine in self._blocks:
             below = rows != columns
             near = left[rows] @ right[:, columns]
+            np.maximum(near, 1, out=near)
             if should_eval_error:
                 cross += (1 + below) * float(np.einsum("ij,ij->", affine, np.log(near)))
             np.divide(1, near, out=near)
+            if not below:  # none acts upon itself, and with rounding that would be felt by few
+                np.fill_diagonal(near, 0)
             total += (1 + below) * float(np.einsum("ij->", near))
             drawn = near * affine
             near *= near
@@ -70,11 +74,10 @@ class ExactGradient:
             if below:
                 pull[columns] += drawn.T @ placed[rows]
                 push[columns] += near.T @ placed[rows]
-        total -= len(places)  # each with itself
         force = exaggeration * pull - push / np.float32(total)
         gradient = force[:, 2:] * places - force[:, :2]
         divergence = 0.0
         if should_eval_error:
             plain = self._entropy + cross + np.log(total)
-            divergence = exaggeration * (plain + np.log(exaggeration))
+            divergence = float(exaggeration * (plain + np.log(exaggeration)))
         return divergence, gradient.astype(np.float64)

@@ -208,7 +208,7 @@ class _Stored:
     def view(self, size: tuple[int, int], fit: Fit) -> UInt8Array:
         linear = max(size) >= _LINEAR
         filter = Image.Resampling.BILINEAR if linear else Image.Resampling.LANCZOS
-        return np.asarray(self._framed(size, fit, filter), np.uint8)
+        return np.array(self._framed(size, fit, filter), np.uint8)
 
     def preview(self, side: int, fit: Fit) -> bytes:
         """A JPEG to look at. A filter of half the cost of Lanczos's is as good to the eye for

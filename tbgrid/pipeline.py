@@ -34,6 +34,7 @@ from tbgrid.samples import stratified
 from tbgrid.shard_index import Index, Model, read_index
 from tbgrid.shards import read_images
 from tbgrid.sources import open_source
+from tbgrid.spools import release
 from tbgrid.stability import Start
 from tbgrid.stacks import stacked
 from tbgrid.times import Times
@@ -210,6 +211,7 @@ def written(
     grid, distance = arranged.grid, made.model["distance"]
     with times.stage("neighbours"):
         fits = harmony(images.vectors, grid.cells, grid.rows, grid.columns, distance)
+    release(images.vectors)
     if options.groups.min_cluster != 0:
         with times.stage("clusters"):
             names = [photo.name for photo in images.photos]
@@ -277,7 +279,9 @@ def _gathered(
 
     def neighbours(shown: ImageSet) -> Neighbours:
         with times.stage("neighbours"):
-            return nearest(shown.vectors, tab.NEAREST, distance, progress=progress)
+            found = nearest(shown.vectors, tab.NEAREST, distance, progress=progress)
+        release(shown.vectors)
+        return found
 
     names, alike = [photo.name for photo in images.photos], neighbours(images)
     if options.groups.duplicates == "off":

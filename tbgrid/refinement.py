@@ -47,7 +47,7 @@ _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _CORNERS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 _REACH = 2  # cells: of an exchange
 _FEW = 4
-_JUDGED = 400  # points that tell it, of more: evenly drawn, at least half so many
+_JUDGED = 400  # points, drawn at random, that tell it
 _EDGE = _REACH + 2  # cells without photos around the grid, so that no index leaves it
 _LEAST = 1e-6  # of a mean distance: less is rounding, not a gain
 _WORTH = 0.03  # of a mean distance: gently, what an exchange must gain for two photos to move
@@ -158,7 +158,7 @@ def smoothed(
 
 def _flat(points: Float32Array) -> bool:
     """Whether a few directions hold nearly all the spread of the points, by some of them."""
-    points = points[:: -(-len(points) // _JUDGED)]
+    points = points[np.random.default_rng(0).permutation(len(points))[:_JUDGED]]
     total = float(points.var(axis=0, dtype=np.float64).sum())
     if not total > 0:
         return False

@@ -6,13 +6,15 @@ import math
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+_OFTEN = 4096  # rows that are read before their memory is given back
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -48,6 +50,14 @@ def spool(kind: type[Scalar], folder: Path | None) -> Iterator[Spool[Scalar]]:
     """A new one, with its file in `folder`, None for the system's own place."""
     with tempfile.TemporaryFile(dir=folder) as file:
         yield Spool(file, kind)
+
+
+def released(array: npt.NDArray[Any], rows: Iterable[int]) -> Iterator[int]:
+    """`rows` of a spooled array, one after another, with its memory given back now and then."""
+    for number, row in enumerate(rows):
+        if number % _OFTEN == _OFTEN - 1:
+            release(array)
+        yield row
 
 
 def release(array: npt.NDArray[Any]) -> None:

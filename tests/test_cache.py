@@ -31,6 +31,18 @@ def test_values_outlive_the_process(tmp_path: Path) -> None:
         assert cache.get([b"a"]) == {}
 
 
+def test_many_digests_are_those_of_their_files(tmp_path: Path) -> None:
+    paths = [settled(tmp_path / f"{number}", f"{number}".encode()) for number in range(70)]
+    for gone in (0, 20, 69):
+        paths[gone].unlink()
+    expected = [digest_of(path) if path.exists() else b"" for path in paths]
+    with Cache(tmp_path / "cache") as cache:
+        for workers in (1, 3, None):
+            assert cache.digests(paths, workers) == expected
+    with Cache(tmp_path / "other") as cache:
+        assert cache.digests(paths[::-1], 3) == expected[::-1]
+
+
 def test_thousands_of_keys_at_once(tmp_path: Path) -> None:
     items = [(key_of(number), str(number).encode()) for number in range(3000)]
     with Cache(tmp_path) as cache:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.tsne import kl_divergence_bh
+from scipy.sparse import csr_matrix
 from scipy.spatial.distance import pdist
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
@@ -43,13 +44,18 @@ def test_labelled_clusters_stay_neighbours(digits: tuple[Float32Array, np.ndarra
     assert 0 < layout.kl < 2
 
 
-@pytest.mark.parametrize("points", [100, 350])
+@pytest.mark.parametrize(
+    ("points", "summed"), [(100, 200), (100, 0), (350, 200)], ids=["pairs", "tree", "mesh"]
+)
 def test_equal_seeds_give_equal_layouts(
-    digits: tuple[Float32Array, np.ndarray], points: int, monkeypatch: pytest.MonkeyPatch
+    digits: tuple[Float32Array, np.ndarray],
+    points: int,
+    summed: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vectors = digits[0][:points]
     monkeypatch.setattr(layouts, "WHOLE", 200)  # the larger set takes the way of large ones
-    monkeypatch.setattr(engines, "SUMMED", 200)
+    monkeypatch.setattr(engines, "SUMMED", summed)
     monkeypatch.setattr(engines, "INTERPOLATED", 200)
     one, other = (tsne(vectors, TsneOptions(10, 5)) for _ in range(2))
     assert one.positions.tobytes() == other.positions.tobytes()
@@ -84,6 +90,29 @@ def test_the_sum_over_all_pairs_is_what_the_tree_comes_near(
     assert found[0] == pytest.approx(whole[0], rel=1e-5)
     np.testing.assert_allclose(found[1], whole[1], atol=1e-3 * np.abs(whole[1]).max())
     assert ExactGradient(affinities)(places, told)[1].tobytes() == found[1].tobytes()
+
+
+def test_few_points_far_apart_push_each_other_as_they_should() -> None:
+    """In double precision, pair by pair: single precision must not drown so small a sum."""
+    rng = np.random.default_rng(1)
+    for count, spread in ((3, 30.0), (3, 300.0), (10, 200.0), (70, 500.0), (3, 3000.0)):
+        affinities = rng.random((count, count))
+        affinities += affinities.T
+        np.fill_diagonal(affinities, 0)
+        affinities /= affinities.sum()
+        places = spread * rng.normal(size=(count, 2)) + 300
+        apart = places[:, None] - places[None]
+        near = 1 / (1 + (apart**2).sum(axis=2))
+        np.fill_diagonal(near, 0)
+        forces = (affinities - near / near.sum()) * near
+        divergence = (
+            affinities[affinities > 0]
+            * np.log(affinities[affinities > 0] / (near / near.sum())[affinities > 0])
+        ).sum()
+        found = ExactGradient(csr_matrix(affinities))(places, csr_matrix(affinities), True)
+        gradient = (forces[:, :, None] * apart).sum(axis=1)
+        assert found[0] == pytest.approx(divergence, rel=2e-3)
+        np.testing.assert_allclose(found[1], gradient, atol=1e-2 * np.abs(gradient).max())
 
 
 def test_many_points_are_as_well_laid_out(

@@ -36,6 +36,15 @@ def total(points: Float32Array, cells: IntArray, columns: int) -> float:
     return found / mean / count
 
 
+@pytest.mark.parametrize(("kinds", "flat"), [(4, True), (40, False)])
+def test_whether_points_are_flat_does_not_depend_on_their_order(kinds: int, flat: bool) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(kinds, 64))
+    points = np.tile(centres, (1600 // kinds, 1)) + 0.05 * rng.normal(size=(1600, 64))
+    for order in (slice(None), np.argsort(np.arange(1600) % kinds), rng.permutation(1600)):
+        assert refinement._flat(points[order].astype(np.float32)) == flat
+
+
 @given(
     count=st.integers(3, 40),
     spare=st.integers(0, 12),

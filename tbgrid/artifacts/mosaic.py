@@ -15,6 +15,7 @@ from PIL import Image
 
 from tbgrid.errors import UsageError
 from tbgrid.grid import Grid
+from tbgrid.spools import released
 from tbgrid.types import Float64Array, UInt8Array
 
 BACKGROUND = 255
@@ -85,8 +86,8 @@ def resized(thumbnails: UInt8Array, side: int) -> UInt8Array:
     if thumbnails.shape[1] == side:
         return thumbnails
     small = np.empty((len(thumbnails), side, side, 3), np.uint8)
-    for row, thumbnail in enumerate(thumbnails):
-        picture = Image.fromarray(thumbnail).resize((side, side), Image.Resampling.LANCZOS)
+    for row in released(thumbnails, range(len(thumbnails))):
+        picture = Image.fromarray(thumbnails[row]).resize((side, side), Image.Resampling.LANCZOS)
         small[row] = np.asarray(picture)
     return small
 

@@ -131,7 +131,9 @@ class _Body:
             message = await asyncio.wait_for(self._receive(), self._late - time.monotonic())
         except asyncio.TimeoutError as error:
             raise Refused(
-                408, f"a request must be there whole after {self._guard.limits.seconds} seconds"
+                408,
+                f"a body must be there whole after {self._guard.limits.seconds} seconds",
+                {"Connection": "close"},
             ) from error
         if message["type"] == "http.request":
             self._whole = not message.get("more_body", False)

@@ -15,7 +15,7 @@ IN_FLIGHT = 2_000_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """`upload`: bytes of a request; `seconds`: until all of it is there. `pixels`: of a picture.
+    """`upload`: bytes of a request; `seconds`: until its body is there. `pixels`: of a picture.
     `inputs`: of an application. `queue`: visualizations that wait or run. `disk`: bytes of all
     pictures and runs."""
 
