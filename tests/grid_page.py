@@ -110,6 +110,11 @@ class Known:
             float
         )
 
+    def around(self, row: int) -> NDArray[np.int64]:
+        """int64[m, 3]: the colours of a photo and of those beside it."""
+        apart = np.abs(self.centres - self.centres[row]).max(axis=1)
+        return self.colours[apart <= 1]
+
 
 @dataclass(frozen=True)
 class View:
