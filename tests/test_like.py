@@ -127,7 +127,7 @@ def test_the_same_photos_in_any_order_keep_their_very_cells(old: Arrangement) ->
 
 
 def test_photos_move_less_than_a_cell_when_one_in_a_hundred_is_new() -> None:
-    """The median of five sets: half a cell of one that gains a column is moved by its stretch."""
+    """The median of five sets, whose grids gain a row by it."""
     every = load_digits(return_X_y=True)[0].astype(np.float32)
     moves = []
     for seed in range(5):
@@ -137,7 +137,6 @@ def test_photos_move_less_than_a_cell_when_one_in_a_hundred_is_new() -> None:
         assert made.stability is not None
         moves.append(made.stability.median)
     assert np.median(moves) <= 0.8
-    assert max(moves) < 1.01
 
 
 @pytest.mark.parametrize("removed", [0, 4, 120], ids="{} removed".format)
@@ -166,8 +165,7 @@ def test_photos_that_were_there_stay_near(old: Arrangement, new: int, removed: i
     assert stability.median == pytest.approx(float(np.median(far)))
     assert stability.most == pytest.approx(float(np.percentile(far, 95)))
     assert stability.unmoved == pytest.approx(still / len(kept))
-    if (new, removed) != (NEW, 0):  # else the grid gains a column, and all are measured on it
-        assert stability.median <= (1 if removed < 100 else 1.5)
+    assert stability.median <= (1 if removed < 100 else 1.5)
     fresh = arranged(DIGITS[rows])
     assert made.card.dpq_16 is not None
     assert fresh.card.dpq_16 is not None
