@@ -21,7 +21,15 @@ def test_rows_come_back_after_their_memory_is_released(
             spooled.add(part)
         found = spooled.finished()
     assert not list(tmp_path.iterdir()), "the file has no name"
+    given_back: list[int] = []
+
+    def counted(array: np.ndarray) -> None:
+        given_back.append(len(array))
+        release(array)
+
+    monkeypatch.setattr(spools, "release", counted)
     seen = {row: found[row].tobytes() for row in released(found, [3, 1, 4, 49, 0, 3])}
+    assert given_back == [50, 50, 50]
     assert seen == {row: rows[row].tobytes() for row in (3, 1, 4, 49, 0)}
     release(found[5:])
     np.testing.assert_array_equal(found, rows)
