@@ -99,7 +99,9 @@ class GridOptions:
         if not (math.isfinite(self.aspect) and 1e-3 <= self.aspect <= 1e3):
             raise UsageError(f"aspect {self.aspect}", "give width / height, from 0.001 to 1000")
         if self.assignment_cost not in ("squared", "euclidean"):
-            raise UsageError(f"assignment cost {self.assignment_cost}", "expected squared or euclidean")
+            raise UsageError(
+                f"assignment cost {self.assignment_cost}", "expected squared or euclidean"
+            )
         if self.solver not in ("auto", "lapjv", "scipy", "windows"):
             raise UsageError(f"solver {self.solver}", "expected auto, lapjv, scipy or windows")
         if self.solver == "windows" and self.assignment_cost != "squared":
