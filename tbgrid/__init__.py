@@ -29,7 +29,7 @@ _HOME = {
     "decode": "embedding.decode",
     "load_embedder": "embedding.load_embedder",
     "embed": "embedding.embed",
-    "ImageSet": "embedding.embed",
+    "ImageSet": "embedding.image_set",
     "tsne": "layouts.tsne",
     "Layout": "layouts.tsne",
     "TsneOptions": "options",
@@ -51,8 +51,8 @@ __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
     from tbgrid.embedding.decode import decode as decode
-    from tbgrid.embedding.embed import ImageSet as ImageSet
     from tbgrid.embedding.embed import embed as embed
+    from tbgrid.embedding.image_set import ImageSet as ImageSet
     from tbgrid.embedding.load_embedder import load_embedder as load_embedder
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError

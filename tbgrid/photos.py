@@ -10,7 +10,7 @@ from tbgrid.types import Float32Array, UInt8Array
 NO_LABEL = "(none)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Photo:
     """A row of the map. `name`: its path relative to the source, with slashes.
 
@@ -19,8 +19,8 @@ class Photo:
     vectors from elsewhere follow.
     """
 
-    path: Path | None
     name: str
+    path: Path | None = None
     label: str | None = None
     pixels: UInt8Array | None = field(default=None, repr=False, compare=False)
     fields: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class SkippedFile:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """What was found: `photos` in the order of rows, and what could not even be tried.
 

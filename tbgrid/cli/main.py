@@ -237,14 +237,14 @@ def _models(given: argparse.Namespace, console: Console) -> int:
             json.dumps(
                 [
                     {**dataclasses.asdict(known), "offline": registry.offline(known)}
-                    for known in registry.KNOWN
+                    for known in registry.NAMED_MODELS
                 ],
                 indent=1,
             )
         )
         return 0
     rows = [("name", "input", "dimensions", "network", "what it is", "handle")]
-    for known in registry.KNOWN:
+    for known in registry.NAMED_MODELS:
         there = "not needed" if registry.offline(known) else "needed"
         size = f"{known.side} px"
         rows.append(

@@ -22,7 +22,7 @@ from tbgrid.photos import Photo, SkippedFile
 from tbgrid.types import UInt8Array
 
 BACKGROUND = (255, 255, 255)
-_TURNS = {
+_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -33,15 +33,15 @@ _TURNS = {
 }
 # px: JPEGs are decoded at a scale that covers this side at least, so that small views come out the
 # same, bit for bit, whichever others (a preview, larger thumbnails) are asked for beside them.
-DRAFT = 256
+DRAFT_SIDE = 256
 PREVIEW_QUALITY = 85
 # By which factor a filter shrinks at least, after plain averages did the rest: 1.5 is off by less
-# than one level in the mean, and takes half the time of 2 on photos near `DRAFT`.
-_GAP = 1.5
+# than one level in the mean, and takes half the time of 2 on photos near `DRAFT_SIDE`.
+_REDUCING_GAP = 1.5
 # px: views whose longer side has so many are scaled linearly, averaging what they shrink. Networks
 # of that size are trained so, it takes half the time of Lanczos there, and the ten nearest of a
 # photo have its label as often. Small views would lose edges by it.
-_LINEAR = 128
+_BILINEAR_FROM = 128
 _DECODES_AHEAD = 4  # a thread, so that the model does not wait and memory stays flat
 
 
@@ -70,11 +70,11 @@ def decode(
 
     Upright by its EXIF orientation, in sRGB by its embedded profile, transparency over white,
     16-bit values scaled to 8. A JPEG is decoded at the smallest of its own scales (1/1 to 1/8)
-    that still covers the largest size, and `DRAFT`.
+    that still covers the largest size, and `DRAFT_SIDE`.
 
     `preview`: the side in pixels of a picture to look at, 0 for none. A photo that is smaller is
-    not blown up: see `preview_side`. It changes no other view. Above `DRAFT` and `sizes` a JPEG is
-    opened and decoded a second time for it, where the first scale was too coarse.
+    not blown up: see `preview_side`. It changes no other view. Above `DRAFT_SIDE` and
+    `sizes` a JPEG is opened and decoded a second time for it, where the first scale was too coarse.
 
     Raises:
         ImageError: the file holds no picture that Pillow can read.
@@ -103,12 +103,19 @@ def decode(
     return Decoded(tuple(views[size] for size in sizes), width, height, encoded)
 
 
-def frame(
+def fit_to_sizes(
     pixels: UInt8Array, sizes: Sequence[tuple[int, int]], fit: Fit = "crop", preview: int = 0
 ) -> Decoded:
     """A picture that is in memory already, uint8[h, w] or uint8[h, w, 3], at each of `sizes`."""
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    stored = _Stored(picture, picture.size, picture.size, None, 1, False)
+    stored = _StoredImage(
+        picture=picture,
+        extent=picture.size,
+        full=picture.size,
+        profile=None,
+        orientation=1,
+        coarse=False,
+    )
     views = {size: stored.view(size, fit) for size in dict.fromkeys(sizes)}
     side = preview_side(picture.size, fit, preview)
     encoded = stored.preview(side, fit) if side else b""
@@ -122,7 +129,7 @@ def preview_side(size: tuple[int, int], fit: Fit, longest: int) -> int:
     return min(longest, min(size) if fit == "crop" else max(size))
 
 
-def decode_all(
+def decode_many(
     photos: Sequence[Photo],
     sizes: Sequence[tuple[int, int]],
     fit: Fit = "crop",
@@ -136,7 +143,7 @@ def decode_all(
     def one(photo: Photo) -> Decoded | SkippedFile:
         try:
             if photo.pixels is not None:
-                return frame(photo.pixels, sizes, fit, preview)
+                return fit_to_sizes(photo.pixels, sizes, fit, preview)
             if photo.path is None:
                 raise ImageError("no picture")
             return decode(photo.path, sizes, fit, preview)
@@ -189,7 +196,7 @@ def _reason(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _StoredImage:
     """A picture as it lies in its file, perhaps at a smaller scale (`coarse`).
 
     `extent`: the (width, height) that the photo takes of `picture`; `full`: the photo's own.
@@ -208,7 +215,7 @@ class _Stored:
         return (width, height) if self.orientation < 5 else (height, width)
 
     def view(self, size: tuple[int, int], fit: Fit) -> UInt8Array:
-        linear = max(size) >= _LINEAR
+        linear = max(size) >= _BILINEAR_FROM
         filter = Image.Resampling.BILINEAR if linear else Image.Resampling.LANCZOS
         return np.array(self._framed(size, fit, filter), np.uint8)
 
@@ -227,7 +234,9 @@ class _Stored:
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str], sizes: Sequence[tuple[int, int]]) -> Iterator[_Stored]:
+def _opened(
+    path: str | os.PathLike[str], sizes: Sequence[tuple[int, int]]
+) -> Iterator[_StoredImage]:
     with Image.open(path) as image:
         full = image.size
         # JPEG decoders scale down; HEIC's takes an embedded thumbnail that is large enough.
@@ -238,12 +247,19 @@ def _opened(path: str | os.PathLike[str], sizes: Sequence[tuple[int, int]]) -> I
             full = image.size
         extent = drafted[1][2:] if drafted else full
         profile = image.info.get("icc_profile")
-        yield _Stored(_resizable(image), extent, full, profile, _orientation(image), coarse)
+        yield _StoredImage(
+            picture=_resizable(image),
+            extent=extent,
+            full=full,
+            profile=profile,
+            orientation=_orientation(image),
+            coarse=coarse,
+        )
 
 
 def _covered(sizes: Sequence[tuple[int, int]]) -> int:
     """The side in pixels that is decoded at least for `sizes`."""
-    return max(DRAFT, *(max(wanted) for wanted in sizes))
+    return max(DRAFT_SIDE, *(max(wanted) for wanted in sizes))
 
 
 def _cover(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -259,7 +275,7 @@ def _orientation(image: Image.Image) -> int:
         value = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged EXIF raises anything, and says nothing of the pixels
         return 1
-    return value if value in _TURNS else 1
+    return value if value in _TRANSPOSES else 1
 
 
 def _resizable(image: Image.Image) -> Image.Image:
@@ -330,9 +346,9 @@ def _framed(
     elif fit == "pad":
         scale = min(width / have_w, height / have_h)
         inner = (max(1, round(have_w * scale)), max(1, round(have_h * scale)))
-    rgb = _to_srgb(picture.resize(inner, filter, box, reducing_gap=_GAP), profile)
-    if orientation in _TURNS:
-        rgb = rgb.transpose(_TURNS[orientation])
+    rgb = _to_srgb(picture.resize(inner, filter, box, reducing_gap=_REDUCING_GAP), profile)
+    if orientation in _TRANSPOSES:
+        rgb = rgb.transpose(_TRANSPOSES[orientation])
     if rgb.size != size[::-1] or rgb.mode == "RGBA":
         framed = Image.new("RGB", size[::-1], BACKGROUND)
         corner = ((size[1] - rgb.width) // 2, (size[0] - rgb.height) // 2)

@@ -32,7 +32,7 @@ _SCALES = {"unit": (1.0, 0.0), "signed": (2.0, -1.0), "bytes": (255.0, 0.0)}
 
 
 @dataclass(frozen=True)
-class _Way:
+class _CallSignature:
     """One way to call a loaded model: where from, with what picture, giving which output."""
 
     name: str
@@ -48,7 +48,7 @@ class HubEmbedder:
 
     model_id: str
     input_size: tuple[int, int]
-    _way: _Way = field(repr=False)
+    _way: _CallSignature = field(repr=False)
     _model: Any = field(repr=False)  # keeps the model's variables alive
     _path: str = field(repr=False)
     input_range: InputRange = "unit"
@@ -74,7 +74,7 @@ class HubEmbedder:
             handle = url2pathname(handle.removeprefix("file://"))
         path, model = _load(handle)
         name = model_id or _short(handle)
-        way = _choose_way(model, name)
+        way = _choose_signature(model, name)
         _, height, width, _ = way.shape
         if way.dtype == "uint8" and input_range == "signed":
             raise UsageError(f"model {name} takes bytes", "leave out --input-range")
@@ -220,7 +220,7 @@ def _load(handle: str) -> tuple[str, Any]:
         ) from error
 
 
-def _choose_way(model: Any, name: str) -> _Way:
+def _choose_signature(model: Any, name: str) -> _CallSignature:
     """The first of the model's callables that takes one batch of RGB images."""
     found: list[str] = []
     for origin, call, inputs, outputs in _callables(model):
@@ -235,7 +235,13 @@ def _choose_way(model: Any, name: str) -> _Way:
         if output == "":
             continue
         shape = tuple(spec.shape.as_list()) if spec.shape.rank == 4 else (None, None, None, 3)
-        return _Way(origin, _taking_images(call, key), shape, spec.dtype.name, output)
+        return _CallSignature(
+            name=origin,
+            call=_taking_images(call, key),
+            shape=shape,
+            dtype=spec.dtype.name,
+            output=output,
+        )
     raise TbgridError(
         f"model {name} embeds no images (found {'; '.join(found) or 'nothing to call'})",
         "expected float32[batch, height, width, 3] -> one vector an image",

@@ -16,7 +16,7 @@ KERAS, KAGGLE = "keras:", "kaggle:"
 
 
 @dataclass(frozen=True)
-class Known:
+class NamedModel:
     """A model with a short name. `side`: of its input in pixels; `dimensions` of its vectors.
 
     `handle` is a TF-Hub URL, or "" for a model that ships with tbgrid; `kaggle` and `keras` name
@@ -33,55 +33,57 @@ class Known:
 
 
 _TFHUB = "https://tfhub.dev/google/imagenet/"
-KNOWN = (
-    Known("builtin", 64, 776, "small network that ships with tbgrid"),
-    Known("pixels", 32, 3072, "the raw pixels, 32 x 32"),
-    Known(
-        "mobilenet-v2",
-        224,
-        1280,
-        "MobileNetV2 1.0, ImageNet",
-        _TFHUB + "mobilenet_v2_100_224/feature_vector/5",
-        "google/mobilenet-v2/tensorFlow2/100-224-feature-vector",
-        "MobileNetV2",
+NAMED_MODELS = (
+    NamedModel(
+        name="builtin", side=64, dimensions=776, about="small network that ships with tbgrid"
     ),
-    Known(
-        "mobilenet-v2-035",
-        224,
-        1280,
-        "MobileNetV2 0.35, ImageNet",
-        _TFHUB + "mobilenet_v2_035_224/feature_vector/5",
-        "google/mobilenet-v2/tensorFlow2/035-224-feature-vector",
+    NamedModel(name="pixels", side=32, dimensions=3072, about="the raw pixels, 32 x 32"),
+    NamedModel(
+        name="mobilenet-v2",
+        side=224,
+        dimensions=1280,
+        about="MobileNetV2 1.0, ImageNet",
+        handle=_TFHUB + "mobilenet_v2_100_224/feature_vector/5",
+        kaggle="google/mobilenet-v2/tensorFlow2/100-224-feature-vector",
+        keras="MobileNetV2",
     ),
-    Known(
-        "efficientnet-v2-b0",
-        224,
-        1280,
-        "EfficientNetV2 B0, ImageNet",
-        _TFHUB + "efficientnet_v2_imagenet1k_b0/feature_vector/2",
-        "google/efficientnet-v2/tensorFlow2/imagenet1k-b0-feature-vector",
-        "EfficientNetV2B0",
+    NamedModel(
+        name="mobilenet-v2-035",
+        side=224,
+        dimensions=1280,
+        about="MobileNetV2 0.35, ImageNet",
+        handle=_TFHUB + "mobilenet_v2_035_224/feature_vector/5",
+        kaggle="google/mobilenet-v2/tensorFlow2/035-224-feature-vector",
     ),
-    Known(
-        "inception-v3",
-        299,
-        2048,
-        "Inception V3, ImageNet",
-        _TFHUB + "inception_v3/feature_vector/5",
-        "google/inception-v3/tensorFlow2/feature-vector",
-        "InceptionV3",
+    NamedModel(
+        name="efficientnet-v2-b0",
+        side=224,
+        dimensions=1280,
+        about="EfficientNetV2 B0, ImageNet",
+        handle=_TFHUB + "efficientnet_v2_imagenet1k_b0/feature_vector/2",
+        kaggle="google/efficientnet-v2/tensorFlow2/imagenet1k-b0-feature-vector",
+        keras="EfficientNetV2B0",
     ),
-    Known(
-        "resnet-v2-50",
-        224,
-        2048,
-        "ResNet V2 50, ImageNet",
-        _TFHUB + "resnet_v2_50/feature_vector/5",
-        "google/resnet-v2/tensorFlow2/50-feature-vector",
-        "ResNet50V2",
+    NamedModel(
+        name="inception-v3",
+        side=299,
+        dimensions=2048,
+        about="Inception V3, ImageNet",
+        handle=_TFHUB + "inception_v3/feature_vector/5",
+        kaggle="google/inception-v3/tensorFlow2/feature-vector",
+        keras="InceptionV3",
+    ),
+    NamedModel(
+        name="resnet-v2-50",
+        side=224,
+        dimensions=2048,
+        about="ResNet V2 50, ImageNet",
+        handle=_TFHUB + "resnet_v2_50/feature_vector/5",
+        kaggle="google/resnet-v2/tensorFlow2/50-feature-vector",
+        keras="ResNet50V2",
     ),
 )
-BY_NAME = {known.name: known for known in KNOWN}
+BY_NAME = {known.name: known for known in NAMED_MODELS}
 
 
 def kaggle_handle(model: str) -> str | None:
@@ -97,10 +99,11 @@ def kaggle_handle(model: str) -> str | None:
     parts = (url.group(1) if url else model.removeprefix(KAGGLE)).strip("/").split("/")
     if url:
         parts = [part for part in parts if part not in ("frameworks", "variations", "versions")]
+    example = f"{KAGGLE}{BY_NAME['mobilenet-v2'].kaggle}"
     if len(parts) not in (4, 5) or not all(parts) or not "".join(parts[4:] or "1").isdecimal():
         raise UsageError(
-            f"{model} names no model of Kaggle",
-            f"expected {KAGGLE}OWNER/MODEL/FRAMEWORK/VARIATION, such as {KAGGLE}{KNOWN[2].kaggle}",
+            f"{model} is not the name of a Kaggle model",
+            f"expected {KAGGLE}OWNER/MODEL/FRAMEWORK/VARIATION, such as {example}",
         )
     return "/".join(parts)
 
@@ -110,7 +113,7 @@ def ways_out(model: str) -> str:
     known = next(
         (
             k
-            for k in KNOWN
+            for k in NAMED_MODELS
             if k.handle and model in (k.name, k.handle, f"{KERAS}{k.keras}", f"{KAGGLE}{k.kaggle}")
         ),
         None,
@@ -132,6 +135,6 @@ def hub_directory(handle: str) -> Path:
     return Path(cache, hashlib.sha1(handle.encode(), usedforsecurity=False).hexdigest())
 
 
-def offline(known: Known) -> bool:
+def offline(known: NamedModel) -> bool:
     """Whether the model is there without a network."""
     return not known.handle or hub_directory(known.handle).is_dir()

@@ -16,7 +16,7 @@ from typing import Any
 
 import PIL
 
-from tbgrid.embedding.embed import DECODING
+from tbgrid.embedding.embed import DECODE_VERSION
 from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.photos import Photo, SkippedFile, Source
@@ -25,7 +25,7 @@ from tbgrid.run_format import printable
 INDEX, PHOTOS = "tbgrid-shards.json", "tbgrid-photos.json"
 FORMAT = 1  # a change that older readers would misread gets a new number
 MAKING = ".making-"  # begins the names of directories for what is not whole yet
-DECODER = f"Pillow {PIL.__version__}, decoding {DECODING}"
+DECODER_ID = f"Pillow {PIL.__version__}, decoding {DECODE_VERSION}"
 _ANEW = "give another --out, or remove that directory"
 
 
@@ -44,7 +44,7 @@ class Index:
     options: dict[str, Any]
     model: ModelInfo
     listing: str
-    decoding: str = DECODER
+    decoding: str = DECODER_ID
 
     @property
     def count(self) -> int:
@@ -99,7 +99,9 @@ def begin(
     """
     listing = _listing(source)
     digest = hashlib.sha256(listing.encode()).hexdigest()
-    index = Index(len(source.photos), shard, dict(options), model, digest)
+    index = Index(
+        photos=len(source.photos), shard=shard, options=dict(options), model=model, listing=digest
+    )
     if is_embedded(folder):
         begun = read_index(folder)
         _refuse_others(folder, begun, index, source)
@@ -196,15 +198,15 @@ def read_listing(folder: Path, index: Index) -> Source:
             raise ValueError("not the list that the index names")
         told = json.loads(text)
         photos = [
-            Photo(None, name, label, fields=tuple(fields), row=row)
+            Photo(path=None, name=name, label=label, fields=tuple(fields), row=row)
             for row, (name, label, fields) in enumerate(told["photos"])
         ]
         return Source(
-            told["name"],
-            tuple(photos),
-            tuple(SkippedFile(name, reason) for name, reason in told["skipped"]),
-            len(photos),
-            tuple(told["columns"]),
+            name=told["name"],
+            photos=tuple(photos),
+            skipped=tuple(SkippedFile(name, reason) for name, reason in told["skipped"]),
+            listed=len(photos),
+            columns=tuple(told["columns"]),
             notes=tuple(told["notes"]),
             shards=folder,
         )

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tbgrid.embedding.embed import FEWEST, ImageSet, checked, count_notes
+from tbgrid.embedding.image_set import MIN_PHOTOS, ImageSet, check_counts, validate
 from tbgrid.embedding.shard_index import Index, read_index, read_listing
 from tbgrid.errors import TbgridError
 from tbgrid.photos import Photo, SkippedFile, Source
@@ -170,7 +170,7 @@ def open_shards(folder: Path) -> Source:
         shard = read_shard(folder, index, number)
         shown += [listed.photos[row] for row in shard.rows]
         skipped += shard.skipped
-    count_notes(len(shown), skipped, index.model.model_id)
+    check_counts(len(shown), skipped, index.model.model_id)
     return replace(listed, photos=tuple(shown), skipped=tuple(skipped))
 
 
@@ -192,10 +192,10 @@ def read_images(
     """
     assert source.shards is not None
     folder, index = source.shards, read_index(source.shards)
-    if len(source.photos) < FEWEST:
+    if len(source.photos) < MIN_PHOTOS:
         raise TbgridError(
             f"{len(source.photos)} of the photos in {printable(folder)} are chosen",
-            f"a map needs at least {FEWEST} photos",
+            f"a map needs at least {MIN_PHOTOS} photos",
         )
     wanted = np.array([photo.row for photo in source.photos], np.int64)
     progress("embed", 0, index.photos)
@@ -209,7 +209,7 @@ def read_images(
             images.add(folder, index, number, wanted, file)
             progress("embed", index.rows(number).stop, index.photos)
         found = images.finished(source)
-    return checked(found, index.model.model_id, images.shown)
+    return validate(found, index.model.model_id, images.shown)
 
 
 @dataclass
@@ -251,12 +251,12 @@ class _Spooled:
     def finished(self, source: Source) -> ImageSet:
         """All that was added, which must be as many rows as `source` has photos."""
         return ImageSet(
-            source.photos,
-            self.vectors.finished(),
-            self.thumbnails.finished(),
-            np.concatenate(self.sizes),
-            source.skipped,
-            source.columns,
+            photos=source.photos,
+            vectors=self.vectors.finished(),
+            thumbnails=self.thumbnails.finished(),
+            sizes=np.concatenate(self.sizes),
+            skipped=source.skipped,
+            columns=source.columns,
             notes=self.notes,
             previews=np.array(self.ends if len(self.ends) > 1 else [], np.int64),
         )

@@ -97,7 +97,14 @@ def embed_shards(
         if embedder is not None:
             fixed["model"] = embedder.model_id
         index = shard_index.begin(folder, found, ModelInfo.of(model), fixed, shard)
-        job = Job(folder, index, found, options, embedder, str(Path.cwd()))
+        job = Job(
+            folder=folder,
+            index=index,
+            source=found,
+            options=options,
+            embedder=embedder,
+            place=str(Path.cwd()),
+        )
         todo = [number for number in range(index.count) if not is_done(job, number)]
         run(job, model, todo, workers, progress)
         progress("embed", index.photos, index.photos)

@@ -13,7 +13,8 @@ import numpy as np
 
 from tbgrid import run_format
 from tbgrid.choices import Metric
-from tbgrid.embedding.embed import ImageSet, embed
+from tbgrid.embedding.embed import embed
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.embedding.lazy import open_model
 from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.embedding.shard_index import Index, read_index
@@ -90,9 +91,9 @@ def export(
 @dataclass(frozen=True)
 class Embedded:
     """Photos with the vectors of one model, of which a map can be made. `options`: those that were
-    applied; `model`: what is known of it, with the metric that was applied; `alike`: the photos most alike; `groups`: copies
-    among them; `notes`: what is to be said so far; `times`: what was spent, and goes on to be
-    counted."""
+    applied; `model`: what is known of it, with the metric that was applied; `alike`: the photos
+    most alike; `groups`: copies among them; `notes`: what is to be said so far; `times`:
+    what was spent so far."""
 
     source: Source
     options: ExportOptions
@@ -168,7 +169,7 @@ def embedded(
                 batch=options.batch,
                 cache=cache,
                 preview=options.preview,
-                previews=previews,
+                preview_file=previews,
                 scratch=staging.parent,
                 progress=progress,
             )
@@ -255,7 +256,14 @@ def written(
         finally:
             events.unlink(missing_ok=True)
     progress("write", export_files.STEPS, export_files.STEPS)
-    return ExportResult(directory, final, images, arranged, groups, told)
+    return ExportResult(
+        directory=directory,
+        export=final,
+        images=images,
+        arranged=arranged,
+        groups=groups,
+        report=told,
+    )
 
 
 def _gathered(

@@ -114,7 +114,7 @@ def _check_view(job: Job) -> None:
 
 def _check_alike(job: Job, model: Embedder) -> None:
     """Raise if this machine would give other vectors or pictures than the one that began."""
-    found = {"model": ModelInfo.of(model), "decoding": shard_index.DECODER}
+    found = {"model": ModelInfo.of(model), "decoding": shard_index.DECODER_ID}
     for name, value in found.items():
         if value != getattr(job.index, name):
             raise TbgridError(

@@ -72,8 +72,8 @@ def embed_shard(
             batch=job.options.batch,
             workers=workers,
             preview=job.options.preview,
-            previews=previews,
-            whole=False,
+            preview_file=previews,
+            check=False,
             scratch=Path(scratch),
             progress=progress,
         )

@@ -58,13 +58,18 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
         if reason:
             skipped.append(SkippedFile(name, reason))
         else:
-            photos.append(Photo(path, name, _label_of(relative), row=len(photos)))
+            photos.append(Photo(path=path, name=name, label=_label_of(relative), row=len(photos)))
     if not photos:
         left_out = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
         raise TbgridError(
             f"no photos in {printable(root)}{left_out}", "give a folder that holds at least 3"
         )
-    return Source(printable(root.resolve().name), tuple(photos), tuple(skipped), len(photos))
+    return Source(
+        name=printable(root.resolve().name),
+        photos=tuple(photos),
+        skipped=tuple(skipped),
+        listed=len(photos),
+    )
 
 
 def _label_of(relative: Path) -> str | None:
@@ -139,10 +144,12 @@ def find_pattern(pattern: str) -> Source:
     files.sort(key=lambda file: (linked[file.parent], file.parts))
     once = {os.path.join(real[file.parent], file.name): file for file in reversed(files)}
     photos = [
-        Photo(root / file, printable(file), _label_of(file), row=row)
+        Photo(path=root / file, name=printable(file), label=_label_of(file), row=row)
         for row, file in enumerate(sorted(once.values(), key=lambda file: file.parts))
     ]
-    return Source(printable(root.resolve().name) or "photos", tuple(photos), listed=len(photos))
+    return Source(
+        name=printable(root.resolve().name) or "photos", photos=tuple(photos), listed=len(photos)
+    )
 
 
 def _split(pattern: str) -> tuple[Path, Path]:

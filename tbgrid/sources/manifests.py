@@ -54,14 +54,22 @@ def read_manifest(path: Path, *, pictured: bool) -> Source:
             skipped.append(SkippedFile(names[row] or f"line {line}", reason))
             continue
         seen[file] = line
-        photos.append(Photo(entry, names[row], labels[row], fields=fields[row], row=row))
+        photos.append(
+            Photo(path=entry, name=names[row], label=labels[row], fields=fields[row], row=row)
+        )
     if not photos:
         example = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
         raise TbgridError(
             f"{table.name} names no photo that is there{example}",
             "paths are relative to the manifest's own folder",
         )
-    return Source(printable(path.stem), tuple(photos), tuple(skipped), len(table.rows), columns)
+    return Source(
+        name=printable(path.stem),
+        photos=tuple(photos),
+        skipped=tuple(skipped),
+        listed=len(table.rows),
+        columns=columns,
+    )
 
 
 def read_points(path: Path) -> Source:
@@ -77,9 +85,12 @@ def read_points(path: Path) -> Source:
         named = _names(folder, given, [_file(folder, text) for text in given])
         names = [name or number for name, number in zip(named, names, strict=True)]
     photos = tuple(
-        Photo(None, names[row], labels[row], fields=fields[row], row=row) for row in range(count)
+        Photo(path=None, name=names[row], label=labels[row], fields=fields[row], row=row)
+        for row in range(count)
     )
-    return Source(printable(path.stem), photos, listed=count, columns=columns, pictured=False)
+    return Source(
+        name=printable(path.stem), photos=photos, listed=count, columns=columns, pictured=False
+    )
 
 
 def row_names(count: int) -> list[str]:

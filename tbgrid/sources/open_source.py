@@ -92,19 +92,23 @@ def _without(found: Source, *others: str | os.PathLike[str] | None) -> Source:
 def _read_array(path: Path) -> Source:
     images, labels = arrays.read_images(path)
     photos = tuple(
-        Photo(None, name, labels[row] if labels else None, images[row], row=row)
+        Photo(
+            path=None, name=name, label=labels[row] if labels else None, pixels=images[row], row=row
+        )
         for row, name in enumerate(row_names(len(images)))
     )
-    return Source(printable(path.name.partition(".")[0]), photos, listed=len(photos))
+    return Source(name=printable(path.name.partition(".")[0]), photos=photos, listed=len(photos))
 
 
 def _points(count: int, options: SourceOptions) -> Source:
     """A point without a picture for each vector."""
     if options.metadata is not None:
         return read_points(Path(options.metadata))
-    photos = tuple(Photo(None, name, row=row) for row, name in enumerate(row_names(count)))
+    photos = tuple(
+        Photo(path=None, name=name, row=row) for row, name in enumerate(row_names(count))
+    )
     name = printable(Path(options.vectors or "").stem)
-    return Source(name, photos, listed=count, pictured=False)
+    return Source(name=name, photos=photos, listed=count, pictured=False)
 
 
 def _with_vectors(found: Source, vectors: Float32Array, name: str) -> Source:

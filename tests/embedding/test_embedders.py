@@ -20,7 +20,8 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
 from tbgrid.embedding import registry
-from tbgrid.embedding.embed import ImageSet, embed
+from tbgrid.embedding.embed import embed
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.embedding.load_embedder import load_embedder
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.photos import Photo, Source
@@ -228,7 +229,7 @@ def sample(data: Path, labels: int = 16, each: int = 16) -> Source:
             counts[photo.label] += 1
             kept.append(photo)
     assert len(kept) == labels * each
-    return Source(source.name, tuple(kept))
+    return Source(name=source.name, photos=tuple(kept))
 
 
 def accuracy(source: Source, model: str) -> tuple[float, ImageSet]:

@@ -39,7 +39,7 @@ def test_the_list_of_models(
     told = {model["name"]: model for model in json.loads(capsys.readouterr().out)}
     offline = {name for name, model in told.items() if model["offline"]}
     assert offline == {"builtin", "pixels", "mobilenet-v2"}
-    assert list(told) == [model.name for model in registry.KNOWN]
+    assert list(told) == [model.name for model in registry.NAMED_MODELS]
     assert told["mobilenet-v2"]["handle"] == known.handle
     assert main(["models"]) == 0
     out, note = capsys.readouterr()
@@ -69,9 +69,11 @@ def test_a_downloaded_model_is_found_by_its_short_name(
     assert embedder(np.zeros((1, 224, 224, 3), np.float32)).shape == (1, models.DIMENSIONS)
 
 
-@pytest.mark.parametrize("known", [k for k in registry.KNOWN if k.handle], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "known", [k for k in registry.NAMED_MODELS if k.handle], ids=lambda k: k.name
+)
 def test_a_short_name_that_cannot_be_downloaded_names_the_ways_out(
-    known: registry.Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: registry.NamedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tensorflow_hub as hub
 
@@ -122,7 +124,7 @@ def test_handles_of_kaggle(model: str, handle: str | None) -> None:
     ],
 )
 def test_parts_of_a_kaggle_handle_are_refused(model: str) -> None:
-    text = assert_refused(model, UsageError, "names no model of Kaggle")
+    text = assert_refused(model, UsageError, "is not the name of a Kaggle model")
     assert f"such as kaggle:{MOBILENET}" in text
 
 
@@ -262,7 +264,7 @@ def test_a_range_that_is_not_the_user_s_to_choose_is_refused(tmp_path: Path) -> 
 
 def test_equal_vectors_of_different_photos_are_noted(photos: Path) -> None:
     """As a network gives whose first layer clips what it was not made for."""
-    note = "model colour gave one and the same vector for the first 32 photos: .* --input-range"
+    note = "model colour gave one and the same vector for the first 32 photos: .* input range"
     constant = embed(find_photos(photos), Colour(lambda _, vectors: 0 * vectors))
     assert re.match(note, constant.notes[0])
     assert embed(find_photos(photos), Colour()).notes == ()

@@ -98,7 +98,7 @@ def test_the_run_is_that_of_the_photos_by_the_command_line(
 
 def test_a_network_gets_the_batches_of_an_export_without_shards(tmp_path: Path) -> None:
     """Their sizes decide upon the last bits of vectors."""
-    folder, count = draw_photos(tmp_path / "photos", each=95), embed._AT_ONCE
+    folder, count = draw_photos(tmp_path / "photos", each=95), embed._CHUNK
     for number in (3, 40, 90):
         (folder / "green" / f"{number:03}.jpg").write_text("no picture")
     options = ExportOptions(preview=0)

@@ -258,7 +258,14 @@ def job(thirty: Path, tmp_path: Path) -> Job:
     folder.mkdir()
     fixed = {"model": "mean-colour"}
     index = shard_index.begin(folder, source, ModelInfo.of(MeanColour()), fixed, SHARD)
-    return Job(folder, index, source, OPTIONS, MeanColour(), str(tmp_path))
+    return Job(
+        folder=folder,
+        index=index,
+        source=source,
+        options=OPTIONS,
+        embedder=MeanColour(),
+        place=str(tmp_path),
+    )
 
 
 def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) -> None:
