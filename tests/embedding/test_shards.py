@@ -458,7 +458,7 @@ def test_json_tells_it_to_programs(
     assert (told["model"], told["shards"], told["made"]) == ("pixels", 3, 3)
     assert len(told["left_out"]) == 8
     assert told["bytes"] > 10_000
-    assert streams.err.splitlines() == ["tbgrid: 8 files left out, and --strict was given"]
+    assert streams.err.splitlines() == ["tbgrid: 8 files skipped, and --strict was given"]
 
 
 # Notes
