@@ -32,7 +32,7 @@ from tbgrid.errors import TbgridError, UsageError
 if TYPE_CHECKING:
     from tbgrid.cli.terminal import Console
     from tbgrid.options import ExportOptions
-    from tbgrid.photos import Rejected
+    from tbgrid.photos import SkippedFile
 
 _INTERRUPTED = "interrupted; no partial output was written, and finished embeddings are cached"
 # A full disk, too many open files and the like: not bugs, wherever they occur.
@@ -134,7 +134,7 @@ def _export(given: argparse.Namespace, console: Console) -> int:
         given.source, given.logdir, options, run_name=given.run, progress=console.progress
     )
     tell_export(result, given, console)
-    return _strictly(given, result.rejected, console)
+    return _strictly(given, result.skipped, console)
 
 
 def _compare(
@@ -151,7 +151,7 @@ def _compare(
         progress=console.progress,
     )
     tell_compared(done, given, console)
-    return _strictly(given, done.results[0].rejected, console)
+    return _strictly(given, done.results[0].skipped, console)
 
 
 def _embed(given: argparse.Namespace, console: Console) -> int:
@@ -169,13 +169,13 @@ def _embed(given: argparse.Namespace, console: Console) -> int:
         progress=console.progress,
     )
     tell_embedded(result, given, console)
-    return _strictly(given, result.source.rejected, console)
+    return _strictly(given, result.source.skipped, console)
 
 
-def _strictly(given: argparse.Namespace, rejected: Sequence[Rejected], console: Console) -> int:
+def _strictly(given: argparse.Namespace, skipped: Sequence[SkippedFile], console: Console) -> int:
     """The exit code, by what was skipped."""
-    if given.strict and rejected:
-        console.error(f"{len(rejected)} files skipped, and --strict was given")
+    if given.strict and skipped:
+        console.error(f"{len(skipped)} files skipped, and --strict was given")
         return 1
     return 0
 
