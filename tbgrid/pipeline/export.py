@@ -91,8 +91,8 @@ def export(
 class Embedded:
     """Photos with the vectors of one model, of which a map can be made. `options`: those that were
     applied; `model`: what is known of it, with the metric that was applied; `alike`: the photos
-    most alike; `groups`: copies among them; `notes`: what is to be said so far; `times`: what was spent, and goes on to be
-    counted."""
+    most alike; `groups`: copies among them; `notes`: what is to be said so far; `times`:
+    what was spent, and goes on to be counted."""
 
     source: Source
     options: ExportOptions
