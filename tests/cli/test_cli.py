@@ -104,7 +104,7 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["export", "{nowhere}", "--logdir", "{new}"], 1, "no folder"),
+        (["export", "{nowhere}", "--logdir", "{new}"], 1, "no such folder"),
         (["export", "{empty}", "--logdir", "{new}"], 1, "no photos in"),
         (["export", "{texts}", "--logdir", "{new}"], 1, "0 of 3 files can be shown"),
         (["export", "{photos}", "--logdir", "{file}"], 1, "is not a directory"),

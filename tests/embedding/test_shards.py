@@ -173,7 +173,7 @@ def test_metadata_can_be_joined_later(embedded: Path, tmp_path: Path) -> None:
         (["--fit", "pad"], "--fit pad: the photos were embedded with crop"),
         (["--preview", "256"], "--preview 256: the photos were embedded with 80"),
         (["--input-range", "bytes"], "--input-range bytes: the photos were embedded with unit"),
-        (["--vectors", "v.npy"], "holds vectors already: leave out --vectors"),
+        (["--vectors", "v.npy"], "has vectors already: leave out --vectors"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -414,7 +414,7 @@ def test_shards_may_lie_among_the_photos(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["{nowhere}", "--out", "{new}"], 1, "no folder"),
+        (["{nowhere}", "--out", "{new}"], 1, "no such folder"),
         (["{texts}", "--out", "{new}"], 1, "0 of 3 files can be shown"),
         (["{photos}", "--out", "{file}"], 1, "cannot write"),
         (["{photos}"], 2, "--out"),
