@@ -1,4 +1,4 @@
-"""The short names of models, and where each comes from."""
+"""The short names of models, where each comes from, and the names that Kaggle and TF-Hub use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 
 KAGGLE_URL = re.compile(r"https?://(?:www\.)?kaggle\.com/models/([^?#]+)")
 KERAS, KAGGLE = "keras:", "kaggle:"
@@ -17,10 +17,16 @@ KERAS, KAGGLE = "keras:", "kaggle:"
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model with a short name. `side`: of its input in pixels; `dimensions` of its vectors.
+    """A model with a short name.
 
-    `handle` is a TF-Hub URL, or "" for a model that ships with tbgrid; `kaggle` and `keras` name
-    the same network in Kaggle Models and in Keras Applications.
+    Attributes:
+        name: the short name.
+        side: of its input in pixels.
+        dimensions: of its vectors.
+        about: a line for `tbgrid models`.
+        handle: its URL on TF-Hub; "" for a model that ships with tbgrid.
+        kaggle: the same network in Kaggle Models, or "".
+        keras: the same network in Keras Applications, or "".
     """
 
     name: str
@@ -83,15 +89,18 @@ NAMED_MODELS = (
         keras="ResNet50V2",
     ),
 )
-BY_NAME = {known.name: known for known in NAMED_MODELS}
+BY_NAME = {model.name: model for model in NAMED_MODELS}
 
 
 def kaggle_handle(model: str) -> str | None:
-    """`owner/model/framework/variation`, and the version if there is one, of a Kaggle handle or
-    URL; None if it is neither.
+    """Parse a Kaggle handle or URL.
+
+    Returns:
+        "owner/model/framework/variation", with "/version" if it has one; None if `model` is
+        neither a Kaggle handle nor a URL.
 
     Raises:
-        UsageError: it is one, with parts missing.
+        UsageError: parts of it are missing.
     """
     url = KAGGLE_URL.match(model.removeprefix(KAGGLE))
     if url is None and not model.startswith(KAGGLE):
@@ -108,9 +117,9 @@ def kaggle_handle(model: str) -> str | None:
     return "/".join(parts)
 
 
-def ways_out(model: str) -> str:
-    """What to do when `model`, in whatever form it was given, cannot be downloaded."""
-    known = next(
+def download_hint(model: str) -> str:
+    """Say what to do when `model`, a name in any of its forms, cannot be downloaded."""
+    named = next(
         (
             k
             for k in NAMED_MODELS
@@ -118,11 +127,12 @@ def ways_out(model: str) -> str:
         ),
         None,
     )
-    ways = ["--model builtin", "a path to a SavedModel"]
-    if known and known.keras and not model.startswith(KERAS):
-        ways.append(f"--model {KERAS}{known.keras}")
-    if known and not model.startswith(KAGGLE):
-        ways.append(f"--model {KAGGLE}{known.kaggle}")
+    name = option("model")
+    ways = [f"{name} builtin", "a path to a SavedModel"]
+    if named and named.keras and not model.startswith(KERAS):
+        ways.append(f"{name} {KERAS}{named.keras}")
+    if named and not model.startswith(KAGGLE):
+        ways.append(f"{name} {KAGGLE}{named.kaggle}")
     if not model.startswith(KAGGLE):
         cache = "KERAS_HOME" if model.startswith(KERAS) else "TFHUB_CACHE_DIR"
         ways.append(f"{cache} with the model already downloaded")
@@ -130,11 +140,14 @@ def ways_out(model: str) -> str:
 
 
 def hub_directory(handle: str) -> Path:
-    """Where TF-Hub keeps a downloaded model (tensorflow_hub/compressed_module_resolver.py)."""
+    """Return where TF-Hub keeps a downloaded model.
+
+    Source: tensorflow_hub/compressed_module_resolver.py.
+    """
     cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
     return Path(cache, hashlib.sha1(handle.encode(), usedforsecurity=False).hexdigest())
 
 
-def offline(known: NamedModel) -> bool:
-    """Whether the model is there without a network."""
-    return not known.handle or hub_directory(known.handle).is_dir()
+def is_offline(model: NamedModel) -> bool:
+    """Whether the model can be loaded without a network connection."""
+    return not model.handle or hub_directory(model.handle).is_dir()

@@ -113,9 +113,13 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Pa
         (
             ["export", "{photos}", "--logdir", "{new}", "--model", "nothing"],
             2,
-            "no model 'nothing'",
+            "no such model: nothing",
         ),
-        (["export", "{photos}", "--logdir", "{new}", "--model", "{empty}"], 1, "is no SavedModel"),
+        (
+            ["export", "{photos}", "--logdir", "{new}", "--model", "{empty}"],
+            1,
+            "is not a SavedModel",
+        ),
         (["export", "{photos}", "--logdir", "{new}", "--run", "a&b"], 2, "'&'"),
         (["export", "{photos}", "--logdir", "{new}", "--run", "../b"], 2, "below the logdir"),
         (["export", "{photos}", "--logdir", "{new}", "--grid", "9"], 2, "ROWSxCOLS"),

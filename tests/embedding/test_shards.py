@@ -420,7 +420,7 @@ def test_shards_may_lie_among_the_photos(tmp_path: Path) -> None:
         (["{photos}"], 2, "--out"),
         (["{photos}", "--out", "{new}", "--shard", "0"], 2, "shard 0: give a number of photos"),
         (["{photos}", "--out", "{new}", "--workers", "0"], 2, "workers 0: give a number"),
-        (["{photos}", "--out", "{new}", "--model", "nothing"], 2, "no model 'nothing'"),
+        (["{photos}", "--out", "{new}", "--model", "nothing"], 2, "no such model: nothing"),
         (["{photos}", "--out", "{new}", "--tile", "4"], 2, "from 8 to 512"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
