@@ -96,7 +96,7 @@ def embed_shards(
         fixed = {name: getattr(options, name) for name in (*EMBEDDING, "batch")}
         if embedder is not None:
             fixed["model"] = embedder.model_id
-        index = shard_index.begin(folder, found, ModelInfo.of(model), fixed, shard)
+        index = shard_index.begin_index(folder, found, ModelInfo.of(model), fixed, shard)
         job = Job(
             folder=folder,
             index=index,

@@ -157,7 +157,7 @@ def embedded(
             images = read_images(
                 found,
                 staging.parent,
-                previews=previews if options.preview else None,
+                preview_file=previews if options.preview else None,
                 progress=progress,
             )
         else:

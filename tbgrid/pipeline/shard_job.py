@@ -59,7 +59,7 @@ def embed_shard(
         OSError: it cannot be written.
         TbgridError: the model fails.
     """
-    part = shards.part_of(job.source, job.index.rows(number))
+    part = shards.select_rows(job.source, job.index.rows(number))
     # Before the pictures are read: of one that changes meanwhile the next run will know.
     state = shards.state_of(part.photos)
     with tempfile.TemporaryDirectory(prefix=MAKING, dir=job.folder) as scratch:
@@ -85,8 +85,8 @@ def is_done(job: Job, number: int) -> bool:
     """Whether the shard `number` is there, whole, and of the photos as they are now."""
     if not shards.shard_file(job.folder, number).exists():
         return False
-    photos = shards.part_of(job.source, job.index.rows(number)).photos
-    return shards.is_whole(job.folder, job.index, number, shards.state_of(photos))
+    photos = shards.select_rows(job.source, job.index.rows(number)).photos
+    return shards.is_complete(job.folder, job.index, number, shards.state_of(photos))
 
 
 def unwritable(folder: Path, error: OSError) -> TbgridError:

@@ -151,7 +151,7 @@ def test_some_of_the_embedded_photos_can_be_shown(embedded: Path, tmp_path: Path
     assert not [name for name in names if name.startswith("green") and names.index(name) in rows]
     assert np.array_equal(some.vectors, whole.vectors[rows])
     assert np.array_equal(some.thumbnails, whole.thumbnails[rows])
-    with pytest.raises(TbgridError, match=r"1 of the photos in .* are chosen: .* at least 3"):
+    with pytest.raises(TbgridError, match=r"only 1 photos in .* are selected: .* at least 3"):
         export(embedded, tmp_path, ExportOptions(source=SourceOptions(include=("green/000.jpg",))))
 
 
@@ -237,7 +237,7 @@ def test_a_kill_loses_no_shard(odd_photos: Path, embedded: Path, tmp_path: Path)
     before = modified(tmp_path)
     assert sorted(before) == [f"shard-{number:05}.npz" for number in range(4)]
     assert list(tmp_path.glob(f"{shard_index.MAKING}*"))
-    with pytest.raises(TbgridError, match=r"holds 4 of 5 shards: run the same tbgrid embed again"):
+    with pytest.raises(TbgridError, match=r"has 4 of 5 shards: run the same tbgrid embed again"):
         export(tmp_path, tmp_path / "run")
     seen: list[tuple[int, int | None]] = []
     done = embed_shards(
@@ -303,9 +303,9 @@ def test_other_photos_are_refused(tmp_path: Path, change: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tile": 32}, "was begun with --tile 24, not 32"),
-        ({"image_size": 32}, "was begun with --image-size None, not 32"),
-        ({"batch": 2}, "was begun with --batch 32, not 2"),
+        ({"tile": 32}, "was begun with tile 24, not 32"),
+        ({"image_size": 32}, "was begun with image_size None, not 32"),
+        ({"batch": 2}, "was begun with batch 32, not 2"),
     ],
     ids=str,
 )
@@ -321,7 +321,7 @@ def test_other_options_are_refused(
             shard=SHARD,
             embedder=MODEL,
         )
-    with pytest.raises(UsageError, match="was begun with --shard 4, not 5"):
+    with pytest.raises(UsageError, match="was begun with shard 4, not 5"):
         embed_shards(odd_photos, embedded, OPTIONS, shard=5, embedder=MODEL)
     assert modified(embedded) == before
 
@@ -332,7 +332,7 @@ class Trained(MeanColour):
 
 
 def test_another_model_of_the_same_name_is_refused(odd_photos: Path, embedded: Path) -> None:
-    with pytest.raises(UsageError, match="begun when model mean-colour was another"):
+    with pytest.raises(UsageError, match="begun with another version of model mean-colour"):
         embed_shards(odd_photos, embedded, OPTIONS, shard=SHARD, embedder=Trained())
 
 
@@ -399,7 +399,7 @@ def test_a_damaged_index_is_one_line(
 
 def test_a_directory_of_other_files_is_not_written(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(TbgridError, match=r"holds other files, such as thesis.txt: give --out"):
+    with pytest.raises(TbgridError, match=r"has other files, such as thesis.txt: use a new directory for out"):
         embed_shards(photos, tmp_path, embedder=MODEL)
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt", ".lock"}
 

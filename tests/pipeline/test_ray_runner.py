@@ -257,7 +257,7 @@ def job(thirty: Path, tmp_path: Path) -> Job:
     source, folder = find_photos(thirty), tmp_path / "out"
     folder.mkdir()
     fixed = {"model": "mean-colour"}
-    index = shard_index.begin(folder, source, ModelInfo.of(MeanColour()), fixed, SHARD)
+    index = shard_index.begin_index(folder, source, ModelInfo.of(MeanColour()), fixed, SHARD)
     return Job(
         folder=folder,
         index=index,
