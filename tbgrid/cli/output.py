@@ -55,9 +55,9 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 def _print_rows(rows: Sequence[Json]) -> None:
     """A table of what several maps have in common."""
-    from tbgrid.util.text_table import as_text
+    from tbgrid.util.text_table import format_table
 
-    header, lines = as_text(rows)
+    header, lines = format_table(rows)
     print_table([header, *lines])
 
 

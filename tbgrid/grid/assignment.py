@@ -42,7 +42,7 @@ def total_cost(
     return float((squared if assignment_cost == "squared" else np.sqrt(squared)).sum())
 
 
-def scipy(
+def solve_scipy(
     points: Float64Array,
     rows: int,
     columns: int,
@@ -55,15 +55,15 @@ def scipy(
     """
     if assignment_cost == "squared" and len(points) > _SPARSE * rows * columns:
         if rough is None:
-            rough = rank_split(points, rows, columns)
-        return _warm(points, rough, rows, columns)
+            rough = recursive_bisection(points, rows, columns)
+        return _solve_warm_started(points, rough, rows, columns)
     _, chosen = linear_sum_assignment(
         pair_costs(points, cell_places(rows, columns), assignment_cost)
     )
     return np.asarray(chosen, np.int64)
 
 
-def _warm(points: Float64Array, rough: IntArray, rows: int, columns: int) -> IntArray:
+def _solve_warm_started(points: Float64Array, rough: IntArray, rows: int, columns: int) -> IntArray:
     """The optimum of squared distances, warm-started by a rough assignment.
 
     The `potential` of the rough assignment is subtracted from the costs of each cell. Where every
@@ -76,13 +76,13 @@ def _warm(points: Float64Array, rough: IntArray, rows: int, columns: int) -> Int
     costs[: len(points)] = pair_costs(points, cells, "squared")
     occupied = cells.copy()
     occupied[rough] = points
-    costs -= potential(occupied, rows, columns)
+    costs -= dual_prices(occupied, rows, columns)
     costs -= costs.min(axis=1, keepdims=True)
     _, chosen = linear_sum_assignment(costs)
     return np.asarray(chosen[: len(points)], np.int64)
 
 
-def lapjv(
+def solve_lapjv(
     points: Float64Array, rows: int, columns: int, assignment_cost: AssignmentCost
 ) -> IntArray:
     """The optimum by lapjv, the solver of the first grid layouts (Jonker and Volgenant, 1987).
@@ -98,16 +98,16 @@ def lapjv(
     return np.asarray(chosen[: len(points)], np.int64)
 
 
-def rank_split(points: Float64Array, rows: int, columns: int) -> IntArray:
+def recursive_bisection(points: Float64Array, rows: int, columns: int) -> IntArray:
     """A rough assignment: halve the grid and the points, in order along the halved side, till
     each part is one cell. Empty cells are shared out in proportion."""
     chosen = np.empty(len(points), np.int64)
-    for row, column, members in blocks(points, rows, columns, 1):
+    for row, column, members in iter_blocks(points, rows, columns, 1):
         chosen[members] = row * columns + column
     return chosen
 
 
-def blocks(
+def iter_blocks(
     points: Float64Array, rows: int, columns: int, side: int
 ) -> Iterator[tuple[int, int, IntArray]]:
     """(top, left, indices of points) of each block of `side` x `side` cells that is not empty,
@@ -138,7 +138,7 @@ def blocks(
             parts.append((top, bottom, left + half, right, ordered[share:]))
 
 
-def potential(occupied: Float64Array, rows: int, columns: int) -> Float64Array:
+def dual_prices(occupied: Float64Array, rows: int, columns: int) -> Float64Array:
     """float64[cells]: a dual price of each cell, from `occupied`, the point that each cell holds.
 
     For squared distances the optimal prices are |cell|² - 2 phi with grad phi = the map from

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tbgrid.grid.assignment import cell_places, potential
+from tbgrid.grid.assignment import cell_places, dual_prices
 from tbgrid.types import Float64Array, IntArray
 
 _LEAF = 8  # cells a side of the blocks within which all pairs are looked at
@@ -30,19 +30,19 @@ def lower_bound(points: Float64Array, cells: IntArray, rows: int, columns: int) 
     to which the prices are fitted: the better it is, the tighter the bound. Where cells stay empty
     it is looser.
     """
-    prices = fitted_prices(points, cells, rows, columns)
-    least, _ = least_costs(points, prices, rows, columns, cells)
+    prices = fit_prices(points, cells, rows, columns)
+    least, _ = min_reduced_costs(points, prices, rows, columns, cells)
     return max(0.0, float(least.sum() + prices.sum()))
 
 
-def fitted_prices(points: Float64Array, cells: IntArray, rows: int, columns: int) -> Float64Array:
+def fit_prices(points: Float64Array, cells: IntArray, rows: int, columns: int) -> Float64Array:
     """float64[rows * columns]: the `potential` of an assignment, at most 0 if cells are empty.
 
     What an empty cell costs is 0, which is what the median of theirs is moved to.
     """
     occupied = cell_places(rows, columns)
     occupied[cells] = points
-    prices = potential(occupied, rows, columns)
+    prices = dual_prices(occupied, rows, columns)
     if len(points) == len(prices):
         return np.asarray(prices - prices.mean())
     empty = np.ones(len(prices), bool)
@@ -50,7 +50,7 @@ def fitted_prices(points: Float64Array, cells: IntArray, rows: int, columns: int
     return np.minimum(prices - np.median(prices[empty]), 0.0)
 
 
-def least_costs(
+def min_reduced_costs(
     points: Float64Array, prices: Float64Array, rows: int, columns: int, cells: IntArray
 ) -> tuple[Float64Array, IntArray]:
     """float64[n], the minimum over all cells of squared distance less price, for each point, and

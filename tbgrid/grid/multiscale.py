@@ -33,7 +33,7 @@ def optimum(
     The bound equals the total but for rounding (see `primal_dual.optimum`).
     """
     if rows * columns <= COARSEST:
-        cells = assignment.scipy(points, rows, columns, "squared")
+        cells = assignment.solve_scipy(points, rows, columns, "squared")
         return cells, total_cost(points, cells, columns, "squared")
     start = windows(points, rows, columns, progress)
     return primal_dual.optimum(points, start, rows, columns, progress)
@@ -42,13 +42,13 @@ def optimum(
 def windows(points: Float64Array, rows: int, columns: int, progress: Progress = silent) -> IntArray:
     """Near the optimum of squared distances."""
     if rows * columns <= COARSEST:
-        return assignment.scipy(points, rows, columns, "squared")
+        return assignment.solve_scipy(points, rows, columns, "squared")
     return sweep(points, from_coarse(points, rows, columns), rows, columns, progress=progress)
 
 
 def from_coarse(points: Float64Array, rows: int, columns: int) -> IntArray:
     """An assignment that follows the one of groups of neighbours on a grid of half the size."""
-    members = [who for _, _, who in assignment.blocks(points, rows, columns, 2)]
+    members = [who for _, _, who in assignment.iter_blocks(points, rows, columns, 2)]
     low_rows, low_columns = -(-rows // 2), -(-columns // 2)
     middles = (np.array([points[who].mean(0) for who in members]) - 0.5) / 2
     if low_rows * low_columns <= EXACT_CELLS:
@@ -115,7 +115,7 @@ def sweep(
         if not len(filled):
             continue
         who = holder[cells[filled]]
-        local = assignment.scipy(
+        local = assignment.solve_scipy(
             points[who] - (top, left), bottom - top, right - left, assignment_cost, rough=filled
         )
         holder[cells] = -1

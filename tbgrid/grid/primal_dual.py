@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra, maximum_flow
 
 from tbgrid.grid.assignment import total_cost
-from tbgrid.grid.lower_bound import fitted_prices, least_costs
+from tbgrid.grid.lower_bound import fit_prices, min_reduced_costs
 from tbgrid.progress import Progress, silent
 from tbgrid.types import BoolArray, Float64Array, Int32Array, IntArray
 
@@ -42,7 +42,7 @@ def optimum(
     total itself, but for rounding, unless arcs were still missed after ROUNDS.
     """
     rounding = 1e-14 * (rows**2 + columns**2)  # squared cells, of one reduced cost
-    prices = fitted_prices(points, start, rows, columns)
+    prices = fit_prices(points, start, rows, columns)
     cells = start
     arcs = _Arcs.around(np.arange(len(points)), start, rows, columns)
     bound = 0.0
@@ -50,7 +50,7 @@ def optimum(
         progress("optimum", number, None)
         search = _Search(points, arcs, cells, prices, rows * columns, columns, rounding)
         cells, prices = search.finish()
-        least, where = least_costs(points, prices, rows, columns, cells)
+        least, where = min_reduced_costs(points, prices, rows, columns, cells)
         bound = float(least.sum() + prices.sum())
         cost = total_cost(points, cells, columns, "squared")
         own = (points[:, 0] - cells // columns) ** 2 + (points[:, 1] - cells % columns) ** 2

@@ -24,26 +24,34 @@ from tbgrid.vectors.distances import distances_from
 from tbgrid.vectors.pca import principal_components
 
 STAGE = "refine"
-PARTS = 64  # principal components that tell the distances of many points
-WHOLE = 4096  # points whose distances are all kept: 67 MB
-SMOOTHED = 1600  # cells up to which a smoother start is tried too: time grows as their cube
-FLAT = 0.9  # share of the spread in `_FEW` principal components from which it is tried
-STEPS = 40  # of smoothing for that start
-HEAT = np.geomspace(0.02, 0.002, 40)  # mean distances: what an exchange may cost, round by round
-_HEATED = 800_000  # photos times such rounds, at most: so many are more gradual than their number
-_COOLING = 0.6  # of a limited time: the rest is for rounds without heat
-MOST_ROUNDS = 400  # without heat, of which there are seldom more than 20
+N_COMPONENTS = 64  # principal components that tell the distances of many points
+ALL_PAIRS_UP_TO = 4096  # points whose distances are all kept: 67 MB
+MAX_SMOOTHED_CELLS = (
+    1600  # cells up to which a smoother start is tried too: time grows as their cube
+)
+LOW_DIM_SHARE = 0.9  # share of the spread in `LOW_DIMS` principal components from which it is tried
+SMOOTHING_STEPS = 40  # of smoothing for that start
+TEMPERATURES = np.geomspace(
+    0.02, 0.002, 40
+)  # mean distances: what an exchange may cost, round by round
+MAX_ANNEAL_WORK = (
+    800_000  # photos times such rounds, at most: so many are more gradual than their number
+)
+ANNEAL_SHARE = 0.6  # of a limited time: the rest is for rounds without heat
+MAX_ROUNDS = 400  # without heat, of which there are seldom more than 20
 _WEIGHTS = (1.4, 0.2, 0.15, 0.13)
 _CORNER = 0.1
 _SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
 _CORNERS = ((1, 1), (1, -1), (-1, -1), (-1, 1))
 _REACH = 2  # cells: of an exchange
-_FEW = 4
-_JUDGED = 400  # points, drawn at random, that tell it
-_EDGE = _REACH + 2  # cells without photos around the grid, so that no index leaves it
-_LEAST = 1e-6  # of a mean distance: less is rounding, not a gain
-_WORTH = 0.03  # of a mean distance: gently, what an exchange must gain for two photos to move
-_DRAWN = 2000  # pairs whose mean distance stands for that to an empty cell
+LOW_DIMS = 4
+LOW_DIM_SAMPLE = 400  # points, drawn at random, that tell it
+PADDING = _REACH + 2  # cells without photos around the grid, so that no index leaves it
+MIN_GAIN = 1e-6  # of a mean distance: less is rounding, not a gain
+GENTLE_MIN_GAIN = (
+    0.03  # of a mean distance: gentle, what an exchange must gain for two photos to move
+)
+MEAN_SAMPLE = 2000  # pairs whose mean distance stands for that to an empty cell
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Refined:
     rounds: int
     stopped: bool = False
 
-    def told(self) -> Json:
+    def to_dict(self) -> Json:
         """For the report."""
         return {
             "sum_before": self.before,
@@ -75,7 +83,7 @@ def refine(
     columns: int,
     options: RefineOptions | None = None,
     *,
-    gently: bool = False,
+    gentle: bool = False,
     progress: Progress = silent,
 ) -> Refined:
     """Exchange what lies in cells of a grid, empty ones too, while that lowers the sum above.
@@ -83,38 +91,38 @@ def refine(
     `points`: float32[n, d] whose Euclidean distances count; `cells` int64[n], distinct. Of more
     than 4,096 points the first 64 principal components tell the distances; then memory is that of
     n * 64 numbers and time grows with n. Where points fill few dimensions, as colours do, exchanges
-    of two soon end; there, on up to 1,600 cells, a second start is tried, `smoothed`, and the lower
-    sum taken. Vectors of networks were never better off with it. `gently`: only exchanges that
+    of two soon end; there, on up to 1,600 cells, a second start is tried,
+    `linear_assignment_sorting`, and the lower sum taken. Vectors of networks were never better off with it. `gentle`: only exchanges that
     help much, without heat or another start, so that most photos stay in their cells.
     """
     options = options or RefineOptions()
     began = time.monotonic()
     distances = _Distances(points)
     starts = [cells]
-    if not gently and rows * columns <= SMOOTHED and _flat(points):
-        starts.append(smoothed(points, cells, rows, columns))
-    best = _Board(distances, cells, rows, columns)
+    if not gentle and rows * columns <= MAX_SMOOTHED_CELLS and _is_low_dimensional(points):
+        starts.append(linear_assignment_sorting(points, cells, rows, columns))
+    best = _GridState(distances, cells, rows, columns)
     before, rounds, stopped = best.total(), 0, False
     for number, start in enumerate(starts, 1):
         left = None
         if options.seconds is not None:
             left = began + options.seconds * number / len(starts) - time.monotonic()
-        board = _Board(distances, start, rows, columns, _WORTH if gently else _LEAST)
-        took, late = board.anneal(HEAT[:0] if gently else HEAT, left, progress)
+        board = _GridState(distances, start, rows, columns, GENTLE_MIN_GAIN if gentle else MIN_GAIN)
+        took, late = board.anneal(TEMPERATURES[:0] if gentle else TEMPERATURES, left, progress)
         stopped |= late
-        if board.total() < best.total() - _LEAST * distances.mean:
+        if board.total() < best.total() - MIN_GAIN * distances.mean:
             best, rounds = board, took
     progress(STAGE, 1, 1)
     scale = distances.mean * len(cells) or 1.0
     return Refined(best.cells(), before / scale, best.total() / scale, rounds, stopped)
 
 
-def smoothed(
+def linear_assignment_sorting(
     points: Float32Array,
     cells: IntArray,
     rows: int,
     columns: int,
-    steps: int = STEPS,
+    steps: int = SMOOTHING_STEPS,
 ) -> IntArray:
     """Cells int64[n] by linear assignment sorting, from where `cells` are.
 
@@ -124,7 +132,7 @@ def smoothed(
     cell whose mean is most like it, at the least total of squared distances. Empty cells count for
     nothing in the means.
     """
-    parts = principal_components(points, min(PARTS, points.shape[1])).astype(np.float64)
+    parts = principal_components(points, min(N_COMPONENTS, points.shape[1])).astype(np.float64)
     for radius in np.geomspace(max(rows, columns, 2) / 2, 0.5, steps):
         shown = np.zeros((rows * columns, parts.shape[1] + 1))
         shown[cells, :-1], shown[cells, -1] = parts, 1
@@ -136,14 +144,14 @@ def smoothed(
     return cells.astype(np.int64)
 
 
-def _flat(points: Float32Array) -> bool:
+def _is_low_dimensional(points: Float32Array) -> bool:
     """Whether a few directions hold nearly all the spread of the points, by some of them."""
-    points = points[np.random.default_rng(0).permutation(len(points))[:_JUDGED]]
+    points = points[np.random.default_rng(0).permutation(len(points))[:LOW_DIM_SAMPLE]]
     total = float(points.var(axis=0, dtype=np.float64).sum())
     if not total > 0:
         return False
-    few = principal_components(points, _FEW).var(axis=0, dtype=np.float64).sum()
-    return bool(few >= FLAT * total)
+    few = principal_components(points, LOW_DIMS).var(axis=0, dtype=np.float64).sum()
+    return bool(few >= LOW_DIM_SHARE * total)
 
 
 class _Distances:
@@ -153,17 +161,17 @@ class _Distances:
         count = len(points)
         self._count = count
         self._all: Float32Array | None = None
-        if count <= WHOLE:
+        if count <= ALL_PAIRS_UP_TO:
             found = distances_from(points, np.arange(count))
             self.mean = float(found.sum() / max(1, count * (count - 1)))
             self._all = np.full((count + 1, count + 1), self.mean, np.float32)
             self._all[:count, :count] = found
             return
-        parts = principal_components(points, min(PARTS, points.shape[1]))
+        parts = principal_components(points, min(N_COMPONENTS, points.shape[1]))
         self._parts = np.concatenate([parts, np.zeros((1, parts.shape[1]), np.float32)])
         rng = np.random.default_rng(0)
-        one = rng.integers(0, count, _DRAWN)
-        other = (one + rng.integers(1, count, _DRAWN)) % count
+        one = rng.integers(0, count, MEAN_SAMPLE)
+        other = (one + rng.integers(1, count, MEAN_SAMPLE)) % count
         self.mean = 0.0
         self.mean = float(self(one, other).mean())
 
@@ -178,7 +186,7 @@ class _Distances:
         return found
 
 
-class _Board:
+class _GridState:
     """Points on a grid, with what each cell adds to the sum that is to be lowered.
 
     Cells are numbered in a grid with an empty border, so that neighbours lie at fixed steps.
@@ -190,14 +198,14 @@ class _Board:
         cells: IntArray,
         rows: int,
         columns: int,
-        least: float = _LEAST,
+        least: float = MIN_GAIN,
     ) -> None:
         self._distances, self._none = distances, len(cells)
         self._least = least * distances.mean  # that an exchange without heat must gain
         self._rows, self._columns = rows, columns
-        self._width = columns + 2 * _EDGE
-        inside = np.arange((rows + 2 * _EDGE) * self._width).reshape(-1, self._width)
-        self._inside = inside[_EDGE : _EDGE + rows, _EDGE : _EDGE + columns].ravel()
+        self._width = columns + 2 * PADDING
+        inside = np.arange((rows + 2 * PADDING) * self._width).reshape(-1, self._width)
+        self._inside = inside[PADDING : PADDING + rows, PADDING : PADDING + columns].ravel()
         self._real = np.zeros(inside.size, bool)
         self._real[self._inside] = True
         self._held = np.full(inside.size, self._none, np.int64)  # the point in each cell
@@ -231,36 +239,36 @@ class _Board:
         do not meet at a time.
         """
         swaps = [
-            _Swap(row, column, self._width)
+            _SwapOffset(row, column, self._width)
             for row in range(_REACH + 1)
             for column in range(-_REACH, _REACH + 1)
             if row > 0 or column > 0
         ]
         rng = np.random.default_rng(0)
-        heats = heats[:: max(1, -(-len(heats) * self._none // _HEATED))]
-        steps = len(heats) + MOST_ROUNDS
-        clock = _Clock(seconds)
+        heats = heats[:: max(1, -(-len(heats) * self._none // MAX_ANNEAL_WORK))]
+        steps = len(heats) + MAX_ROUNDS
+        clock = _Deadline(seconds)
         done = 0
         while done < len(heats):
             progress(STAGE, done, steps)
             for index in rng.permutation(len(swaps)):
                 heat = heats[min(done, len(heats) - 1)]
                 self._exchange(swaps[index], self._real, heat * self._distances.mean, rng)
-                done = max(done, int(clock.share / _COOLING * len(heats)))
+                done = max(done, int(clock.fraction_used / ANNEAL_SHARE * len(heats)))
             done += 1
         active = self._real
-        for rounds in range(MOST_ROUNDS):
+        for rounds in range(MAX_ROUNDS):
             progress(STAGE, len(heats) + rounds, steps)
             changed = np.zeros(len(self._held), bool)
             for swap in swaps:
-                if clock.share >= 1:
+                if clock.fraction_used >= 1:
                     return rounds, True
                 changed[self._exchange(swap, active | changed)] = True
             if not changed.any():
                 return rounds, False
             # Elsewhere nothing has changed, and what did not help then does not help now.
             active = self._around(changed)
-        return MOST_ROUNDS, False
+        return MAX_ROUNDS, False
 
     def _around(self, changed: BoolArray) -> BoolArray:
         """The cells near enough to `changed` ones for an exchange of theirs to be another."""
@@ -271,7 +279,7 @@ class _Board:
 
     def _exchange(
         self,
-        swap: _Swap,
+        swap: _SwapOffset,
         active: BoolArray,
         heat: float = 0.0,
         rng: np.random.Generator | None = None,
@@ -302,7 +310,7 @@ class _Board:
         self._measure(np.unique((first + swap.around[:, None]).ravel()))
         return np.concatenate([first, second])
 
-    def _gains(self, swap: _Swap, first: IntArray) -> Float32Array:
+    def _gains(self, swap: _SwapOffset, first: IntArray) -> Float32Array:
         """float32[m]: by how much the sum rises if cells `first` and those a step on exchange."""
         at = {0: self._held[first + swap.step], swap.step: self._held[first]}
         new: dict[tuple[int, int], Float32Array] = {}
@@ -351,21 +359,21 @@ class _Board:
         )
 
 
-class _Clock:
+class _Deadline:
     """So many seconds from now on; None: they never end."""
 
     def __init__(self, seconds: float | None) -> None:
         self._began, self._seconds = time.monotonic(), seconds
 
     @property
-    def share(self) -> float:
+    def fraction_used(self) -> float:
         """Of the seconds, how much is gone."""
         if self._seconds is None:
             return 0.0
         return (time.monotonic() - self._began) / max(self._seconds, 1e-9)
 
 
-class _Swap:
+class _SwapOffset:
     """The exchange of each cell with the one `step` on, and the cells that it touches."""
 
     def __init__(self, row: int, column: int, width: int) -> None:

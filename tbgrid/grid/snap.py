@@ -15,9 +15,9 @@ from tbgrid.progress import Progress, silent
 from tbgrid.types import Float64Array, IntArray
 
 ROUNDING = 1e-9  # a smaller gap is that of floating-point numbers
-SQUARED_ONLY = 2500  # cells past which plain distances take minutes on clustered layouts
-DENSE_CELLS = 10_000  # of a matrix of all costs: 800 MB, and twice that while it is solved
-MOST_EXACT_CELLS = 2**18  # with `exact`: some 80 seconds of one core, 450 MB on a t-SNE layout
+MAX_EUCLIDEAN_CELLS = 2500  # cells past which plain distances take minutes on clustered layouts
+MAX_DENSE_CELLS = 10_000  # of a matrix of all costs: 800 MB, and twice that while it is solved
+MAX_EXACT_CELLS = 2**18  # with `exact`: some 80 seconds of one core, 450 MB on a t-SNE layout
 
 
 def snap(
@@ -94,7 +94,7 @@ def _solve(
     if solver == "windows":
         start, _ = _solve(_squared(rows * columns), places, rows, columns, "squared", progress)
         return multiscale.sweep(places, start, rows, columns, assignment_cost, progress), None
-    dense = assignment.lapjv if solver == "lapjv" else assignment.scipy
+    dense = assignment.solve_lapjv if solver == "lapjv" else assignment.solve_scipy
     cells = dense(places, rows, columns, assignment_cost)
     return cells, assignment.total_cost(places, cells, columns, assignment_cost)
 
@@ -103,9 +103,9 @@ def _choose_solver(options: GridOptions, cells: int) -> tuple[str, tuple[str, ..
     """The solver, and what there is to say about it."""
     if options.solver == "windows":
         return "windows", ()
-    if options.solver in ("lapjv", "scipy") and cells > DENSE_CELLS:
+    if options.solver in ("lapjv", "scipy") and cells > MAX_DENSE_CELLS:
         raise UsageError(
-            f"solver {options.solver} serves {DENSE_CELLS} cells, and the grid has {cells}",
+            f"solver {options.solver} serves {MAX_DENSE_CELLS} cells, and the grid has {cells}",
             "leave out --solver",
         )
     if options.solver == "lapjv" and importlib.util.find_spec("lapjv") is None:
@@ -119,9 +119,9 @@ def _choose_solver(options: GridOptions, cells: int) -> tuple[str, tuple[str, ..
         return _plain(cells, options.exact)
     if not options.exact:
         return _squared(cells), ()
-    if cells > MOST_EXACT_CELLS:
+    if cells > MAX_EXACT_CELLS:
         raise UsageError(
-            f"--exact serves {MOST_EXACT_CELLS} cells, and the grid has {cells}",
+            f"--exact serves {MAX_EXACT_CELLS} cells, and the grid has {cells}",
             "leave out --exact: how near the least the total is will be proven",
         )
     return "primal-dual", ()
@@ -136,16 +136,16 @@ def _squared(cells: int) -> str:
 
 def _plain(cells: int, exact: bool) -> tuple[str, tuple[str, ...]]:
     """The solver of plain distances, and what there is to say about it."""
-    if exact and cells > DENSE_CELLS:
+    if exact and cells > MAX_DENSE_CELLS:
         raise UsageError(
-            f"--exact serves {DENSE_CELLS} cells of plain distances, and the grid has {cells}",
+            f"--exact serves {MAX_DENSE_CELLS} cells of plain distances, and the grid has {cells}",
             "leave out --assignment-cost euclidean or --exact",
         )
-    if exact or cells <= SQUARED_ONLY:
+    if exact or cells <= MAX_EUCLIDEAN_CELLS:
         return "scipy", ()
     return "windows", (
         f"plain distances have no exact solution for {cells} cells in reasonable time: "
         "what is best for squared distances was put right in windows, and nothing is proven; "
         "leave out --assignment-cost euclidean for a proof"
-        + (", or add --exact, which may take minutes" if cells <= DENSE_CELLS else ""),
+        + (", or add --exact, which may take minutes" if cells <= MAX_DENSE_CELLS else ""),
     )

@@ -15,17 +15,20 @@ from tbgrid.errors import UsageError
 from tbgrid.grid.cells import cell_centers
 from tbgrid.layouts import tsne_engines
 from tbgrid.layouts.initialization import pca_initialization
-from tbgrid.layouts.tsne import DEFAULT_PERPLEXITY, Layout, require_layable, tsne
+from tbgrid.layouts.tsne import DEFAULT_PERPLEXITY, Layout, tsne, validate_vectors
 from tbgrid.options import LAYOUT_PACKAGES, TsneOptions, require_layout
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors import neighbors
 from tbgrid.vectors.pca import principal_components, reduce_dimensions
 
-NEIGHBOURS, CLOSEST = 15, 0.1  # of UMAP, its own defaults: neighbours, least distance in the plane
+UMAP_NEIGHBORS, UMAP_MIN_DIST = (
+    15,
+    0.1,
+)  # of UMAP, its own defaults: neighbours, least distance in the plane
 # What FLAS leaves of its radius from step to step. Its own 0.93 takes a quarter of the time, which
 # is little anyway, and ends at a DPQ_16 on digits that is 0.024 lower.
-DECAY = 0.99
+FLAS_RADIUS_DECAY = 0.99
 PERPLEXITIES = (10.0, 5.0, 50.0)  # of the t-SNE layouts that are tried beside the default's
 
 
@@ -46,7 +49,7 @@ def require(method: Method, shape: tuple[int, int]) -> None:
 def version(method: Method, options: TsneOptions) -> str:
     """The package that lays out, with its version, which its layouts depend on."""
     if method == "tsne":
-        return tsne_engines.version(options.engine)
+        return tsne_engines.engine_version(options.engine)
     package = LAYOUT_PACKAGES[method][1] if method in LAYOUT_PACKAGES else "scikit-learn"
     return f"{package} {importlib.metadata.version(package)}"
 
@@ -72,7 +75,7 @@ def lay_out(
     require(method, shape)
     if method == "tsne":
         return tsne(vectors, options, metric=metric, progress=progress)
-    require_layable(vectors)
+    validate_vectors(vectors)
     points, components = reduce_dimensions(vectors, metric, options.seed)
     progress(NAMES[method], 0, None)
     cells = None
@@ -115,11 +118,11 @@ def _umap(points: Float32Array, seed: int) -> Float64Array:
     components, which keeps more of the large (Kobak and Linderman, Nature Biotechnology 39, 2021)
     and comes out the same each time."""
     count = len(points)
-    near = min(NEIGHBOURS, count - 1)
+    near = min(UMAP_NEIGHBORS, count - 1)
     rows, far = np.empty((count, near), np.int64), np.zeros((count, near), np.float32)
     rows[:, 0] = np.arange(count)  # UMAP counts a point among its neighbours
     if near > 1:
-        for chosen, found, distances in neighbors.nearest_points(points, near - 1):
+        for chosen, found, distances in neighbors.iter_nearest_points(points, near - 1):
             rows[chosen, 1:], far[chosen, 1:] = found, distances
     start = pca_initialization(points, seed)
     with warnings.catch_warnings():
@@ -128,7 +131,7 @@ def _umap(points: Float32Array, seed: int) -> Float64Array:
 
         fitted: Any = UMAP(
             n_neighbors=near,
-            min_dist=CLOSEST,
+            min_dist=UMAP_MIN_DIST,
             init=start / np.abs(start).max() * 10,
             precomputed_knn=(rows, far),
             force_approximation_algorithm=True,  # or few points have theirs sought all the same
@@ -145,7 +148,9 @@ def _flas(points: Float32Array, shape: tuple[int, int], seed: int) -> IntArray:
 
     board = Grid.from_features(np.ascontiguousarray(points), size=shape, freeze_holes=False)
     # Its seed is a signed number of 32 bits.
-    sorting = flas(board, wrap=False, radius_decay=DECAY, seed=seed % (2**31)).sorting.ravel()
+    sorting = flas(
+        board, wrap=False, radius_decay=FLAS_RADIUS_DECAY, seed=seed % (2**31)
+    ).sorting.ravel()
     taken = np.flatnonzero(sorting >= 0)
     cells = np.empty(len(points), np.int64)
     cells[sorting[taken]] = taken

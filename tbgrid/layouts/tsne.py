@@ -19,7 +19,7 @@ from tbgrid.vectors.pca import reduce_dimensions
 # Of 20, 25 and the usual 30 the one whose grids, refined, are best on 1,024 photos and digits, all
 # numbers of the report card taken together.
 DEFAULT_PERPLEXITY = 25.0
-LIKES = 5  # nearest neighbours among whom a new point starts
+INIT_NEIGHBORS = 5  # nearest neighbours among whom a new point starts
 _CHUNK = 4096  # vectors that are projected together
 
 
@@ -52,7 +52,7 @@ class Layout:
         """The name with what tells it from another layout of the same vectors."""
         return title(self.method, self.perplexity)
 
-    def told(self, seed: int, dimensions: int) -> Json:
+    def to_dict(self, seed: int, dimensions: int) -> Json:
         """What a report says of it; `dimensions`: those of the vectors."""
         used = {"perplexity": self.perplexity, "KL_divergence": self.kl}
         told = {
@@ -76,7 +76,7 @@ def tsne(
     options: TsneOptions | None = None,
     *,
     metric: Metric = "cosine",
-    near: Float64Array | None = None,
+    init: Float64Array | None = None,
     progress: Progress = silent,
 ) -> Layout:
     """Lay out float32[n, d] vectors in the plane by t-SNE.
@@ -85,27 +85,27 @@ def tsne(
     point, so an explicit perplexity needs more than three times as many points. Of more than 5,000
     vectors it sees the first 50 principal components.
 
-    `near`: float64[n, 2], the layout of similar vectors, such as those of a network one epoch
+    `init`: float64[n, 2], the layout of similar vectors, such as those of a network one epoch
     before. It is where the engine `opentsne` starts from, and the new layout stays near it.
 
     Raises:
         UsageError: the perplexity is too large for n, the engine is not installed, or it is
-            another one where `near` is given.
+            another one where `init` is given.
         TbgridError: fewer than 3 vectors, or vectors that are not finite.
     """
     options = options or TsneOptions()
-    if near is not None and options.engine != "opentsne":
+    if init is not None and options.engine != "opentsne":
         raise UsageError(f"engine {options.engine} starts from no layout", "use engine opentsne")
-    ready = _prepared(vectors, options, metric)
-    if near is None:
+    ready = _prepare_input(vectors, options, metric)
+    if init is None:
         engine, start = (
-            tsne_engines.find(options.engine),
+            tsne_engines.find_engine(options.engine),
             pca_initialization(ready.points, options.seed),
         )
     else:
-        engine, start = tsne_engines.settled, near.astype(np.float32)
+        engine, start = tsne_engines.tsne_warm, init.astype(np.float32)
     found = engine(ready.points, ready.perplexity, start, options.seed, progress)
-    return ready.layout(*found, tsne_engines.version(options.engine))
+    return ready.layout(*found, tsne_engines.engine_version(options.engine))
 
 
 def tsne_from(
@@ -120,8 +120,8 @@ def tsne_from(
     """Lay out float32[n, d] vectors by t-SNE that starts from `start`, float64[n, 2] positions of
     an earlier layout, with NaN for points that it had not.
 
-    A new point starts at the mean of the `LIKES` points of the earlier layout that are nearest to
-    it by vectors. All then go so many plain `iterations`, without the exaggeration that would mix
+    A new point starts at the mean of the `INIT_NEIGHBORS` points of the earlier layout that are
+    nearest to it by vectors. All then go so many plain `iterations`, without the exaggeration that would mix
     them anew; with 0 the positions are as they start. Perplexity and vectors as for `tsne`.
 
     Raises:
@@ -134,15 +134,15 @@ def tsne_from(
             f"engine {options.engine} cannot start from an earlier layout",
             "leave out --engine or --like",
         )
-    ready = _prepared(vectors, options, metric)
-    placed = _placed(ready.points, start, options.seed)
-    found = tsne_engines.resumed(
+    ready = _prepare_input(vectors, options, metric)
+    placed = _initial_positions(ready.points, start, options.seed)
+    found = tsne_engines.tsne_resume(
         ready.points, ready.perplexity, placed, iterations, options.seed, progress
     )
-    return ready.layout(*found, tsne_engines.version(options.engine))
+    return ready.layout(*found, tsne_engines.engine_version(options.engine))
 
 
-def fitted_perplexity(count: int, wanted: float | None) -> float:
+def choose_perplexity(count: int, wanted: float | None) -> float:
     """The perplexity for `count` points: as `wanted`, or if that is None the default one, or what
     so few allow.
 
@@ -161,7 +161,7 @@ def fitted_perplexity(count: int, wanted: float | None) -> float:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _PreparedInput:
     """What an engine is given."""
 
     points: Float32Array
@@ -178,19 +178,19 @@ class _Seen:
         return Layout(positions, self.perplexity, kl, engine, self.components, self.notes)
 
 
-def _prepared(vectors: Float32Array, options: TsneOptions, metric: Metric) -> _Seen:
-    count = require_layable(vectors)
+def _prepare_input(vectors: Float32Array, options: TsneOptions, metric: Metric) -> _PreparedInput:
+    count = validate_vectors(vectors)
     notes: tuple[str, ...] = ()
-    perplexity = fitted_perplexity(count, options.perplexity)
+    perplexity = choose_perplexity(count, options.perplexity)
     if options.perplexity is None and perplexity < DEFAULT_PERPLEXITY:
         notes = (f"perplexity {perplexity:.3g}, fitted to {count} photos",)
 
-    tsne_engines.find(options.engine)  # before the work: it may not be installed
+    tsne_engines.find_engine(options.engine)  # before the work: it may not be installed
     points, components = reduce_dimensions(vectors, metric, options.seed)
-    return _Seen(points, perplexity, components, notes)
+    return _PreparedInput(points, perplexity, components, notes)
 
 
-def _placed(points: Float32Array, start: Float64Array, seed: int) -> Float64Array:
+def _initial_positions(points: Float32Array, start: Float64Array, seed: int) -> Float64Array:
     """`start` with positions for all."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -200,7 +200,7 @@ def _placed(points: Float32Array, start: Float64Array, seed: int) -> Float64Arra
         raise TbgridError("no point has a position to start from", "lay them out anew")
     placed: Float64Array = start.copy()
     if len(new):
-        near = min(LIKES, len(old))
+        near = min(INIT_NEIGHBORS, len(old))
         index = NearestNeighbors(n_neighbors=near, algorithm="brute").fit(points[old])
         for first in range(0, len(new), _CHUNK):
             some = new[first : first + _CHUNK]
@@ -213,7 +213,7 @@ def _placed(points: Float32Array, start: Float64Array, seed: int) -> Float64Arra
     return placed
 
 
-def require_layable(vectors: Float32Array) -> int:
+def validate_vectors(vectors: Float32Array) -> int:
     """How many vectors there are.
 
     Raises:

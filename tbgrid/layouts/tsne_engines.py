@@ -24,36 +24,40 @@ from tbgrid.options import require_engine
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.util.threads import THREADS_FROM
-from tbgrid.vectors.neighbors import nearest_points
+from tbgrid.vectors.neighbors import iter_nearest_points
 
 STAGE = "t-SNE"
 PACKAGES = {"opentsne": "openTSNE", "sklearn": "scikit-learn", "intelex": "scikit-learn-intelex"}
 
 # The descent of `opentsne`. Measured on photos and digits, 800 to 20,000: exaggeration 4 ends at a
 # lower divergence than the usual 12, in fewer iterations, and keeps more neighbours on the grid.
-EXAGGERATION = 4.0  # of attraction at first; a power of two, so that undoing it rounds nothing
-EXAGGERATED, PLAIN = 150, 250  # iterations
-# (exaggeration, iterations) of `settled`, and the standard deviation that it starts with. On the
+EARLY_EXAGGERATION = (
+    4.0  # of attraction at first; a power of two, so that undoing it rounds nothing
+)
+EARLY_EXAGGERATION_ITERATIONS, ITERATIONS = 150, 250  # iterations
+# (exaggeration, iterations) of `tsne_warm`, and the standard deviation that it starts with. On the
 # vectors of a network in training, step after step, they keep as many neighbours as `opentsne` in
 # less than half the time, and points move half as far as between aligned layouts of that. A little
 # exaggeration lets points pass each other; drawn together at first, the layout does not spread
 # further at each step, which would cost the grid.
-SETTLING, DRAWN = ((1.5, 50), (1.0, 100)), 3.0
-# The same below `FEW` points, where the sum over all pairs takes a third of the tree's time, and so
-# more of it no longer: photos of a network that did not change move by less than a cell.
-SETTLING_FEW, FEW = ((1.5, 50), (1.0, 250)), 500
-MOMENTUM, FAST_MOMENTUM = 0.8, 0.95
-FAST = 2500  # points from which larger steps pay: the layout has farther to spread
-SUMMED = 2500  # points below which the sum over all pairs takes less time than a tree of points
-INTERPOLATED = 10_000  # points beyond which repulsion comes by interpolation (FIt-SNE)
+WARM_SCHEDULE, WARM_INIT_STD = ((1.5, 50), (1.0, 100)), 3.0
+# The same below `SMALL_N` points, where the sum over all pairs takes a third of the tree's time, and
+# so more of it no longer: photos of a network that did not change move by less than a cell.
+WARM_SCHEDULE_SMALL_N, SMALL_N = ((1.5, 50), (1.0, 250)), 500
+MOMENTUM, LARGE_N_MOMENTUM = 0.8, 0.95
+LARGE_N = 2500  # points from which larger steps pay: the layout has farther to spread
+EXACT_BELOW = (
+    2500  # points below which the sum over all pairs takes less time than a tree of points
+)
+FFT_ABOVE = 10_000  # points beyond which repulsion comes by interpolation (FIt-SNE)
 # Its mesh in units of the layout. At 10,000 points one of 2 ends 4 % higher than one of 1.5, at
 # 20,000 less than 1 %, in two thirds of the time.
-MESH, WIDE_MESH, WIDE_FROM = 1.5, 2.0, 15_000
+FFT_INTERVAL, WIDE_FFT_INTERVAL, WIDE_FFT_ABOVE = 1.5, 2.0, 15_000
 MAX_ITER = 1000  # of the other engines
 _CHUNK = 4096  # points whose neighbours are sought together
 
 
-class Descent(Protocol):
+class TsneEngine(Protocol):
     """What an engine is."""
 
     def __call__(
@@ -68,52 +72,52 @@ class Descent(Protocol):
 
 
 @functools.cache
-def version(engine: Engine) -> str:
+def engine_version(engine: Engine) -> str:
     """The engine's package with its version, which its layouts depend on."""
     return f"{PACKAGES[engine]} {importlib.metadata.version(PACKAGES[engine])}"
 
 
-def find(engine: Engine) -> Descent:
+def find_engine(engine: Engine) -> TsneEngine:
     """The engine of that name.
 
     Raises:
         UsageError: it is not installed.
     """
     require_engine(engine)
-    return {"opentsne": opentsne, "sklearn": scikit, "intelex": intelex}[engine]
+    return _ENGINES[engine]
 
 
-def opentsne(
+def tsne_opentsne(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
     """openTSNE (Poličar, Stražar and Zupan, 2024) on exact neighbours.
 
-    Repulsion comes from all pairs below `SUMMED` points (`layouts.exact_gradient`), is that of
-    Barnes and Hut up to `INTERPOLATED` and interpolated beyond (Linderman et al., Nature Methods
+    Repulsion comes from all pairs below `EXACT_BELOW` points (`layouts.exact_gradient`), is that of
+    Barnes and Hut up to `FFT_ABOVE` and interpolated beyond (Linderman et al., Nature Methods
     16, 2019). The learning rate is n over the exaggeration, as Belkina et al. advise (Nature
     Communications 10, 2019), twice that for many points.
     """
     count = len(points)
-    fast = count >= FAST
+    fast = count >= LARGE_N
     schedule = (
-        (EXAGGERATION, EXAGGERATED, count / EXAGGERATION, MOMENTUM),
-        (1.0, PLAIN, count * (2 if fast else 1), FAST_MOMENTUM if fast else MOMENTUM),
+        (EARLY_EXAGGERATION, EARLY_EXAGGERATION_ITERATIONS, count / EARLY_EXAGGERATION, MOMENTUM),
+        (1.0, ITERATIONS, count * (2 if fast else 1), LARGE_N_MOMENTUM if fast else MOMENTUM),
     )
-    return _descended(points, perplexity, start, seed, progress, schedule)
+    return _run_opentsne(points, perplexity, start, seed, progress, schedule)
 
 
-def settled(
+def tsne_warm(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
     """`opentsne` from a `start` that is a layout of similar points: the new one is like it."""
     centred = start - start.mean(axis=0)
-    start = centred * (DRAWN / max(float(centred.std()), 1e-12))
-    settling = SETTLING_FEW if len(points) < FEW else SETTLING
+    start = centred * (WARM_INIT_STD / max(float(centred.std()), 1e-12))
+    settling = WARM_SCHEDULE_SMALL_N if len(points) < SMALL_N else WARM_SCHEDULE
     schedule = tuple((more, steps, len(points) / more, MOMENTUM) for more, steps in settling)
-    return _descended(points, perplexity, start, seed, progress, schedule)
+    return _run_opentsne(points, perplexity, start, seed, progress, schedule)
 
 
-def resumed(
+def tsne_resume(
     points: Float32Array,
     perplexity: float,
     start: Float64Array,
@@ -128,10 +132,10 @@ def resumed(
     to 700 digits photos moved a little less than by all pairs.
     """
     schedule = ((1.0, iterations, float(len(points)), MOMENTUM),) if iterations else ()
-    return _descended(points, perplexity, start, seed, progress, schedule, by_tree=True)
+    return _run_opentsne(points, perplexity, start, seed, progress, schedule, by_tree=True)
 
 
-def _descended(
+def _run_opentsne(
     points: Float32Array,
     perplexity: float,
     start: Float32Array | Float64Array,
@@ -155,12 +159,12 @@ def _descended(
         warnings.filterwarnings("ignore", module="openTSNE")
         affinities = PerplexityBasedNN(
             perplexity=perplexity,
-            knn_index=PrecomputedNeighbors(*_neighbours(points, near, progress)),
+            knn_index=PrecomputedNeighbors(*_find_neighbors(points, near, progress)),
             n_jobs=jobs,
         )
-        exact: Any = ExactGradient(affinities.P) if count < SUMMED else "bh"
-        gradient: Any = "fft" if count > INTERPOLATED else "bh"
-        if count < SUMMED and not by_tree:
+        exact: Any = ExactGradient(affinities.P) if count < EXACT_BELOW else "bh"
+        gradient: Any = "fft" if count > FFT_ABOVE else "bh"
+        if count < EXACT_BELOW and not by_tree:
             gradient = exact
         common: dict[str, Any] = {"random_state": seed}
         progress(STAGE, 0, iterations)
@@ -168,7 +172,7 @@ def _descended(
             start.astype(np.float64),
             affinities,
             negative_gradient_method=gradient,
-            ints_in_interval=WIDE_MESH if count >= WIDE_FROM else MESH,
+            ints_in_interval=WIDE_FFT_INTERVAL if count >= WIDE_FFT_ABOVE else FFT_INTERVAL,
             n_jobs=jobs,
             **common,
         )
@@ -179,7 +183,7 @@ def _descended(
                 exaggeration=exaggeration,
                 learning_rate=rate,
                 momentum=momentum,
-                callbacks=_Told(progress, done, iterations),
+                callbacks=_ProgressCallback(progress, done, iterations),
                 callbacks_every_iters=10,
             )
             done += steps
@@ -198,7 +202,7 @@ def _descended(
     return positions, divergence
 
 
-class _Told:
+class _ProgressCallback:
     """What openTSNE calls as it goes."""
 
     def __init__(self, progress: Progress, done: int, total: int) -> None:
@@ -210,39 +214,39 @@ class _Told:
         return False
 
 
-def _neighbours(
+def _find_neighbors(
     points: Float32Array, near: int, progress: Progress
 ) -> tuple[IntArray, Float64Array]:
     rows = np.empty((len(points), near), np.int64)
     far = np.empty((len(points), near))
-    for chosen, found, distances in nearest_points(points, near):
+    for chosen, found, distances in iter_nearest_points(points, near):
         if len(points) > _CHUNK:  # it takes a while
             progress("neighbours", int(chosen[-1]) + 1, len(points))
         rows[chosen], far[chosen] = found, distances
     return rows, far
 
 
-def scikit(
+def tsne_sklearn(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
     """scikit-learn's Barnes-Hut t-SNE with its own settings."""
     from sklearn.manifold import TSNE
 
-    with _iterations(progress):
-        return _fitted(TSNE, points, perplexity, start, seed, progress)
+    with _report_printed_iterations(progress):
+        return _run_sklearn(TSNE, points, perplexity, start, seed, progress)
 
 
-def intelex(
+def tsne_intelex(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
     """The same by Intel's extension of scikit-learn, which says nothing on its way."""
     from sklearnex.manifold import TSNE
 
     progress(STAGE, 0, None)
-    return _fitted(TSNE, points, perplexity, start, seed, silent)
+    return _run_sklearn(TSNE, points, perplexity, start, seed, silent)
 
 
-def _fitted(
+def _run_sklearn(
     kind: Any,
     points: Float32Array,
     perplexity: float,
@@ -268,7 +272,7 @@ def _fitted(
 
 
 @contextlib.contextmanager
-def _iterations(progress: Progress) -> Iterator[None]:
+def _report_printed_iterations(progress: Progress) -> Iterator[None]:
     """Turn what scikit-learn prints at each 50 iterations, its only word of them, into progress."""
     if progress is silent:
         yield
@@ -283,3 +287,10 @@ def _iterations(progress: Progress) -> Iterator[None]:
 
     with contextlib.redirect_stdout(Printed()):
         yield
+
+
+_ENGINES: dict[Engine, TsneEngine] = {
+    "opentsne": tsne_opentsne,
+    "sklearn": tsne_sklearn,
+    "intelex": tsne_intelex,
+}

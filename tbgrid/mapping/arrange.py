@@ -27,7 +27,7 @@ from tbgrid.options import MapOptions, TsneOptions
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, Json
 from tbgrid.util.cache import Cache, key_of
-from tbgrid.util.disk_arrays import release
+from tbgrid.util.disk_arrays import drop_pages
 from tbgrid.util.timing import Times
 from tbgrid.vectors.pca import normalize_for
 
@@ -53,7 +53,7 @@ class Candidate:
         """A row of the table of all that were tried."""
         told: Json = {"layout": self.title}
         if self.card is not None:
-            told |= self.card.compared()
+            told |= self.card.comparable_scores()
             told["cpu_seconds"] = self.seconds
         return {**told, "remark": self.remark}
 
@@ -85,7 +85,7 @@ class Arrangement:
 
     def lines(self) -> list[tuple[str, str]]:
         """(name, value) of all that is measured, for people."""
-        return [*self.card.lines(), *(self.stability.lines() if self.stability else [])]
+        return [*self.card.summary_rows(), *(self.stability.lines() if self.stability else [])]
 
 
 def arrange(
@@ -186,7 +186,7 @@ class _Work:
         with self.times.stage(NAMES[method]):
             layout, seconds = self._layout(method, tsne)
         start = time.process_time()
-        release(self.vectors)
+        drop_pages(self.vectors)
         if self.towards is not None:
             layout = _turned(layout, self.shape, self.towards)
         with self.times.stage("grid"):
@@ -227,10 +227,10 @@ class _Work:
                 snapped.rows,
                 snapped.columns,
                 self.refine,
-                gently=self.start is not None,
+                gentle=self.start is not None,
                 progress=self.progress,
             )
-        release(self.vectors)
+        drop_pages(self.vectors)
         if layout.cells is not None:
             layout = replace(
                 layout, cells=found.cells, positions=cell_centers(found.cells, snapped.columns)

@@ -7,7 +7,7 @@ import numpy as np
 from tbgrid.choices import Metric
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.types import Float32Array, IntArray
-from tbgrid.vectors.neighbors import _pair_distances, _told
+from tbgrid.vectors.neighbors import pair_distances, to_metric
 from tbgrid.vectors.pca import normalize_for
 
 PAIRS = 10_000  # random pairs whose mean distance is the measure of chance
@@ -31,11 +31,11 @@ def local_coherence(
     """
     points, count = normalize_for(vectors, metric), len(vectors)
     pairs = adjacent_pairs(cells, rows, columns)
-    apart = _told(_pair_distances(points, pairs), metric)
+    apart = to_metric(pair_distances(points, pairs), metric)
     ends, twice = pairs.T.ravel(), np.concatenate([apart, apart])
     beside = np.bincount(ends, minlength=count)
     sums = np.bincount(ends, twice, minlength=count)
-    mean = _told(_pair_distances(points, _random_pairs(count, seed)), metric).mean()
+    mean = to_metric(pair_distances(points, _random_pairs(count, seed)), metric).mean()
     with np.errstate(invalid="ignore"):
         share = sums / beside / mean if mean > 0 else np.where(beside > 0, 1.0, np.nan)
     return np.asarray(1 - share, np.float32)

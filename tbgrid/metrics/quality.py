@@ -14,9 +14,9 @@ import numpy as np
 
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.types import Float32Array, Float64Array, IntArray
-from tbgrid.vectors.distances import Block, blocks
+from tbgrid.vectors.distances import DistanceBlock, iter_distance_blocks
 
-NEIGHBOURS = 10
+N_NEIGHBORS = 10
 
 
 def distance_preservation(
@@ -31,14 +31,14 @@ def distance_preservation(
     ratio of the p-norms, over k, of max(0, 1 - D_k / D) in the two orders. A random order does
     not get 0. None where no order is better than another.
     """
-    sums = RankSums(cells, columns)
-    for block in blocks(points, np.arange(len(points))):
+    sums = DpqAccumulator(cells, columns)
+    for block in iter_distance_blocks(points, np.arange(len(points))):
         sums.add(block)
     return sums.quality(power)
 
 
-def neighbours_in_plane(
-    points: Float32Array | Float64Array, positions: Float64Array, near: int = NEIGHBOURS
+def neighbors_in_plane(
+    points: Float32Array | Float64Array, positions: Float64Array, near: int = N_NEIGHBORS
 ) -> tuple[float | None, float | None]:
     """Trustworthiness and the share of nearest neighbours kept, from all n points.
 
@@ -47,20 +47,20 @@ def neighbours_in_plane(
     vectors. The second is the share of the former that are among the latter. Equal distances
     share the best rank. None unless 0 < near < n / 2.
     """
-    ranks = PlaneRanks(positions, near)
-    for block in blocks(points, np.arange(len(points))):
+    ranks = TrustworthinessAccumulator(positions, near)
+    for block in iter_distance_blocks(points, np.arange(len(points))):
         ranks.add(block)
     return ranks.trustworthiness(), ranks.kept()
 
 
-def neighbour_agreement(
+def neighbor_agreement(
     labels: Sequence[Hashable], cells: IntArray, rows: int, columns: int
 ) -> float | None:
     """The share of equal labels over all pairs of `adjacent_pairs`; None where there are none."""
-    return equal_share(codes_of(labels), adjacent_pairs(cells, rows, columns))
+    return equal_share(label_codes(labels), adjacent_pairs(cells, rows, columns))
 
 
-class RankSums:
+class DpqAccumulator:
     """Sums over points of the distance to the k-th other, in the grid's and in the ideal order."""
 
     def __init__(self, cells: IntArray, columns: int) -> None:
@@ -73,7 +73,7 @@ class RankSums:
         self._ideal = np.zeros(len(cells) - 1)
         self._rows = 0
 
-    def add(self, block: Block) -> None:
+    def add(self, block: DistanceBlock) -> None:
         """Count some points."""
         widest = float(block.ascending[:, -1].max(initial=0))
         if len(block.chosen) and widest > 0:
@@ -104,7 +104,7 @@ class RankSums:
         return min(1.0, norms[0] / norms[1])
 
 
-class PlaneRanks:
+class TrustworthinessAccumulator:
     """By vectors, the ranks of the points that are nearest in the plane."""
 
     def __init__(self, positions: Float64Array, near: int) -> None:
@@ -116,7 +116,7 @@ class PlaneRanks:
         self._tree = cKDTree(positions)
         self._rows = self._beyond = self._within = 0
 
-    def add(self, block: Block) -> None:
+    def add(self, block: DistanceBlock) -> None:
         """Count some points."""
         if not self._near:
             return
@@ -134,7 +134,7 @@ class PlaneRanks:
         self._within += int((ranks <= self._near).sum())
 
     def trustworthiness(self) -> float | None:
-        """See `neighbours_in_plane`."""
+        """See `neighbors_in_plane`."""
         if not self._rows:
             return None
         # The worst that can be, so that the result lies in [0, 1].
@@ -142,11 +142,11 @@ class PlaneRanks:
         return 1 - self._beyond / (self._rows * worst)
 
     def kept(self) -> float | None:
-        """See `neighbours_in_plane`."""
+        """See `neighbors_in_plane`."""
         return self._within / (self._rows * self._near) if self._rows else None
 
 
-def codes_of(labels: Sequence[Hashable]) -> IntArray:
+def label_codes(labels: Sequence[Hashable]) -> IntArray:
     """int64[n]: equal numbers for equal labels."""
     numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
     return np.array([numbers[label] for label in labels], np.int64)

@@ -12,10 +12,16 @@ from tbgrid.choices import Metric
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.grid.assignment import total_cost
 from tbgrid.grid.cells import Grid, format_gap
-from tbgrid.metrics.quality import NEIGHBOURS, PlaneRanks, RankSums, codes_of, equal_share
+from tbgrid.metrics.quality import (
+    N_NEIGHBORS,
+    DpqAccumulator,
+    TrustworthinessAccumulator,
+    equal_share,
+    label_codes,
+)
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array
-from tbgrid.vectors.distances import blocks
+from tbgrid.vectors.distances import iter_distance_blocks
 from tbgrid.vectors.pca import normalize_for
 
 ORDERS = 5  # random orders whose mean is the baseline
@@ -33,7 +39,7 @@ class ReportCard:
     where nothing was sampled. `neighbours`: k, 10 or the largest number below n / 2.
 
     `dpq_16`, `dpq_2`: see `distance_preservation`, 1 at best. `trustworthiness` and
-    `neighbours_kept`: see `neighbours_in_plane`, 1 at best. `agreement`: the share of equal labels
+    `neighbours_kept`: see `neighbors_in_plane`, 1 at best. `agreement`: the share of equal labels
     among adjacent cells. Names that end in `_random`: the mean of five random orders.
 
     `kl`: the Kullback-Leibler divergence of t-SNE, in nats. `cost`: the assignment's, and what
@@ -46,13 +52,13 @@ class ReportCard:
 
     photos: int
     rows: int
-    neighbours: int
+    neighbors: int
     dpq_16: float | None
     dpq_16_random: float | None
     dpq_2: float | None
     dpq_2_random: float | None
     trustworthiness: float | None
-    neighbours_kept: float | None
+    neighbors_kept: float | None
     agreement: float | None
     agreement_random: float | None
     kl: float | None
@@ -64,12 +70,12 @@ class ReportCard:
     dpq_2_snap: float | None = None
     agreement_snap: float | None = None
 
-    def compared(self) -> dict[str, float | None]:
+    def comparable_scores(self) -> dict[str, float | None]:
         """The numbers by which maps of the same photos are compared; higher is better."""
         named = {
             "DPQ_16": self.dpq_16,
             "DPQ_2": self.dpq_2,
-            f"trustworthiness_{self.neighbours}": self.trustworthiness,
+            f"trustworthiness_{self.neighbors}": self.trustworthiness,
         }
         # Where there are no labels there is no such number in any of the maps.
         return named if self.agreement is None else {**named, "neighbour_agreement": self.agreement}
@@ -83,8 +89,8 @@ class ReportCard:
             "DPQ_2": self.dpq_2,
             "DPQ_2_snap": self.dpq_2_snap,
             "DPQ_2_random": self.dpq_2_random,
-            f"trustworthiness_{self.neighbours}": self.trustworthiness,
-            f"neighbours_kept_{self.neighbours}": self.neighbours_kept,
+            f"trustworthiness_{self.neighbors}": self.trustworthiness,
+            f"neighbours_kept_{self.neighbors}": self.neighbors_kept,
             "neighbour_agreement": self.agreement,
             "neighbour_agreement_snap": self.agreement_snap,
             "neighbour_agreement_random": self.agreement_random,
@@ -95,7 +101,7 @@ class ReportCard:
         }
         return {name: value for name, value in named.items() if value is not None}
 
-    def lines(self) -> list[tuple[str, str]]:
+    def summary_rows(self) -> list[tuple[str, str]]:
         """(name, value with its baseline in brackets) for people."""
 
         def told(
@@ -111,12 +117,12 @@ class ReportCard:
             return f"{value:.3f}" + (f" ({', '.join(beside)})" if beside else "")
 
         proof = format_gap(self.gap)
-        name, near = self.layout, self.neighbours
+        name, near = self.layout, self.neighbors
         found = [
             ("grid, DPQ_16", told(self.dpq_16, self.dpq_16_random, self.dpq_16_snap)),
             ("grid, DPQ_2", told(self.dpq_2, self.dpq_2_random, self.dpq_2_snap)),
             (f"{name}, trustworthiness at {near}", told(self.trustworthiness)),
-            (f"{name}, share of {near} nearest kept", told(self.neighbours_kept)),
+            (f"{name}, share of {near} nearest kept", told(self.neighbors_kept)),
             (
                 "adjacent cells with equal labels",
                 told(self.agreement, self.agreement_random, self.agreement_snap),
@@ -161,18 +167,18 @@ def report_card(
     if count > sample:
         rows = min(count, max(_FEWEST_ROWS, sample**2 // count))
     order_rows = min(rows, max(_FEWEST_ORDER_ROWS, _ORDER_PAIRS // count))
-    near = max(0, min(NEIGHBOURS, (count - 1) // 2))
+    near = max(0, min(N_NEIGHBORS, (count - 1) // 2))
 
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(count)[:rows]
     orders = [rng.permutation(count) for _ in range(ORDERS)]
-    on_grid = RankSums(grid.cells, grid.columns)
-    before = None if snapped is None else RankSums(snapped.cells, grid.columns)
-    by_chance = [RankSums(grid.cells[order], grid.columns) for order in orders]
-    in_plane = PlaneRanks(positions, near)
+    on_grid = DpqAccumulator(grid.cells, grid.columns)
+    before = None if snapped is None else DpqAccumulator(snapped.cells, grid.columns)
+    by_chance = [DpqAccumulator(grid.cells[order], grid.columns) for order in orders]
+    in_plane = TrustworthinessAccumulator(positions, near)
     done = 0
     progress("quality", done, rows)
-    for block in blocks(points, chosen):
+    for block in iter_distance_blocks(points, chosen):
         on_grid.add(block)
         if before is not None:
             before.add(block)
@@ -186,7 +192,7 @@ def report_card(
     agreement = agreement_random = agreement_snap = None
     if labels is not None:
         pairs = adjacent_pairs(grid.cells, grid.rows, grid.columns)
-        codes = codes_of(labels)
+        codes = label_codes(labels)
         agreement = equal_share(codes, pairs)
         if snapped is not None:
             agreement_snap = equal_share(
@@ -198,13 +204,13 @@ def report_card(
     return ReportCard(
         photos=count,
         rows=rows,
-        neighbours=near,
+        neighbors=near,
         dpq_16=on_grid.quality(16),
         dpq_16_random=_mean([sums.quality(16) for sums in by_chance]),
         dpq_2=on_grid.quality(2),
         dpq_2_random=_mean([sums.quality(2) for sums in by_chance]),
         trustworthiness=in_plane.trustworthiness(),
-        neighbours_kept=in_plane.kept(),
+        neighbors_kept=in_plane.kept(),
         agreement=agreement,
         agreement_random=agreement_random,
         kl=kl if kl is not None and math.isfinite(kl) else None,

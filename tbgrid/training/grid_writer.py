@@ -162,7 +162,7 @@ class GridWriter:
             points,
             self._tsne,
             metric=self._distance,
-            near=None if last is None else last.positions,
+            init=None if last is None else last.positions,
         )
         if last is not None:
             layout = replace(layout, positions=aligned(layout.positions, last.positions))

@@ -19,7 +19,7 @@ from tbgrid.embedding.embed import ImageSet
 from tbgrid.grid.cells import Grid, choose_shape
 from tbgrid.photos import Photo
 from tbgrid.types import Float64Array, UInt8Array
-from tbgrid.vectors.neighbors import Neighbours
+from tbgrid.vectors.neighbors import Neighbors
 from tbgrid.writers import deep_zoom, grid_tab, run_directory
 from tbgrid.writers.event_file import ImageSummary, write_events
 
@@ -92,7 +92,7 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
             np.full((count, 2), SIDE),
             previews=previews,
         )
-        near = Neighbours(
+        near = Neighbors(
             rng.integers(0, count, (count, run_format.NEAREST)),
             np.sort(rng.random((count, run_format.NEAREST), np.float32), axis=1),
             False,

@@ -21,8 +21,8 @@ import numpy as np
 
 import tbgrid
 from tbgrid.choices import Metric
-from tbgrid.grid.refine import smoothed
-from tbgrid.metrics.quality import distance_preservation, neighbour_agreement
+from tbgrid.grid.refine import linear_assignment_sorting
+from tbgrid.metrics.quality import distance_preservation, neighbor_agreement
 from tbgrid.types import Float32Array, IntArray
 from tbgrid.vectors.pca import normalize_for
 
@@ -53,7 +53,7 @@ def made(way: str, vectors: Float32Array, metric: Metric, seed: int) -> tuple[In
         cells = flas(points, seed)
     elif way == "LAS":
         order = np.random.default_rng(seed).permutation(COUNT)
-        cells = smoothed(points, order, SIDE, SIDE)
+        cells = linear_assignment_sorting(points, order, SIDE, SIDE)
     else:
         layout = tbgrid.tsne(vectors, tbgrid.TsneOptions(seed=seed), metric=metric)
         snapped = tbgrid.snap(layout.positions).cells
@@ -66,7 +66,7 @@ def scores(
 ) -> tuple[float, float, float]:
     """DPQ_16, DPQ_2, agreement (NaN without labels)."""
     near, whole = (distance_preservation(points, cells, SIDE, power) for power in (16, 2))
-    alike = neighbour_agreement(labels, cells, SIDE, SIDE) if labels else None
+    alike = neighbor_agreement(labels, cells, SIDE, SIDE) if labels else None
     return near or np.nan, whole or np.nan, np.nan if alike is None else alike
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tbgrid.errors import UsageError
 from tbgrid.grid import refine as refine_module
-from tbgrid.grid.refine import refine, smoothed
+from tbgrid.grid.refine import linear_assignment_sorting, refine
 from tbgrid.metrics.quality import distance_preservation
 from tbgrid.options import RefineOptions
 from tbgrid.types import Float32Array, IntArray
@@ -32,8 +32,8 @@ def total(points: Float32Array, cells: IntArray, columns: int) -> float:
             ]
             for steps in (SIDES, CORNERS)
         )
-        found += float(np.dot(refine._WEIGHTS, sorted(beside)))
-        found += refine._CORNER * sum(across)
+        found += float(np.dot(refine_module._WEIGHTS, sorted(beside)))
+        found += refine_module._CORNER * sum(across)
     return found / mean / count
 
 
@@ -43,7 +43,7 @@ def test_whether_points_are_flat_does_not_depend_on_their_order(kinds: int, flat
     centres = rng.normal(size=(kinds, 64))
     points = np.tile(centres, (1600 // kinds, 1)) + 0.05 * rng.normal(size=(1600, 64))
     for order in (slice(None), np.argsort(np.arange(1600) % kinds), rng.permutation(1600)):
-        assert refine._flat(points[order].astype(np.float32)) == flat
+        assert refine_module._is_low_dimensional(points[order].astype(np.float32)) == flat
 
 
 @given(
@@ -63,10 +63,10 @@ def test_every_cell_is_held_once_and_the_sum_is_what_it_is_said_to_be(
     points = rng.normal(size=(count, width)).astype(np.float32)
     cells = rng.permutation(rows * columns)[:count]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refine_module, "HEAT", np.array([0.1, 0.02]))
+        patch.setattr(refine_module, "TEMPERATURES", np.array([0.1, 0.02]))
         if not whole:  # distances as of many points
-            patch.setattr(refine_module, "WHOLE", 0)
-            patch.setattr(refine_module, "_DRAWN", 200_000)
+            patch.setattr(refine_module, "ALL_PAIRS_UP_TO", 0)
+            patch.setattr(refine_module, "MEAN_SAMPLE", 200_000)
         found = refine(points, cells, rows, columns)
     assert len(set(found.cells.tolist())) == count
     assert found.cells.min() >= 0
@@ -85,7 +85,7 @@ def test_no_exchange_within_reach_is_left_that_would_help() -> None:
     least = total(points, found, 8)
     held = np.full(64, -1)
     held[found] = np.arange(60)
-    reach = refine._REACH
+    reach = refine_module._REACH
     for one in range(64):
         for other in range(one + 1, 64):
             row, column = np.subtract(divmod(other, 8), divmod(one, 8))
@@ -119,7 +119,9 @@ def test_colours_get_the_smoother_start() -> None:
     points = np.random.default_rng(0).random((256, 3)).astype(np.float32)
     cells = np.random.default_rng(1).permutation(256)
     found = refine(points, cells, 16, 16)
-    by_smoothing = distance_preservation(points, smoothed(points, cells, 16, 16), 16)
+    by_smoothing = distance_preservation(
+        points, linear_assignment_sorting(points, cells, 16, 16), 16
+    )
     refined = distance_preservation(points, found.cells, 16)
     assert by_smoothing is not None
     assert refined is not None
@@ -146,13 +148,13 @@ def test_gently_photos_move_only_where_it_helps_much() -> None:
     points = np.stack(np.divmod(np.arange(100), 10), axis=1).astype(np.float32)
     points += np.random.default_rng(0).normal(0, 0.02, points.shape).astype(np.float32)
     cells = np.arange(100)
-    np.testing.assert_array_equal(refine(points, cells, 10, 10, gently=True).cells, cells)
+    np.testing.assert_array_equal(refine(points, cells, 10, 10, gentle=True).cells, cells)
     cells[[33, 35]] = cells[[35, 33]]
-    found = refine(points, cells, 10, 10, gently=True)
+    found = refine(points, cells, 10, 10, gentle=True)
     np.testing.assert_array_equal(found.cells, np.arange(100))
     points = (points + np.random.default_rng(1).normal(0, 0.6, points.shape)).astype(np.float32)
     start = np.arange(100)
-    gentle, whole = (refine(points, start, 10, 10, gently=gently) for gently in (True, False))
+    gentle, whole = (refine(points, start, 10, 10, gentle=gentle) for gentle in (True, False))
     assert whole.after < gentle.after < gentle.before
     moved, moved_freely = (int((each.cells != start).sum()) for each in (gentle, whole))
     assert 0 < moved < 0.8 * moved_freely

@@ -66,7 +66,7 @@ def test_neighbours_stay_and_equal_seeds_give_equal_layouts(
     names = np.array(labels)
     assert (names[near] == names[:, None]).mean() > (0.5 if method == "pca" else 0.7)
     assert (one.perplexity is None) == (one.kl is None) == (method != "tsne")
-    assert ("perplexity" in one.told(4, 64)) == (method == "tsne")
+    assert ("perplexity" in one.to_dict(4, 64)) == (method == "tsne")
 
 
 @pytest.mark.parametrize("method", METHODS)
