@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
 
     from tbgrid.cli.terminal import Console
-    from tbgrid.photos import Rejected
+    from tbgrid.photos import SkippedFile
     from tbgrid.pipeline.compare import Comparison
     from tbgrid.pipeline.embed_shards import EmbedResult
     from tbgrid.pipeline.result import ExportResult
@@ -74,7 +74,7 @@ def tell_export(result: ExportResult, given: argparse.Namespace, console: Consol
     if given.json:
         say(json.dumps(_as_json(result, command), indent=1))
         return
-    _tell_left_out(result.rejected, f"all listed in {printable(result.ledger)}", console)
+    _tell_left_out(result.skipped, f"all listed in {printable(result.ledger)}", console)
     if tried := result.arranged.candidates:
         _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
@@ -86,7 +86,7 @@ def tell_export(result: ExportResult, given: argparse.Namespace, console: Consol
     under = f", {copies:,} copies under the tiles of others" if copies else ""
     say(
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
-        f"{len(result.rejected):,} left out{under}; "
+        f"{len(result.skipped):,} left out{under}; "
         f"{size / 1e6:.1f} MB in {printable(result.directory)}"
     )
     say(f"Now type: {command}")
@@ -101,7 +101,7 @@ def _as_json(result: ExportResult, command: str) -> Json:
         "bytes": weight(result.directory),
         "command": command,
     }
-    return {**result.report, "run": written, "left_out": _left_out(result.rejected)}
+    return {**result.report, "run": written, "left_out": _left_out(result.skipped)}
 
 
 def tell_compared(done: Comparison, given: argparse.Namespace, console: Console) -> None:
@@ -118,7 +118,7 @@ def tell_compared(done: Comparison, given: argparse.Namespace, console: Console)
         say(json.dumps({"models": done.rows, "runs": runs}, indent=1))
         return
     first = done.results[0]
-    _tell_left_out(first.rejected, f"all listed in {printable(first.ledger)}", console)
+    _tell_left_out(first.skipped, f"all listed in {printable(first.ledger)}", console)
     for result in done.results:
         if tried := result.arranged.candidates:
             say(f"{result.directory.name}:")
@@ -127,7 +127,7 @@ def tell_compared(done: Comparison, given: argparse.Namespace, console: Console)
     size = sum(weight(result.directory) for result in done.results)
     say(
         f"{len(first.images.photos):,} photos shown in {len(done.results)} runs, "
-        f"{len(first.rejected):,} left out; {size / 1e6:.1f} MB in {printable(done.directory)}"
+        f"{len(first.skipped):,} left out; {size / 1e6:.1f} MB in {printable(done.directory)}"
     )
     say(f"Now type: {command}")
 
@@ -153,17 +153,17 @@ def tell_embedded(result: EmbedResult, given: argparse.Namespace, console: Conso
             "made": result.made,
             "command": command,
             "notes": [*source.notes, *index.model.notes],
-            "left_out": _left_out(source.rejected),
+            "left_out": _left_out(source.skipped),
         }
         say(json.dumps(told, indent=1))
         return
     for note in (*source.notes, *index.model.notes):
         console.note(f"note: {note}")
-    _tell_left_out(source.rejected, "all listed by tbgrid export", console)
+    _tell_left_out(source.skipped, "all listed by tbgrid export", console)
     kept = index.count - result.made
     say(
         f"{len(source.photos):,} photos embedded by {index.model.model_id}, "
-        f"{len(source.rejected):,} left out; {index.count:,} shards"
+        f"{len(source.skipped):,} left out; {index.count:,} shards"
         f"{f' ({kept:,} of them were there)' if kept else ''}, "
         f"{size / 1e6:.1f} MB in {printable(result.directory)}"
     )
@@ -183,14 +183,14 @@ def tell_cache(cache: Cache, usage: Sequence[Usage], as_json: bool) -> None:
     say(f"{total / 1e6:.1f} MB of at most {cache.limit / 1e9:.0f} GB in {cache.path}")
 
 
-def _left_out(rejected: Sequence[Rejected]) -> list[dict[str, str]]:
-    return [{"path": item.name, "reason": item.reason} for item in rejected]
+def _left_out(skipped: Sequence[SkippedFile]) -> list[dict[str, str]]:
+    return [{"path": item.name, "reason": item.reason} for item in skipped]
 
 
-def _tell_left_out(rejected: Sequence[Rejected], where: str, console: Console) -> None:
+def _tell_left_out(skipped: Sequence[SkippedFile], where: str, console: Console) -> None:
     """The first of what was left out, and `where` the others are told."""
-    for item in rejected[:SHOWN_LEFT_OUT]:
+    for item in skipped[:SHOWN_LEFT_OUT]:
         console.note(f"left out: {item.name} ({item.reason})")
-    more = len(rejected) - SHOWN_LEFT_OUT
+    more = len(skipped) - SHOWN_LEFT_OUT
     if more > 0:
         console.note(f"left out: {more} more, {where}")

@@ -92,8 +92,9 @@ def refine(
     than 4,096 points the first 64 principal components tell the distances; then memory is that of
     n * 64 numbers and time grows with n. Where points fill few dimensions, as colours do, exchanges
     of two soon end; there, on up to 1,600 cells, a second start is tried,
-    `linear_assignment_sorting`, and the lower sum taken. Vectors of networks were never better off with it. `gentle`: only exchanges that
-    help much, without heat or another start, so that most photos stay in their cells.
+    `linear_assignment_sorting`, and the lower sum taken. Vectors of networks were never better off
+    with it. `gentle`: only exchanges that help much, without heat or another start, so that most
+    photos stay in their cells.
     """
     options = options or RefineOptions()
     began = time.monotonic()

@@ -121,8 +121,8 @@ def tsne_from(
     an earlier layout, with NaN for points that it had not.
 
     A new point starts at the mean of the `INIT_NEIGHBORS` points of the earlier layout that are
-    nearest to it by vectors. All then go so many plain `iterations`, without the exaggeration that would mix
-    them anew; with 0 the positions are as they start. Perplexity and vectors as for `tsne`.
+    nearest to it by vectors. All then go so many plain `iterations`, without the exaggeration that
+    would mix them again. Perplexity and vectors as for `tsne`.
 
     Raises:
         UsageError: as `tsne`; another engine than opentsne, which alone can do this.

@@ -41,8 +41,8 @@ EARLY_EXAGGERATION_ITERATIONS, ITERATIONS = 150, 250  # iterations
 # exaggeration lets points pass each other; drawn together at first, the layout does not spread
 # further at each step, which would cost the grid.
 WARM_SCHEDULE, WARM_INIT_STD = ((1.5, 50), (1.0, 100)), 3.0
-# The same below `SMALL_N` points, where the sum over all pairs takes a third of the tree's time, and
-# so more of it no longer: photos of a network that did not change move by less than a cell.
+# The same below `SMALL_N` points, where the sum over all pairs takes a third of the tree's time,
+# and so more of it no longer: photos of a network that did not change move by less than a cell.
 WARM_SCHEDULE_SMALL_N, SMALL_N = ((1.5, 50), (1.0, 250)), 500
 MOMENTUM, LARGE_N_MOMENTUM = 0.8, 0.95
 LARGE_N = 2500  # points from which larger steps pay: the layout has farther to spread

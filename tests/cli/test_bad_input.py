@@ -255,7 +255,7 @@ def test_strict_tells_by_its_exit_code_that_a_file_was_left_out(
     (few / "notes.txt").write_text("no picture")
     done = tbgrid.export(few, tmp_path / "run", "--strict")
     assert done.code == 1
-    assert done.err.splitlines()[-1] == "tbgrid: 1 files left out, and --strict was given"
+    assert done.err.splitlines()[-1] == "tbgrid: 1 files skipped, and --strict was given"
     assert ledger(tmp_path / "run") == {"notes.txt": "not a picture that Pillow can open"}
 
 

@@ -48,7 +48,7 @@ def embedded(odd_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """`odd_photos` in shards. Not to be changed."""
     out = tmp_path_factory.mktemp("embedded") / "shards"
     done = embed_shards(odd_photos, out, OPTIONS, shard=SHARD, embedder=MODEL)
-    assert (done.made, len(done.source.photos), len(done.source.rejected)) == (5, 12, 8)
+    assert (done.made, len(done.source.photos), len(done.source.skipped)) == (5, 12, 8)
     return out
 
 
@@ -70,7 +70,7 @@ def test_the_run_is_that_of_the_photos(odd_photos: Path, embedded: Path, tmp_pat
     shards_ = export(embedded, tmp_path / "shards", ExportOptions(use_cache=False))
     assert files(direct.export) == files(shards_.export)
     assert told(direct) == told(shards_)
-    assert shards_.rejected == direct.rejected
+    assert shards_.skipped == direct.skipped
     assert not list((tmp_path / "shards").rglob("staging*"))
 
 
@@ -119,7 +119,7 @@ def test_shards_may_be_of_any_size(odd_photos: Path, tmp_path: Path, shard: int)
     for name in ("vectors", "thumbnails", "sizes"):
         assert np.array_equal(getattr(found, name), getattr(direct, name))
     assert found.labels == direct.labels
-    assert found.rejected == direct.rejected
+    assert found.skipped == direct.skipped
 
 
 def test_equal_photos_give_equal_files(odd_photos: Path, embedded: Path, tmp_path: Path) -> None:
@@ -458,7 +458,7 @@ def test_json_tells_it_to_programs(
     assert (told["model"], told["shards"], told["made"]) == ("pixels", 3, 3)
     assert len(told["left_out"]) == 8
     assert told["bytes"] > 10_000
-    assert streams.err.splitlines() == ["tbgrid: 8 files left out, and --strict was given"]
+    assert streams.err.splitlines() == ["tbgrid: 8 files skipped, and --strict was given"]
 
 
 # Notes
