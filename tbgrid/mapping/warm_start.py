@@ -18,8 +18,9 @@ from scipy.spatial import cKDTree
 from tbgrid.choices import AssignmentCost, Metric
 from tbgrid.grid.assignment import total_cost
 from tbgrid.grid.cells import Grid, choose_shape, scale_to_grid, shape_for
+from tbgrid.grid.layout import Layout
 from tbgrid.grid.snap import assign
-from tbgrid.layouts.tsne import INIT_NEIGHBORS, Layout, tsne_from
+from tbgrid.layouts.tsne import INIT_NEIGHBORS, tsne_from
 from tbgrid.layouts.tsne_engines import ITERATIONS
 from tbgrid.options import GridOptions, TsneOptions
 from tbgrid.progress import Progress, silent
@@ -182,7 +183,15 @@ def snap_like(
     )
     if same and not start.iterations:
         cells = start.cells[start.of]
-        grid = Grid(rows, columns, cells, places, start.cost, start.solver, start.gap)
+        grid = Grid(
+            rows=rows,
+            columns=columns,
+            cells=cells,
+            places=places,
+            cost=start.cost,
+            solver=start.solver,
+            gap=start.gap,
+        )
     else:
         wanted = places + _exchanged(places, start, rows, columns, options)
         grid = assign(wanted, rows, columns, options, progress=progress)

@@ -387,7 +387,7 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
             "cost": grid.cost,
             "gap": grid.gap,
         },
-        **({"refinement": arranged.refined.to_dict()} if arranged.refined else {}),
+        **({"refinement": grid.refinement.to_dict()} if grid.refinement else {}),
         **groups.told(),
         **({"like": arranged.stability.told()} if arranged.stability else {}),
         "notes": [],

@@ -200,7 +200,7 @@ def _manifest(done: Map, cell: int) -> Json:
         "layout": layout.title,
         "seed": str(done.seed),
         "grid": f"{grid.rows} x {grid.columns}, {chosen['empty_cells']} cells empty",
-        "solver": f"{grid.solver}; cost {format_gap(grid.gap)}",
+        "solver": f"{grid.solver}; {format_gap(grid.gap)}",
     }
     return {
         "title": done.title,

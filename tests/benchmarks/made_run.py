@@ -70,7 +70,15 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
     """
     places = places_of(count)
     rows, columns = choose_shape(count)
-    grid = Grid(rows, columns, cells_of(places, rows, columns), places, 0.0, "windows", 0.0)
+    grid = Grid(
+        rows=rows,
+        columns=columns,
+        cells=cells_of(places, rows, columns),
+        places=places,
+        cost=0.0,
+        solver="windows",
+        gap=0.0,
+    )
     tiles = pictures(count) if tiles is None else tiles
     labels = [LABELS[row % len(LABELS)] for row in range(count)]
     names = [f"{label.replace(' ', '_')}/photo_{row:06d}.jpg" for row, label in enumerate(labels)]

@@ -186,7 +186,7 @@ def test_a_layout_near_another_is_as_good_and_stays_near(
 
 def test_only_the_default_engine_starts_from_a_layout() -> None:
     vectors = np.eye(5, dtype=np.float32)
-    with pytest.raises(UsageError, match="engine sklearn starts from no layout"):
+    with pytest.raises(UsageError, match="engine sklearn cannot start from an earlier layout"):
         tsne(vectors, TsneOptions(engine="sklearn"), init=np.zeros((5, 2)))
 
 
@@ -227,8 +227,8 @@ def test_progress_is_reported_as_it_goes(
 @pytest.mark.parametrize(
     ("perplexity", "count", "message"),
     [
-        (30, 12, "perplexity 30 needs more than 90 photos; found 12: use --perplexity 3"),
-        (4, 3, "use --perplexity 1"),
+        (30, 12, "perplexity 30 needs more than 90 photos; found 12: use tsne.perplexity 3"),
+        (4, 3, "use tsne.perplexity 1"),
     ],
 )
 def test_a_perplexity_too_large_is_refused(perplexity: float, count: int, message: str) -> None:

@@ -16,18 +16,19 @@ from hypothesis.extra import numpy as hnp
 from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
 
-from tbgrid import Grid, GridOptions, snap, tsne
+from tbgrid import Grid, GridOptions, Layout, ReportCard, report_card, snap, tsne
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.grid.cells import choose_shape, scale_to_grid
 from tbgrid.metrics.quality import distance_preservation, neighbor_agreement, neighbors_in_plane
-from tbgrid.metrics.report_card import ReportCard, report_card
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors.pca import normalize_for, principal_components
 
 
 def on_grid(positions: Float64Array, cells: IntArray, rows: int, columns: int) -> Grid:
     places = scale_to_grid(positions, rows, columns)
-    return Grid(rows, columns, cells, places, 1.0, "none", 0.5)
+    return Grid(
+        rows=rows, columns=columns, cells=cells, places=places, cost=1.0, solver="none", gap=0.5
+    )
 
 
 def clustered(count: int, parts: int, seed: int = 0) -> tuple[Float32Array, Float64Array, Grid]:
@@ -160,7 +161,8 @@ def test_better_layouts_score_higher(
     cards = []
     for places in (positions, principal_components(vectors, 2), rng.random((324, 2))):
         grid = snap(places, GridOptions(shape=(18, 18)))
-        cards.append(report_card(vectors, places, grid, labels, metric="euclidean", kl=kl))
+        layout = Layout(positions=places, kl=kl)
+        cards.append(report_card(vectors, layout, grid, labels, metric="euclidean"))
     for name in ("dpq_16", "dpq_2", "trustworthiness", "neighbors_kept", "agreement"):
         best, middle, worst = (getattr(card, name) for card in cards)
         assert best > middle > worst, name
@@ -276,7 +278,7 @@ def test_numbers_that_do_not_exist_are_left_out() -> None:
     rng = np.random.default_rng(0)
     positions = rng.random((30, 2))
     grid = on_grid(positions, np.arange(30), 5, 6)
-    card = report_card(np.ones((30, 4), np.float32), positions, grid, None, kl=math.nan)
+    card = report_card(np.ones((30, 4), np.float32), Layout(positions=positions, kl=math.nan), grid)
     assert {*card.scalars()} == {
         "trustworthiness_10",
         "neighbours_kept_10",
@@ -295,7 +297,7 @@ def test_few_photos(count: int) -> None:
     rng = np.random.default_rng(0)
     vectors, positions = rng.normal(size=(count, 4)).astype(np.float32), rng.random((count, 2))
     grid = on_grid(positions, np.arange(count) * 2, *choose_shape(2 * count))
-    card = report_card(vectors, positions, grid, ["a"] * count, kl=0.5)
+    card = report_card(vectors, Layout(positions=positions, kl=0.5), grid, ["a"] * count)
     check(card)
     assert card.neighbors == (count - 1) // 2
     assert (card.dpq_16 is None) == (count < 3)
@@ -304,7 +306,7 @@ def test_few_photos(count: int) -> None:
 
 def test_names_and_lines() -> None:
     vectors, positions, grid = clustered(60, 4)
-    card = report_card(vectors, positions, grid, ["a", "b"] * 30, kl=0.25)
+    card = report_card(vectors, Layout(positions=positions, kl=0.25), grid, ["a", "b"] * 30)
     assert [*card.scalars()] == [
         "DPQ_16",
         "DPQ_16_random",
@@ -321,7 +323,10 @@ def test_names_and_lines() -> None:
     ]
     lines = dict(card.summary_rows())
     assert lines["grid, DPQ_16"] == f"{card.dpq_16:.3f} (random order {card.dpq_16_random:.3f})"
-    assert "at most 50 % above the least" in lines["assignment, cost"]
+    assert lines["assignment, cost"] == "1, within 50 % of optimal (proven)"
+    assert lines["t-SNE, KL divergence"] == "0.250"
+    plain = dict(report_card(vectors, positions, grid).summary_rows())
+    assert plain["layout, trustworthiness at 10"] == lines["t-SNE, trustworthiness at 10"]
     assert not any("measured on" in name for name in lines)
 
 

@@ -20,7 +20,6 @@ from tbgrid.choices import Fit
 from tbgrid.embedding.decode import decode, preview_side
 from tbgrid.embedding.embed import embed
 from tbgrid.embedding.pixels import PixelEmbedder
-from tbgrid.grid.cells import Grid
 from tbgrid.metrics.harmony import local_coherence
 from tbgrid.run_format import natural_order
 from tbgrid.sources.folders import find_photos
@@ -112,7 +111,7 @@ def test_the_pyramid_is_the_mosaic_at_every_level(
     thumbnails = np.clip(colours + ramp, 0, 255).astype(np.uint8)
     thumbnails = np.broadcast_to(thumbnails, (photos, side, side, 3))
     cells = rng.permutation(rows * columns)[:photos]
-    grid = Grid(rows, columns, cells, np.zeros((photos, 2)), 0, "", 0.0)
+    grid = grid_from_cells(cells, rows, columns, "")
     assert write_pyramid(tmp_path, thumbnails, grid) == cell
     height, width = rows * cell, columns * cell
     last = math.ceil(math.log2(max(height, width)))
@@ -132,7 +131,7 @@ def test_the_pyramid_is_the_mosaic_at_every_level(
 
 def test_a_large_empty_part_of_a_grid_is_white(tmp_path: Path) -> None:
     thumbnails = np.zeros((1, 64, 64, 3), np.uint8)
-    grid = Grid(30, 30, np.array([0]), np.zeros((1, 2)), 0, "", 0.0)
+    grid = grid_from_cells(np.array([0]), 30, 30, "")
     write_pyramid(tmp_path, thumbnails, grid)
     board = level(tmp_path, 11)
     assert board.shape == (1920, 1920, 3)
