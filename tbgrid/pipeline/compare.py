@@ -131,7 +131,7 @@ def compare(
                 arrange(
                     one.images.vectors,
                     one.images.labels,
-                    one.model["metric"],
+                    one.model.metric,
                     one.options,
                     cache,
                     towards=consensus([a.layout.positions for a in arranged]) if arranged else None,
@@ -144,7 +144,7 @@ def compare(
             {
                 "run": name,
                 "layout": done.layout.title,
-                "dimensions": one.model["dimensions"],
+                "dimensions": int(one.images.vectors.shape[1]),
                 **done.card.comparable_scores(),
             }
             for name, one, done in zip(names, made, arranged, strict=True)

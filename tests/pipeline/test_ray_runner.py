@@ -19,6 +19,7 @@ import pytest
 from tbgrid import ExportOptions, TbgridError, find_photos
 from tbgrid.cli.main import main
 from tbgrid.embedding import shard_index
+from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.pipeline import ray_runner
 from tbgrid.pipeline.embed_shards import embed_shards
 from tbgrid.pipeline.shard_job import Job
@@ -186,8 +187,8 @@ def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path
         process = tbgrid("photos", "--out", tmp_path / runner, *options, cwd=thirty.parent)
         out, err = process.communicate(timeout=500)
         assert process.returncode == 0, err
-        assert err.splitlines() == ["left out: red/003.jpg (not a picture that Pillow can open)"]
-        assert out.startswith("29 photos embedded by builtin, 1 left out; 3 shards, ")
+        assert err.splitlines() == ["skipped: red/003.jpg (not a picture that Pillow can open)"]
+        assert out.startswith("29 photos embedded by builtin, 1 skipped; 3 shards, ")
     assert files(tmp_path / "local") == files(tmp_path / "ray")
 
 
@@ -256,7 +257,7 @@ def job(thirty: Path, tmp_path: Path) -> Job:
     source, folder = find_photos(thirty), tmp_path / "out"
     folder.mkdir()
     fixed = {"model": "mean-colour"}
-    index = shard_index.begin(folder, source, shard_index.Model.of(MeanColour()), fixed, SHARD)
+    index = shard_index.begin(folder, source, ModelInfo.of(MeanColour()), fixed, SHARD)
     return Job(folder, index, source, OPTIONS, MeanColour(), str(tmp_path))
 
 

@@ -20,6 +20,7 @@ from tbgrid.choices import Fit
 from tbgrid.embedding.decode import decode, preview_side
 from tbgrid.embedding.embed import embed
 from tbgrid.embedding.pixels import PixelEmbedder
+from tbgrid.grid.cells import grid_from_cells
 from tbgrid.metrics.harmony import local_coherence
 from tbgrid.run_format import natural_order
 from tbgrid.sources.folders import find_photos
