@@ -20,7 +20,7 @@ from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Embedder, Float32Array, UInt8Array
 from tbgrid.util.cache import Cache, key_of
-from tbgrid.util.disk_arrays import Spool, spool
+from tbgrid.util.disk_arrays import DiskArrayWriter, open_disk_array
 
 DECODE_VERSION = 4  # raise it when a change of `tbgrid.embedding.decode` gives other pixels
 _CHUNK = 256  # photos looked up in the cache together
@@ -71,8 +71,8 @@ def embed(
     settings = _Settings(side=thumbnail, fit=fit, batch=batch, preview=preview, workers=workers)
     with (
         Cache(None) as no_cache,
-        spool(np.float32, scratch) as vectors,
-        spool(np.uint8, scratch) as thumbnails,
+        open_disk_array(np.float32, scratch) as vectors,
+        open_disk_array(np.uint8, scratch) as thumbnails,
         _open_for_writing(preview_file if preview else None) as previews,
     ):
         images = _EmbeddingPass(
@@ -135,8 +135,8 @@ class _EmbeddingPass:
         embedder: Embedder | None,
         settings: _Settings,
         cache: Cache,
-        vectors: Spool[np.float32],
-        thumbnails: Spool[np.uint8],
+        vectors: DiskArrayWriter[np.float32],
+        thumbnails: DiskArrayWriter[np.uint8],
         previews: BinaryIO | None,
         progress: Progress,
     ) -> None:
@@ -334,11 +334,11 @@ class _EmbeddingPass:
     def _image_set(self) -> ImageSet:
         """All rows as one set."""
         source, side = self._source, self._settings.side
-        thumbnails = self._thumbnails.finished()
+        thumbnails = self._thumbnails.as_array()
         if source.vectors is not None:
             vectors = source.vectors[[photo.row for photo in self._photos]]
         else:
-            vectors = self._vectors.finished()
+            vectors = self._vectors.as_array()
         return ImageSet(
             photos=tuple(self._photos),
             vectors=vectors,

@@ -31,7 +31,7 @@ from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
 from tbgrid.types import IntArray
-from tbgrid.util.disk_arrays import Spool, spool
+from tbgrid.util.disk_arrays import DiskArrayWriter, open_disk_array
 
 # The time stamp of all members, so that equal contents give equal files.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -218,8 +218,8 @@ def read_images(
     wanted = np.array([photo.row for photo in source.photos], np.int64)
     progress("embed", 0, index.photos)
     with (
-        spool(np.float32, scratch) as vectors,
-        spool(np.uint8, scratch) as thumbnails,
+        open_disk_array(np.float32, scratch) as vectors,
+        open_disk_array(np.uint8, scratch) as thumbnails,
         preview_file.open("wb") if preview_file else contextlib.nullcontext() as previews,
     ):
         reader = _ShardReader(
@@ -244,8 +244,8 @@ class _ShardReader:
         *,
         folder: Path,
         index: Index,
-        vectors: Spool[np.float32],
-        thumbnails: Spool[np.uint8],
+        vectors: DiskArrayWriter[np.float32],
+        thumbnails: DiskArrayWriter[np.uint8],
         previews: BinaryIO | None,
     ) -> None:
         self.n_shown = 0
@@ -282,8 +282,8 @@ class _ShardReader:
         ends = self._preview_ends
         return ImageSet(
             photos=source.photos,
-            vectors=self._vectors.finished(),
-            thumbnails=self._thumbnails.finished(),
+            vectors=self._vectors.as_array(),
+            thumbnails=self._thumbnails.as_array(),
             sizes=np.concatenate(self._sizes),
             skipped=source.skipped,
             columns=source.columns,
