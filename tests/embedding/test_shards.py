@@ -197,7 +197,7 @@ def test_export_takes_what_was_embedded_with(embedded: Path, tmp_path: Path) -> 
     assert main(["export", str(embedded), "--logdir", str(tmp_path / "a"), *same]) == 0
     done = export(embedded, tmp_path / "b", dataclasses.replace(OPTIONS, preview=0))
     assert not len(done.images.previews)
-    with pytest.raises(UsageError, match="--tile 65"):
+    with pytest.raises(UsageError, match="tile 65"):
         export(embedded, tmp_path / "c", ExportOptions(tile=65))
     with pytest.raises(UsageError, match="embedded already: leave it out"):
         export(embedded, tmp_path / "c", embedder=MODEL)
@@ -297,7 +297,7 @@ def test_other_photos_are_refused(tmp_path: Path, change: str) -> None:
     act(folder)
     with pytest.raises(TbgridError, match=message) as refused:
         embed_shards(folder, out, options, embedder=MODEL)
-    assert str(refused.value).endswith("give another --out, or remove that directory")
+    assert str(refused.value).endswith("use another out, or remove that directory")
 
 
 @pytest.mark.parametrize(
