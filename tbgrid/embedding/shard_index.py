@@ -30,7 +30,7 @@ _OTHER_DIRECTORY = f"use another {option('out')}, or remove that directory"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Index:
+class ShardIndex:
     """What all shards of a directory have in common.
 
     Attributes:
@@ -99,7 +99,7 @@ def begin_index(
     model: ModelInfo,
     options: Mapping[str, Any],
     shard: int,
-) -> Index:
+) -> ShardIndex:
     """Write the index of a new directory, or return that of one that was begun before.
 
     Args:
@@ -115,7 +115,7 @@ def begin_index(
     """
     listing = _listing(source)
     digest = hashlib.sha256(listing.encode()).hexdigest()
-    index = Index(
+    index = ShardIndex(
         photos=len(source.photos), shard=shard, options=dict(options), model=model, listing=digest
     )
     if is_embedded(folder):
@@ -140,7 +140,7 @@ def _write(path: Path, text: str) -> None:
         written.replace(path)
 
 
-def _refuse_others(folder: Path, old: Index, new: Index, source: Source) -> None:
+def _refuse_others(folder: Path, old: ShardIndex, new: ShardIndex, source: Source) -> None:
     """Raise if `folder` was begun with other options, another model or other photos."""
     name = printable(folder)
     before = {**old.options, "shard": old.shard, "decoded by": old.decoding}
@@ -205,7 +205,7 @@ def _listing(source: Source) -> str:
     )
 
 
-def read_listing(folder: Path, index: Index) -> Source:
+def read_listing(folder: Path, index: ShardIndex) -> Source:
     """Read the photos that were listed; they have no paths.
 
     Raises:
@@ -235,7 +235,7 @@ def read_listing(folder: Path, index: Index) -> Source:
         ) from error
 
 
-def read_index(folder: Path) -> Index:
+def read_index(folder: Path) -> ShardIndex:
     """Read the index of a directory of embedded photos.
 
     Raises:
@@ -247,7 +247,7 @@ def read_index(folder: Path) -> Index:
         version = values.pop("format")
         if version == FORMAT:
             model = ModelInfo.from_dict(values.pop("model"))
-            return Index(model=model, **values)
+            return ShardIndex(model=model, **values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TbgridError(
             f"{printable(path)} is missing or damaged", "embed the photos again"

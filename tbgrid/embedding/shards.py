@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbgrid.embedding.image_set import MIN_PHOTOS, ImageSet, check_counts, validate
-from tbgrid.embedding.shard_index import Index, read_index, read_listing
+from tbgrid.embedding.shard_index import ShardIndex, read_index, read_listing
 from tbgrid.errors import TbgridError
 from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
@@ -84,7 +84,9 @@ def shard_file(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05}.npz"
 
 
-def write_shard(path: Path, index: Index, images: ImageSet, previews: Path, state: str) -> None:
+def write_shard(
+    path: Path, index: ShardIndex, images: ImageSet, previews: Path, state: str
+) -> None:
     """Write the file of a shard.
 
     Args:
@@ -119,7 +121,7 @@ def write_shard(path: Path, index: Index, images: ImageSet, previews: Path, stat
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
 
 
-def read_shard(folder: Path, index: Index, number: int) -> Shard:
+def read_shard(folder: Path, index: ShardIndex, number: int) -> Shard:
     """Read the facts of a shard.
 
     Raises:
@@ -157,7 +159,7 @@ def _unusable(folder: Path, number: int, why: str) -> TbgridError:
     )
 
 
-def is_complete(folder: Path, index: Index, number: int, state: str) -> bool:
+def is_complete(folder: Path, index: ShardIndex, number: int, state: str) -> bool:
     """Whether a shard can be read, and its pictures have not changed since."""
     try:
         return read_shard(folder, index, number).state == state
@@ -243,7 +245,7 @@ class _ShardReader:
         self,
         *,
         folder: Path,
-        index: Index,
+        index: ShardIndex,
         vectors: DiskArrayWriter[np.float32],
         thumbnails: DiskArrayWriter[np.uint8],
         previews: BinaryIO | None,

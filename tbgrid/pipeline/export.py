@@ -17,7 +17,7 @@ from tbgrid.embedding.embed import embed
 from tbgrid.embedding.image_set import ImageSet
 from tbgrid.embedding.lazy import open_model
 from tbgrid.embedding.model_info import ModelInfo
-from tbgrid.embedding.shard_index import Index, read_index
+from tbgrid.embedding.shard_index import ShardIndex, read_index
 from tbgrid.embedding.shards import read_images
 from tbgrid.errors import UsageError
 from tbgrid.grouping.badges import stacked
@@ -337,7 +337,9 @@ def _without_the_run(found: Source, directory: Path) -> Source:
     return dataclasses.replace(found, photos=tuple(kept), notes=(*found.notes, note))
 
 
-def _as_embedded(options: ExportOptions, index: Index, embedder: Embedder | None) -> ExportOptions:
+def _as_embedded(
+    options: ExportOptions, index: ShardIndex, embedder: Embedder | None
+) -> ExportOptions:
     """`options` with those that the photos were embedded with. One with its default value counts
     as not given; without previews is always possible."""
     if embedder is not None:

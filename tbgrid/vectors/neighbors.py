@@ -90,11 +90,11 @@ def neighbors_among(
 ) -> Neighbors:
     """Find the nearest neighbors of some photos among themselves, from those among all photos.
 
-    The result is that of `find_neighbors(vectors, count, metric)`; only where a distance lies within
-    1e-15 of a rounding limit of float32 may its last bit differ, since matrix products of another
-    size are summed in another order. Only photos that have fewer than
-    `count` kept ones among their known neighbors are compared with all kept ones again. If
-    `neighbors` are not exact, all are: their candidates depend on the photos that are there.
+    The result is that of `find_neighbors(vectors, count, metric)`. (Matrix products of another size
+    may be summed in another order, so a distance within 1e-15 of a rounding boundary of float32
+    may differ in its last bit.) Photos with fewer than `count` kept ones among their known
+    neighbors are compared with all kept ones again. If `neighbors` are not exact, all photos are:
+    their candidates depend on the whole set.
 
     Args:
         kept: int64[k], the rows of these photos among all n, ascending.

@@ -48,7 +48,7 @@ def embedded(odd_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """`odd_photos` in shards. Not to be changed."""
     out = tmp_path_factory.mktemp("embedded") / "shards"
     done = embed_shards(odd_photos, out, OPTIONS, shard=SHARD, embedder=MODEL)
-    assert (done.made, len(done.source.photos), len(done.source.skipped)) == (5, 12, 8)
+    assert (done.new_shards, len(done.source.photos), len(done.source.skipped)) == (5, 12, 8)
     return out
 
 
@@ -107,7 +107,7 @@ def test_a_network_gets_the_batches_of_an_export_without_shards(tmp_path: Path) 
     done = embed_shards(folder, tmp_path / "out", options, shard=count)
     found = shards.read_images(done.source, tmp_path)
     direct = tbgrid.embed(tbgrid.find_photos(folder), tbgrid.load_embedder())
-    assert done.made == 2
+    assert done.new_shards == 2
     assert np.array_equal(found.vectors, direct.vectors)
     assert DEFAULT_SHARD % count == 0
 
@@ -134,11 +134,13 @@ def test_an_array_can_be_embedded(tmp_path: Path) -> None:
     np.savez(tmp_path / "digits.npz", images=pictures, y=np.arange(10) % 3)
     for made in (3, 0):
         done = embed_shards(tmp_path / "digits.npz", tmp_path / "out", shard=4, embedder=MODEL)
-        assert done.made == made
+        assert done.new_shards == made
     found = export(tmp_path / "out", tmp_path / "run", ExportOptions(use_cache=False))
     assert found.images.labels == [str(number % 3) for number in range(10)]
     np.savez(tmp_path / "digits.npz", images=pictures[::-1], y=np.arange(10) % 3)
-    assert embed_shards(tmp_path / "digits.npz", tmp_path / "out", shard=4, embedder=MODEL).made
+    assert embed_shards(
+        tmp_path / "digits.npz", tmp_path / "out", shard=4, embedder=MODEL
+    ).new_shards
 
 
 def test_some_of_the_embedded_photos_can_be_shown(embedded: Path, tmp_path: Path) -> None:
@@ -201,7 +203,7 @@ def test_export_takes_what_was_embedded_with(embedded: Path, tmp_path: Path) -> 
         export(embedded, tmp_path / "c", ExportOptions(tile=65))
     with pytest.raises(UsageError, match="embedded already: leave it out"):
         export(embedded, tmp_path / "c", embedder=MODEL)
-    with pytest.raises(UsageError, match="has vectors already: give it to tbgrid export"):
+    with pytest.raises(UsageError, match="has vectors already: use it with tbgrid export"):
         embed_shards(embedded, tmp_path / "d", embedder=MODEL)
 
 
@@ -248,7 +250,7 @@ def test_a_kill_loses_no_shard(odd_photos: Path, embedded: Path, tmp_path: Path)
         embedder=MODEL,
         progress=lambda stage, n, total: seen.append((n, total)) if stage == "embed" else None,
     )
-    assert done.made == 1
+    assert done.new_shards == 1
     assert {name: time for name, time in modified(tmp_path).items() if name in before} == before
     assert files(tmp_path) == files(embedded)
     assert seen[0] == (16, COUNT)
@@ -263,7 +265,7 @@ def test_a_photo_that_has_changed_is_embedded_again(tmp_path: Path) -> None:
     Image.new("RGB", (30, 30), (1, 2, 3)).save(folder / "green" / "001.jpg")
     (folder / "red" / "000.jpg").write_text("no picture now")
     done = embed_shards(folder, out, OPTIONS, shard=SHARD, embedder=MODEL)
-    assert done.made == 2
+    assert done.new_shards == 2
     assert [modified(out)[name] == time for name, time in sorted(before.items())] == [
         True,
         False,
@@ -363,7 +365,7 @@ def test_a_damaged_shard_is_one_line_and_can_be_made_again(
     assert len(said.splitlines()) == 1
     if "remove it" in said:
         shard.unlink(missing_ok=True)
-    assert embed_shards(odd_photos, copy, OPTIONS, shard=SHARD, embedder=MODEL).made == 1
+    assert embed_shards(odd_photos, copy, OPTIONS, shard=SHARD, embedder=MODEL).new_shards == 1
     assert files(copy) == files(embedded)
 
 
@@ -410,7 +412,7 @@ def test_shards_may_lie_among_the_photos(tmp_path: Path) -> None:
     folder = draw_photos(tmp_path, each=2)
     for made in (1, 0):
         done = embed_shards(folder, folder / "shards", OPTIONS, embedder=MODEL)
-        assert (done.made, len(done.source.photos)) == (made, 6)
+        assert (done.new_shards, len(done.source.photos)) == (made, 6)
 
 
 @pytest.mark.parametrize(
@@ -420,8 +422,8 @@ def test_shards_may_lie_among_the_photos(tmp_path: Path) -> None:
         (["{texts}", "--out", "{new}"], 1, "0 of 3 files can be shown"),
         (["{photos}", "--out", "{file}"], 1, "is not a directory"),
         (["{photos}"], 2, "--out"),
-        (["{photos}", "--out", "{new}", "--shard", "0"], 2, "shard 0: give a number of photos"),
-        (["{photos}", "--out", "{new}", "--workers", "0"], 2, "workers 0: give a number"),
+        (["{photos}", "--out", "{new}", "--shard", "0"], 2, "shard 0: use a number of photos"),
+        (["{photos}", "--out", "{new}", "--workers", "0"], 2, "workers 0: use a number"),
         (["{photos}", "--out", "{new}", "--model", "nothing"], 2, "no such model: nothing"),
         (["{photos}", "--out", "{new}", "--tile", "4"], 2, "from 8 to 512"),
     ],
