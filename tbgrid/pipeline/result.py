@@ -1,4 +1,4 @@
-"""A finished export, for those who made it: where it lies, what each stage gave, what it says."""
+"""The result of an export: its directory, the result of each stage, and the report."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ from tbgrid.types import Json
 NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """A finished export: the run's `directory`, the `export` directory in it, and every stage's
-    result; `arranged` is the map, `groups` the copies and clusters. `report` is what the Text tab
-    and report.json say.
+    """A finished export. A notebook shows its mosaic and report card.
 
-    In a notebook it shows its mosaic and report card.
+    Attributes:
+        directory: the run.
+        export: the directory of the files within it.
+        images: the photos that are shown, with their vectors.
+        arranged: the map.
+        groups: duplicates and clusters.
+        report: the contents of report.json and the Text tab.
     """
 
     directory: Path
@@ -41,17 +45,17 @@ class ExportResult:
 
     @property
     def layout(self) -> Layout:
-        """The places in the plane."""
+        """The positions in the plane."""
         return self.arranged.layout
 
     @property
     def grid(self) -> Grid:
-        """The cells."""
+        """The cells of the photos."""
         return self.arranged.grid
 
     @property
     def card(self) -> ReportCard:
-        """How good the map is."""
+        """The quality of the map."""
         return self.arranged.card
 
     @property
@@ -61,12 +65,12 @@ class ExportResult:
 
     @property
     def mosaic(self) -> Path:
-        """The mosaic's file."""
+        """The file of the mosaic."""
         return self.export / run_format.MOSAIC
 
     @property
     def ledger(self) -> Path:
-        """The file that lists what was left out, with the reasons."""
+        """The file that lists skipped files with their reasons."""
         return self.export / run_format.LEDGER
 
     @property

@@ -183,7 +183,7 @@ def test_runs_have_safe_names_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--model", "pixels", "--model", "pixels"], 2, "model pixels is given twice"),
+        (["--model", "pixels", "--model", "pixels"], 2, "model pixels is listed twice"),
         (["--model", "pixels", "--model", "nothing"], 2, "no such model: nothing"),
         (["--model", "pixels", "--model", "{photos}"], 1, "is not a SavedModel"),
         (["--model", "pixels", "--model", "builtin", "--vectors", "{vectors}"], 2, "--vectors"),
@@ -236,7 +236,9 @@ def test_a_run_that_cannot_be_written_leaves_those_before_it(
         return write(*arguments, **options)
 
     monkeypatch.setattr(compare_module, "written", failing)
-    with pytest.raises(TbgridError, match=r"bright-ness-v1 \(No space left.*finished: mean-colour"):
+    with pytest.raises(
+        TbgridError, match=r"bright-ness-v1 \(No space left.*finished runs: mean-colour"
+    ):
         tbgrid.compare(photos, tmp_path, [MeanColour(), Brightness()])
     assert not check(tmp_path / "mean-colour")
     assert not list(tmp_path.glob("bright*/events*"))
