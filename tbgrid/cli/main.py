@@ -208,16 +208,16 @@ def _models(given: argparse.Namespace, console: Console) -> int:
         print_line(
             json.dumps(
                 [
-                    {**dataclasses.asdict(known), "offline": registry.offline(known)}
-                    for known in registry.KNOWN
+                    {**dataclasses.asdict(known), "offline": registry.is_offline(known)}
+                    for known in registry.NAMED_MODELS
                 ],
                 indent=1,
             )
         )
         return 0
     rows = [("name", "input", "dimensions", "network", "what it is", "handle")]
-    for known in registry.KNOWN:
-        there = "not needed" if registry.offline(known) else "needed"
+    for known in registry.NAMED_MODELS:
+        there = "not needed" if registry.is_offline(known) else "needed"
         size = f"{known.side} px"
         rows.append(
             (known.name, size, str(known.dimensions), there, known.about, known.handle or "-")

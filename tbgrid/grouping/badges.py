@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tbgrid.embedding.decode import PREVIEW_QUALITY
-from tbgrid.embedding.embed import FEWEST, ImageSet
+from tbgrid.embedding.image_set import MIN_PHOTOS, ImageSet
 from tbgrid.errors import TbgridError
 from tbgrid.grouping.duplicates import Copies
 from tbgrid.types import IntArray, UInt8Array
@@ -36,10 +36,10 @@ def stacked(
         OSError: a file cannot be written.
     """
     kept = copies.kept
-    if len(kept) < FEWEST:
+    if len(kept) < MIN_PHOTOS:
         raise TbgridError(
             f"{len(images.photos)} photos are {len(kept)} and their copies",
-            f"a map needs at least {FEWEST} photos: use --duplicates show",
+            f"a map needs at least {MIN_PHOTOS} photos: use --duplicates show",
         )
     sizes = copies.sizes[kept]
     with open_disk_array(np.uint8, scratch) as tiles:

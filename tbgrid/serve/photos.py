@@ -284,12 +284,14 @@ def as_source(rows: Sequence[Row], places: Places, application: str) -> Source:
         notes.append(f"the first {len(columns)} of {len(known)} columns of metadata are shown")
     photos = tuple(
         Photo(
-            places.inputs / row["digest"],
-            row["name"],
-            row["label"],
+            path=places.inputs / row["digest"],
+            name=row["name"],
+            label=row["label"],
             fields=tuple(one.get(column, "") for column in columns),
             row=number,
         )
         for number, (row, one) in enumerate(zip(rows, told, strict=True))
     )
-    return Source(application, photos, listed=len(photos), columns=columns, notes=tuple(notes))
+    return Source(
+        name=application, photos=photos, listed=len(photos), columns=columns, notes=tuple(notes)
+    )

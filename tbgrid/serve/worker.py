@@ -174,7 +174,7 @@ class Worker:
             if folder.name != key:
                 shutil.rmtree(folder, ignore_errors=True)
         done = embed_shards(source, home / key, options, runner=self.runner, progress=self.progress)
-        made = done.made * done.index.shard
+        made = done.new_shards * done.index.shard
         return done.source, min(made, len(source.photos))
 
     def _told(self, made: ExportResult, name: str, embedded: int) -> dict[str, Any]:

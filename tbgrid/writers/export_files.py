@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tbgrid import run_format
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import format_gap
 from tbgrid.grouping.groups import CLUSTER, Groups
 from tbgrid.mapping.arrange import Arrangement

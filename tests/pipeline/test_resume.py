@@ -251,4 +251,4 @@ def test_photos_of_an_array_are_kept_too(tmp_path: Path, work: Work) -> None:
     again = vectors(range(COUNT - 1, -1, -1))
     assert work.counts == {**NOTHING, "laid out": 1}
     assert np.array_equal(again, first[::-1])
-    assert embed.DECODING >= 1
+    assert embed.DECODE_VERSION >= 1

@@ -93,7 +93,7 @@ def three(logdir: Path) -> Known:
     """Three photos, about which all is told in HTML."""
     colours = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
     photos = tuple(
-        Photo(None, name, label, striped(colour), (value,), row)
+        Photo(path=None, name=name, label=label, pixels=striped(colour), fields=(value,), row=row)
         for row, (colour, name, label, value) in enumerate(
             zip(
                 colours,
@@ -105,7 +105,14 @@ def three(logdir: Path) -> Known:
         )
     )
     vectors = np.array([[0, 0], [3, 0], [0, 5]], np.float32)
-    source = Source(WHOLE["title"], photos, (), 3, (WHOLE["column"],), vectors)
+    source = Source(
+        name=WHOLE["title"],
+        photos=photos,
+        skipped=(),
+        listed=3,
+        columns=(WHOLE["column"],),
+        vectors=vectors,
+    )
     return Known.of(ODD, tbgrid.export(source, logdir, OPTIONS, run_name=ODD))
 
 

@@ -36,10 +36,16 @@ def source() -> Source:
     vectors = rng.standard_normal((COUNT, 8)).astype(np.float32)
     rows = [*range(COUNT), *(row for row, more in COPIES.items() for _ in range(more))]
     photos = [
-        Photo(None, f"{'ab'[row % 2]}/{at:02}.png", "ab"[row % 2], pictures[row], row=at)
+        Photo(
+            path=None,
+            name=f"{'ab'[row % 2]}/{at:02}.png",
+            label="ab"[row % 2],
+            pixels=pictures[row],
+            row=at,
+        )
         for at, row in enumerate(rows)
     ]
-    return Source("scenes", tuple(photos), listed=len(rows), vectors=vectors[rows])
+    return Source(name="scenes", photos=tuple(photos), listed=len(rows), vectors=vectors[rows])
 
 
 @pytest.fixture(scope="module")

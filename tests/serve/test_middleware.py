@@ -512,7 +512,7 @@ def test_no_answer_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         done = server.ended(server.ask())
         assert any("perplexity" in note for note in done["data"]["report"]["notes"])
         lost = server.ended(server.ask(model="own"))
-        assert lost["status"]["details"].startswith("no model '(path)'")
+        assert lost["status"]["details"].startswith("no such model: (path)")
         assert server.client.get("/v2/models").json()["models"][-2:] == ["models/none", "own"]
         texts.append(server.client.post("/v2/visualizations", json={"model": "x"}).text)
         paths = ("applications", "inputs", "visualizations", "models", "nothing")
