@@ -14,7 +14,7 @@ from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
 
-from tbgrid.arguments import command_parser
+from tbgrid.cli.parser import command_parser
 
 MARKER = re.compile(r"^::: options (?P<command>tbgrid(?: \w+)*)$")
 

@@ -1,8 +1,9 @@
-"""The README's examples with curl, against a real server in the order of the page."""
+"""The service page's examples with curl, against a real server in the order of the page."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from conftest import draw_photos
 from PIL import Image
 from serve_process import served
-from test_readme import commands
+from docs.pages import commands
 
 CURL = shutil.which("curl")
 
@@ -19,8 +20,8 @@ CURL = shutil.which("curl")
 @pytest.mark.skipif(CURL is None, reason="no curl on the PATH")
 def test_the_examples_work(tmp_path: Path) -> None:
     draw_photos(tmp_path / "photos", each=2)
-    examples = [words for words in commands() if words[0] == "curl"]
-    assert len(examples) == 7
+    examples = [words for line in commands() if (words := shlex.split(line))[0] == "curl"]
+    assert len(examples) == 8
     id = ""
     with served(tmp_path / "service") as server:
         for words in examples:
@@ -41,7 +42,9 @@ def test_the_examples_work(tmp_path: Path) -> None:
             )
             assert done.returncode == 0, (asked, done.stdout, done.stderr)
             told = json.loads(done.stdout) if done.stdout else {}
-            if "--json" in asked:
+            if asked[-1].endswith("applications"):
+                assert told["application"]["name"] == "cats"
+            elif "--json" in asked:
                 id = told["output"]["id"]
                 assert told["output"]["status"] == {"code": 10001, "description": "pending"}
                 data = server.ended(id)["data"]
