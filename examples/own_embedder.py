@@ -14,7 +14,8 @@ from typing import ClassVar
 import numpy as np
 
 import tbgrid
-from tbgrid.types import Distance, Float32Array
+from tbgrid.choices import Distance
+from tbgrid.types import Float32Array
 
 
 @dataclass(frozen=True)

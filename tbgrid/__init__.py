@@ -10,79 +10,79 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from tbgrid.version import __version__ as __version__
 
 _HOME = {
-    "export": "pipeline",
+    "export": "pipeline.export",
     "ExportOptions": "options",
-    "ExportResult": "results",
-    "compare": "comparison",
-    "Comparison": "comparison",
-    "embed_shards": "runners",
-    "EmbedResult": "runners",
-    "find_photos": "folders",
-    "open_source": "sources",
-    "SourceOptions": "sources",
-    "Source": "types",
-    "Photo": "types",
-    "Rejected": "types",
-    "decode": "images",
-    "load_embedder": "embedders",
-    "embed": "embeddings",
-    "ImageSet": "embeddings",
-    "tsne": "layout",
-    "Layout": "layout",
-    "TsneOptions": "layout",
-    "snap": "grid",
-    "Grid": "grid",
-    "GridOptions": "grid",
-    "GroupOptions": "groups",
-    "mosaic": "artifacts.mosaic",
-    "refine": "refinement",
-    "RefineOptions": "refinement",
-    "report_card": "cards",
-    "GridCallback": "callback",
-    "GridWriter": "frames",
-    "bars": "console",
+    "ExportResult": "pipeline.result",
+    "compare": "pipeline.compare",
+    "Comparison": "pipeline.compare",
+    "embed_shards": "pipeline.embed_shards",
+    "EmbedResult": "pipeline.embed_shards",
+    "find_photos": "sources.folders",
+    "open_source": "pipeline.inputs",
+    "SourceOptions": "options",
+    "Source": "photos",
+    "Photo": "photos",
+    "Rejected": "photos",
+    "decode": "embedding.decode",
+    "load_embedder": "embedding.load_embedder",
+    "embed": "embedding.embed",
+    "ImageSet": "embedding.embed",
+    "tsne": "layouts.tsne",
+    "Layout": "layouts.tsne",
+    "TsneOptions": "options",
+    "snap": "grid.snap",
+    "Grid": "grid.cells",
+    "GridOptions": "options",
+    "GroupOptions": "options",
+    "mosaic": "writers.mosaic",
+    "refine": "grid.refine",
+    "RefineOptions": "options",
+    "report_card": "metrics.report_card",
+    "GridCallback": "training.keras_callback",
+    "GridWriter": "training.grid_writer",
+    "bars": "progress",
     "TbgridError": "errors",
     "UsageError": "errors",
 }
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
-    from tbgrid.artifacts.mosaic import mosaic as mosaic
-    from tbgrid.callback import GridCallback as GridCallback
-    from tbgrid.cards import report_card as report_card
-    from tbgrid.comparison import Comparison as Comparison
-    from tbgrid.comparison import compare as compare
-    from tbgrid.console import bars as bars
-    from tbgrid.embedders import load_embedder as load_embedder
-    from tbgrid.embeddings import ImageSet as ImageSet
-    from tbgrid.embeddings import embed as embed
+    from tbgrid.embedding.decode import decode as decode
+    from tbgrid.embedding.embed import ImageSet as ImageSet
+    from tbgrid.embedding.embed import embed as embed
+    from tbgrid.embedding.load_embedder import load_embedder as load_embedder
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError
-    from tbgrid.folders import find_photos as find_photos
-    from tbgrid.frames import GridWriter as GridWriter
-    from tbgrid.grid import Grid as Grid
-    from tbgrid.grid import GridOptions as GridOptions
-    from tbgrid.grid import snap as snap
-    from tbgrid.groups import GroupOptions as GroupOptions
-    from tbgrid.images import decode as decode
-    from tbgrid.layout import Layout as Layout
-    from tbgrid.layout import TsneOptions as TsneOptions
-    from tbgrid.layout import tsne as tsne
+    from tbgrid.grid.cells import Grid as Grid
+    from tbgrid.grid.refine import refine as refine
+    from tbgrid.grid.snap import snap as snap
+    from tbgrid.layouts.tsne import Layout as Layout
+    from tbgrid.layouts.tsne import tsne as tsne
+    from tbgrid.metrics.report_card import report_card as report_card
     from tbgrid.options import ExportOptions as ExportOptions
-    from tbgrid.pipeline import export as export
-    from tbgrid.refinement import RefineOptions as RefineOptions
-    from tbgrid.refinement import refine as refine
-    from tbgrid.results import ExportResult as ExportResult
-    from tbgrid.runners import EmbedResult as EmbedResult
-    from tbgrid.runners import embed_shards as embed_shards
-    from tbgrid.sources import SourceOptions as SourceOptions
-    from tbgrid.sources import open_source as open_source
-    from tbgrid.types import Photo as Photo
-    from tbgrid.types import Rejected as Rejected
-    from tbgrid.types import Source as Source
+    from tbgrid.options import GridOptions as GridOptions
+    from tbgrid.options import GroupOptions as GroupOptions
+    from tbgrid.options import RefineOptions as RefineOptions
+    from tbgrid.options import SourceOptions as SourceOptions
+    from tbgrid.options import TsneOptions as TsneOptions
+    from tbgrid.photos import Photo as Photo
+    from tbgrid.photos import Rejected as Rejected
+    from tbgrid.photos import Source as Source
+    from tbgrid.pipeline.compare import Comparison as Comparison
+    from tbgrid.pipeline.compare import compare as compare
+    from tbgrid.pipeline.embed_shards import EmbedResult as EmbedResult
+    from tbgrid.pipeline.embed_shards import embed_shards as embed_shards
+    from tbgrid.pipeline.export import export as export
+    from tbgrid.pipeline.inputs import open_source as open_source
+    from tbgrid.pipeline.result import ExportResult as ExportResult
+    from tbgrid.progress import bars as bars
+    from tbgrid.sources.folders import find_photos as find_photos
+    from tbgrid.training.grid_writer import GridWriter as GridWriter
+    from tbgrid.training.keras_callback import GridCallback as GridCallback
+    from tbgrid.writers.mosaic import mosaic as mosaic
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,6 @@
 
 import sys
 
-from tbgrid.cli import main
+from tbgrid.cli.main import main
 
 sys.exit(main())

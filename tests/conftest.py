@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 import tbgrid
-from tbgrid.types import Float32Array
+from tests.support.paths import DATA
+from tests.support.photos import draw_photos
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -26,9 +24,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _CACHE = tempfile.TemporaryDirectory(prefix="tbgrid-test-cache-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
-ROOT = Path(__file__).resolve().parents[1]
-# Public photos, odd files and a pretrained network: data/photos, data/odd, models/...
-DATA = Path(os.environ.get("TBGRID_TEST_DATA", ROOT.parent / "shared"))
 # They take longest, and begin first, so that no process has one of them left at the end; the two
 # that paint with a browser all the time lie far apart.
 LONGEST = (
@@ -43,7 +38,6 @@ LONGEST = (
     "test_browser.py",
     "test_serve_guard.py",
 )
-COLOURS = {"blue": (30, 60, 220), "green": (20, 160, 60), "red": (220, 40, 30)}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,41 +70,6 @@ def pytest_runtest_makereport(
     return report
 
 
-@dataclass(frozen=True)
-class MeanColour:
-    """An embedder that needs no TensorFlow: a picture's colours at 4 x 4 places."""
-
-    model_id: ClassVar[str] = "mean-colour"
-    input_size: ClassVar[tuple[int, int]] = (32, 32)
-    distance: ClassVar[str] = "euclidean"
-    notes: ClassVar[Sequence[str]] = ()
-
-    def __call__(self, images: Float32Array) -> Float32Array:
-        blocks = images.reshape(len(images), 4, 8, 4, 8, 3).mean(axis=(2, 4))
-        return blocks.reshape(len(images), -1).astype(np.float32)
-
-
-def draw_photos(folder: Path, each: int, seed: int = 0) -> Path:
-    """`each` pictures of a label: blue ones of a ball, green ones of bars, red ones of a roof."""
-    rng = np.random.default_rng(seed)
-    for label, colour in COLOURS.items():
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        for number in range(each):
-            ground = tuple(int(v) for v in np.clip(rng.normal(colour, 12), 0, 255))
-            picture = Image.new("RGB", (96, 72), ground)
-            x, y = (int(v) for v in rng.integers(22, 46, 2))
-            pen, light = ImageDraw.Draw(picture), (240, 230, 200)
-            if label == "blue":
-                pen.ellipse((x, y, x + 22, y + 22), fill=light)
-            elif label == "green":
-                for bar in range(3):
-                    pen.rectangle((x + 9 * bar, 6, x + 9 * bar + 3, 66), fill=light)
-            else:
-                pen.polygon(((8, 66), (x + 16, y - 16), (88, 66)), outline=light, width=3)
-            picture.save(folder / label / f"{number:03}.jpg", quality=90)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 pictures in three labelled folders."""
@@ -127,7 +86,7 @@ def exported(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tbgrid.E
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real one, without a window."""
-    from chromium import chromium
+    from tests.support.chromium import chromium
 
     with chromium() as opened:
         yield opened

@@ -17,10 +17,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, draw_photos
-from tensorboard_process import get_json, plugins, tensorboard
 
 import tbgrid
+from tests.support.paths import ROOT
+from tests.support.photos import draw_photos
+from tests.support.tensorboard_process import get_json, plugins, tensorboard
 
 pytestmark = pytest.mark.slow
 

@@ -33,8 +33,9 @@ import numpy as np
 from PIL import Image
 
 import tbgrid
-from tbgrid.neighbours import nearest
-from tbgrid.types import Distance, Embedder, Float32Array, IntArray
+from tbgrid.choices import Distance
+from tbgrid.types import Embedder, Float32Array, IntArray
+from tbgrid.vectors.neighbors import nearest
 
 NEAREST = 10
 MNIST_TEST = "t10k-images-idx3-ubyte*"

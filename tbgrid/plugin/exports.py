@@ -1,7 +1,7 @@
 """The exports of a run: which one is there, what it says of itself, and its files.
 
 `RUN/plugins/tbgrid/current` names the newest export, `RUN/plugins/tbgrid/<fingerprint>`, whose
-folder `map` is described in `tbgrid.tab`.
+folder `map` is described in `tbgrid.run_format`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tbgrid import tab
+from tbgrid import run_format
 from tbgrid.plugin import manifest
 from tbgrid.plugin.files import AnswerError, BrokenError, File, Folder, MissingError
 from tbgrid.plugin.manifest import Manifest
@@ -53,7 +53,7 @@ class Export:
 
     def __init__(self, folder: Folder, of: Manifest) -> None:
         self._folder = folder  # <fingerprint>
-        self._map = folder.inside(tab.FOLDER)
+        self._map = folder.inside(run_format.FOLDER)
         self.manifest = of
 
     def check(self) -> None:
@@ -70,9 +70,9 @@ class Export:
             elif kind == "text":
                 self.letters(number).close()
         if self.manifest.preview:
-            with self.array(tab.PREVIEW_OFFSETS) as offsets:
+            with self.array(run_format.PREVIEW_OFFSETS) as offsets:
                 (end,) = struct.unpack("<Q", offsets.read(8 * self.manifest.photos, 8))
-            self._map.demand(tab.PREVIEWS, end)
+            self._map.demand(run_format.PREVIEWS, end)
 
     def values(self, column: int) -> bytes:
         """The distinct values of a column of categories, as JSON."""
@@ -86,7 +86,7 @@ class Export:
 
     def ledger(self) -> File:
         """What was left out; to be closed."""
-        return _opened(self._folder, LEDGER, lambda file: file.demand_at_most(tab.MOST_TEXT))
+        return _opened(self._folder, LEDGER, lambda file: file.demand_at_most(run_format.MOST_TEXT))
 
     def array(self, name: str) -> File:
         """One of the files of `Manifest.sizes`, of that size; to be closed."""
@@ -97,8 +97,10 @@ class Export:
         """The UTF-8 of a column of texts, as long as its offsets say; to be closed."""
         with self.array(f"column-{column}.u32") as offsets:
             (end,) = struct.unpack("<I", offsets.read(4 * self.manifest.photos, 4))
-        if end > tab.MOST_TEXT:
-            raise BrokenError(f"column-{column}.u32 ends at {end:,}; {tab.MOST_TEXT:,} is the most")
+        if end > run_format.MOST_TEXT:
+            raise BrokenError(
+                f"column-{column}.u32 ends at {end:,}; {run_format.MOST_TEXT:,} is the most"
+            )
         return _opened(self._map, f"column-{column}.utf8", lambda file: file.demand(end))
 
     def tile(self, level: int, column: int, row: int) -> bytes:
@@ -111,9 +113,11 @@ class Export:
         columns, rows = self.manifest.tiles(level)
         if not (0 <= column < columns and 0 <= row < rows):
             raise AnswerError(404, f"the mosaic has no tile {column}, {row} at level {level}")
-        with self._map.inside(tab.TILES, str(level)) as folder:
+        with self._map.inside(run_format.TILES, str(level)) as folder:
             name = f"{column}_{row}.jpg"
-            return _jpeg(folder.read(name, tab.MOST_PICTURE), f"{tab.TILES}/{level}/{name}")
+            return _jpeg(
+                folder.read(name, run_format.MOST_PICTURE), f"{run_format.TILES}/{level}/{name}"
+            )
 
     def preview(self, row: int) -> bytes:
         """The picture of a photo, JPEG.
@@ -128,11 +132,14 @@ class Export:
             )
         if not 0 <= row < self.manifest.photos:
             raise AnswerError(404, f"there is no photo {row}")
-        with self.array(tab.PREVIEW_OFFSETS) as offsets, self._map.open(tab.PREVIEWS) as file:
+        with (
+            self.array(run_format.PREVIEW_OFFSETS) as offsets,
+            self._map.open(run_format.PREVIEWS) as file,
+        ):
             begin, end = struct.unpack("<QQ", offsets.read(8 * row, 16))
-            if not begin < end <= file.size or end - begin > tab.MOST_PICTURE:
-                raise BrokenError(f"{tab.PREVIEW_OFFSETS} is wrong for photo {row}")
-            return _jpeg(file.read(begin, end - begin), f"{tab.PREVIEWS}, photo {row},")
+            if not begin < end <= file.size or end - begin > run_format.MOST_PICTURE:
+                raise BrokenError(f"{run_format.PREVIEW_OFFSETS} is wrong for photo {row}")
+            return _jpeg(file.read(begin, end - begin), f"{run_format.PREVIEWS}, photo {row},")
 
     def close(self) -> None:
         """Close its folders."""
@@ -182,15 +189,15 @@ class Exports:
 
     def _manifest(self, folder: Folder) -> Manifest:
         try:
-            inner = folder.inside(tab.FOLDER)
+            inner = folder.inside(run_format.FOLDER)
         except MissingError as error:
             raise BrokenError("made by an older tbgrid, without the files of this tab") from error
-        with inner, inner.open(tab.MANIFEST) as file:
+        with inner, inner.open(run_format.MANIFEST) as file:
             with self._lock:
                 if file.stamp in self._kept:
                     self._kept.move_to_end(file.stamp)
                     return self._kept[file.stamp]
-            file.demand_at_most(tab.MOST_MANIFEST)
+            file.demand_at_most(run_format.MOST_MANIFEST)
             found = manifest.parse(file.read(0, file.size))
             with self._lock:
                 if file.stamp not in self._kept:
@@ -226,7 +233,7 @@ class Exports:
                     # Enough for the first picture, before any file of the export is asked for.
                     "grid": [found.rows, found.columns],
                     "cell": found.cell,
-                    "tile": tab.TILE,
+                    "tile": run_format.TILE,
                     "error": None,
                 }
             except AnswerError as error:

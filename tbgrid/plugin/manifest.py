@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tbgrid import tab
+from tbgrid import run_format
 from tbgrid.plugin.files import BrokenError
 
 _KINDS = ("category", "number", "text")
@@ -43,11 +43,11 @@ class Manifest:
         """Bytes of each file whose length follows from the manifest."""
         count = self.photos
         sizes = {
-            tab.PLACES: 8 * count,
-            tab.CELLS: 4 * count,
-            tab.NEIGHBOURS: 4 * count * self.neighbours,
-            tab.DISTANCES: 4 * count * self.neighbours,
-            tab.HARMONY: 4 * count,
+            run_format.PLACES: 8 * count,
+            run_format.CELLS: 4 * count,
+            run_format.NEIGHBOURS: 4 * count * self.neighbours,
+            run_format.DISTANCES: 4 * count * self.neighbours,
+            run_format.HARMONY: 4 * count,
         }
         for number, kind in enumerate(self.kinds):
             if kind == "number":
@@ -55,7 +55,7 @@ class Manifest:
             else:
                 sizes[f"column-{number}.u32"] = 4 * (count + (kind == "text"))
         if self.preview:
-            sizes[tab.PREVIEW_OFFSETS] = 8 * (count + 1)
+            sizes[run_format.PREVIEW_OFFSETS] = 8 * (count + 1)
         return sizes
 
     def tiles(self, level: int) -> tuple[int, int]:
@@ -64,7 +64,7 @@ class Manifest:
         last = (max(width, height) - 1).bit_length()
         if not 0 <= level <= last:
             return 0, 0
-        side = tab.TILE << (last - level)  # of a tile, in pixels of the last level
+        side = run_format.TILE << (last - level)  # of a tile, in pixels of the last level
         return -(-width // side), -(-height // side)
 
 
@@ -76,32 +76,32 @@ def parse(data: bytes) -> Manifest:
     """
     found = _json(data)
     if not isinstance(found, dict):
-        raise BrokenError(f"{tab.MANIFEST} is not a JSON object")
+        raise BrokenError(f"{run_format.MANIFEST} is not a JSON object")
     version = found.get("format")
-    if type(version) is int and version > tab.FORMAT:
+    if type(version) is int and version > run_format.FORMAT:
         told = f"format {version}" if version < 1_000_000 else "a format of its own"
         raise BrokenError(f"made by a newer tbgrid ({told})", "upgrade tbgrid")
-    if type(version) is not int or version != tab.FORMAT:
-        raise BrokenError(f"{tab.MANIFEST} has no format that this tbgrid knows")
+    if type(version) is not int or version != run_format.FORMAT:
+        raise BrokenError(f"{run_format.MANIFEST} has no format that this tbgrid knows")
 
-    photos = _whole(found, "photos", 1, tab.MOST_PHOTOS)
+    photos = _whole(found, "photos", 1, run_format.MOST_PHOTOS)
     rows, columns = _grid(found)
     if rows * columns < photos:
         raise _wrong("grid", f"room for {photos} photos")
-    if rows * columns > tab.MOST_CELLS:
-        raise _wrong("grid", f"at most {tab.MOST_CELLS:,} cells")
+    if rows * columns > run_format.MOST_CELLS:
+        raise _wrong("grid", f"at most {run_format.MOST_CELLS:,} cells")
     neighbours = _whole(found, "neighbours", 0, min(_MOST_NEIGHBOURS, photos - 1))
-    metadata = _list(found, "columns", tab.MOST_COLUMNS, lambda item: _column(item, photos))
-    low, high = tab.CELLS_SIDE
+    metadata = _list(found, "columns", run_format.MOST_COLUMNS, lambda item: _column(item, photos))
+    low, high = run_format.CELLS_SIDE
     cell = found.get("cell")
     if type(cell) is not int or cell & (cell - 1) or not low <= cell <= high:
         raise _wrong("cell", f"a power of two from {low} to {high}")
-    preview = _whole(found, "preview", 0, tab.PREVIEW_SIDE[1])
-    if 0 < preview < tab.PREVIEW_SIDE[0]:
-        raise _wrong("preview", "0, or from {} to {}".format(*tab.PREVIEW_SIDE))
+    preview = _whole(found, "preview", 0, run_format.PREVIEW_SIDE[1])
+    if 0 < preview < run_format.PREVIEW_SIDE[0]:
+        raise _wrong("preview", "0, or from {} to {}".format(*run_format.PREVIEW_SIDE))
     title = _text(found, "title")
     clean = {
-        "format": tab.FORMAT,
+        "format": run_format.FORMAT,
         "title": title,
         "photos": photos,
         "grid": [rows, columns],
@@ -114,7 +114,7 @@ def parse(data: bytes) -> Manifest:
         "columns": metadata,
         "key": _whole(found, "key", 0, len(metadata) - 1),
         "cell": cell,
-        "tile": _whole(found, "tile", tab.TILE, tab.TILE),
+        "tile": _whole(found, "tile", run_format.TILE, run_format.TILE),
         "preview": preview,
         "left_out": _whole(found, "left_out", 0, _EXACT),
         "report": _list(found, "report", _MOST_LINES, _pair),
@@ -161,7 +161,7 @@ def checked_object(data: bytes, shown: str) -> bytes:
     return data
 
 
-def _json(data: bytes, shown: str = tab.MANIFEST) -> Any:
+def _json(data: bytes, shown: str = run_format.MANIFEST) -> Any:
     def refuse(name: str) -> Any:
         raise ValueError(f"{name} is not JSON")
 
@@ -175,7 +175,7 @@ def _json(data: bytes, shown: str = tab.MANIFEST) -> Any:
 
 
 def _wrong(key: str, expected: str) -> BrokenError:
-    return BrokenError(f"{tab.MANIFEST}: {key!r} must be {expected}")
+    return BrokenError(f"{run_format.MANIFEST}: {key!r} must be {expected}")
 
 
 def _whole(found: Mapping[str, Any], key: str, low: int, high: int) -> int:
@@ -216,7 +216,7 @@ def _list(
     for number, item in enumerate(value):
         clean = convert(item)
         if clean is None:
-            raise BrokenError(f"{tab.MANIFEST}: {key!r} is wrong at {number}")
+            raise BrokenError(f"{run_format.MANIFEST}: {key!r} is wrong at {number}")
         converted.append(clean)
     return converted
 
@@ -229,7 +229,7 @@ def _grid(found: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _is_side(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= tab.MOST_CELLS
+    return type(value) is int and 1 <= value <= run_format.MOST_CELLS
 
 
 def _column(item: Any, photos: int) -> dict[str, Any] | None:

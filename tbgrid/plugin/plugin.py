@@ -30,7 +30,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
-from tbgrid import tab
+from tbgrid import run_format
 from tbgrid.plugin.exports import FINGERPRINT, LEDGER, REPORT, Export, Exports
 from tbgrid.plugin.files import AnswerError, BrokenError, File
 from tbgrid.plugin.runs import Runs, roots
@@ -141,8 +141,8 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
 
         def respond(export: Export, tag: str) -> Response:
             # Another version of tbgrid may tell it in another way: so it is asked for each time.
-            cache = "no-cache" if name == tab.MANIFEST else _FOREVER
-            if name == tab.MANIFEST:
+            cache = "no-cache" if name == run_format.MANIFEST else _FOREVER
+            if name == run_format.MANIFEST:
                 tag = hashlib.sha256(export.manifest.text).hexdigest()[:16]
             body, kind = _content(export, name)
             answer = _unchanged(request, tag, cache, kind)
@@ -197,13 +197,19 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
 
 def _content(export: Export, name: str) -> tuple[bytes | File, str]:
     """A file of an export that a client may have, and its type."""
-    if name == tab.MANIFEST:
+    if name == run_format.MANIFEST:
         return export.manifest.text, _JSON
     if name == LEDGER:
         return export.ledger(), _TABLE
     if name == REPORT:
         return export.report(), _JSON
-    if name in (tab.PLACES, tab.CELLS, tab.NEIGHBOURS, tab.DISTANCES, tab.HARMONY):
+    if name in (
+        run_format.PLACES,
+        run_format.CELLS,
+        run_format.NEIGHBOURS,
+        run_format.DISTANCES,
+        run_format.HARMONY,
+    ):
         return export.array(name), _BYTES
     asked = _COLUMN.match(name)
     number = int(asked.group(1)) if asked else -1

@@ -15,19 +15,13 @@ from fastapi.responses import JSONResponse
 from python_multipart.exceptions import FormParserError
 from starlette.exceptions import HTTPException
 
-from tbgrid import __version__
 from tbgrid.errors import TbgridError
-from tbgrid.serve import (
-    application_routes,
-    input_routes,
-    receiving,
-    schemas,
-    visualization_routes,
-)
+from tbgrid.serve import application_routes, input_routes, schemas, uploads, visualization_routes
 from tbgrid.serve.dependencies import Served, Service
 from tbgrid.serve.errors import told
 from tbgrid.serve.options import as_asked
 from tbgrid.serve.store import ClosedError
+from tbgrid.version import __version__
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -79,7 +73,7 @@ def make_app(service: Service) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     def not_expected(_: Request, error: RequestValidationError) -> Response:
-        return JSONResponse(told(422, receiving.one_line(error)), 422)
+        return JSONResponse(told(422, uploads.one_line(error)), 422)
 
     @app.exception_handler(TbgridError)
     def not_meant(_: Request, error: TbgridError) -> Response:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 
-from tbgrid.serve import inputs, schemas
-from tbgrid.serve.answers import Once
+from tbgrid.serve import photos, schemas
 from tbgrid.serve.dependencies import Key, May, Served, require
+from tbgrid.serve.idempotency import Once
 from tbgrid.serve.options import NAME
 
 router = APIRouter()
@@ -20,7 +20,7 @@ def list_applications(service: Served, access: May) -> Any:
     """The applications that the client may use."""
     rows = service.store.all("SELECT * FROM applications ORDER BY name")
     return {
-        "applications": [inputs.told_application(row) for row in rows if access.may(row["name"])]
+        "applications": [photos.told_application(row) for row in rows if access.may(row["name"])]
     }
 
 
@@ -31,7 +31,7 @@ def add_application(
     """Make an application. One that is there stays as it is."""
     require(access, asked.name)
     once = Once.of(key, access.key, "applications", asked.name)
-    status, body = inputs.add_application(service.store, asked.name, once)
+    status, body = photos.add_application(service.store, asked.name, once)
     return JSONResponse(body, status)
 
 
@@ -40,4 +40,4 @@ def delete_application(
     service: Served, access: May, name: Annotated[str, Path(pattern=NAME)]
 ) -> None:
     """Remove an application with its inputs, once it has no visualizations."""
-    inputs.remove_application(service.store, service.places, require(access, name))
+    photos.remove_application(service.store, service.places, require(access, name))

@@ -15,9 +15,9 @@ from tbgrid.serve.errors import Refused
 from tbgrid.serve.keys import Access
 from tbgrid.serve.limits import Limits
 from tbgrid.serve.options import NAME
-from tbgrid.serve.places import Places
+from tbgrid.serve.paths import Places
 from tbgrid.serve.store import Store
-from tbgrid.serve.workers import Workers
+from tbgrid.serve.worker_pool import Workers
 
 
 @dataclass(frozen=True)

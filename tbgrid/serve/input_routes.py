@@ -9,8 +9,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from tbgrid.serve import inputs, receiving, schemas
-from tbgrid.serve.answers import Once
+from tbgrid.serve import photos, schemas, uploads
 from tbgrid.serve.dependencies import (
     After,
     Application,
@@ -23,10 +22,11 @@ from tbgrid.serve.dependencies import (
     file_answer,
 )
 from tbgrid.serve.errors import Refused
-from tbgrid.serve.inputs import Added
+from tbgrid.serve.idempotency import Once
 from tbgrid.serve.keys import Access
 from tbgrid.serve.limits import AT_ONCE
-from tbgrid.serve.lists import page
+from tbgrid.serve.pagination import page
+from tbgrid.serve.photos import Added
 from tbgrid.serve.store import Row
 
 _FIELD = 1 << 20  # bytes of a form's field that is no file
@@ -83,11 +83,11 @@ async def add_inputs(
         async with request.form(
             max_files=AT_ONCE, max_fields=2 * AT_ONCE, max_part_size=_FIELD
         ) as form:
-            files: list[receiving.File] = []
+            files: list[uploads.File] = []
             texts: dict[str, list[str]] = {"label": [], "metadata": []}
             for field, value in form.multi_items():
                 if isinstance(value, UploadFile):
-                    files.append(receiving.File(value.filename or "", value.file))
+                    files.append(uploads.File(value.filename or "", value.file))
                 elif field in texts:
                     texts[field].append(value)
                 else:
@@ -101,8 +101,8 @@ async def add_inputs(
 def _add_json(
     service: Service, access: Access, application: str, key: str | None, body: bytes
 ) -> Response:
-    inputs.find_application(service.store, application)
-    with receiving.from_json(body, service.places, service.limits, service.hosts) as added:
+    photos.find_application(service.store, application)
+    with uploads.from_json(body, service.places, service.limits, service.hosts) as added:
         return _add(service, access, application, key, added)
 
 
@@ -111,11 +111,11 @@ def _add_form(
     access: Access,
     application: str,
     key: str | None,
-    files: list[receiving.File],
+    files: list[uploads.File],
     texts: dict[str, list[str]],
 ) -> Response:
-    inputs.find_application(service.store, application)
-    with receiving.from_form(
+    photos.find_application(service.store, application)
+    with uploads.from_form(
         files, texts["label"], texts["metadata"], service.places, service.limits
     ) as added:
         return _add(service, access, application, key, added)
@@ -124,8 +124,8 @@ def _add_form(
 def _add(
     service: Service, access: Access, application: str, key: str | None, added: list[Added]
 ) -> Response:
-    once = Once.of(key, access.key, f"inputs {application}", receiving.digest_of(added))
-    status, body = inputs.add(
+    once = Once.of(key, access.key, f"inputs {application}", uploads.digest_of(added))
+    status, body = photos.add(
         service.store, service.places, service.limits, application, added, once
     )
     return JSONResponse(body, status)
@@ -137,7 +137,7 @@ def list_inputs(
 ) -> Any:
     """The inputs of an application, in the order in which they came."""
     rows, more = page(service.store, "inputs", application, limit, after)
-    return {"inputs": [inputs.told(row) for row in rows], "next": more}
+    return {"inputs": [photos.told(row) for row in rows], "next": more}
 
 
 def _input(service: Service, access: Access, id: str) -> Row:
@@ -150,7 +150,7 @@ def _input(service: Service, access: Access, id: str) -> Row:
 @router.get("/inputs/{id}", response_model=schemas.InputAnswer)
 def get_input(service: Served, access: May, id: Id) -> Any:
     """One input."""
-    return {"input": inputs.told(_input(service, access, id))}
+    return {"input": photos.told(_input(service, access, id))}
 
 
 @router.get("/inputs/{id}/image", response_class=FileResponse)
@@ -164,4 +164,4 @@ def get_input_image(service: Served, access: May, id: Id) -> FileResponse:
 def delete_input(service: Served, access: May, id: Id) -> None:
     """Remove an input. Maps that are finished keep it."""
     _input(service, access, id)
-    inputs.remove(service.store, service.places, id)
+    photos.remove(service.store, service.places, id)

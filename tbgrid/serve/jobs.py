@@ -18,11 +18,11 @@ from typing import Any
 from uuid import uuid4
 
 from tbgrid.errors import UsageError
-from tbgrid.serve.answers import Once
 from tbgrid.serve.errors import Refused
-from tbgrid.serve.inputs import find_application, moment, refuse_full
+from tbgrid.serve.idempotency import Once
 from tbgrid.serve.limits import Limits
-from tbgrid.serve.places import Places
+from tbgrid.serve.paths import Places
+from tbgrid.serve.photos import find_application, moment, refuse_full
 from tbgrid.serve.store import Reader, Row, Store, Writing
 
 CODES = {"done": 10000, "pending": 10001, "running": 10002, "cancelled": 10003, "failed": 10004}

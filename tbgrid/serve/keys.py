@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.serve.inputs import DEFAULT, moment
+from tbgrid.serve.photos import DEFAULT, moment
 from tbgrid.serve.store import Reader, Store
 
 _BYTES = 32  # of chance in a key, so that its plain hash cannot be guessed from

@@ -9,17 +9,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tbgrid.arrangement import refining
-from tbgrid.engines import Engine
+from tbgrid.choices import Distance, Duplicates, Engine, Fit, InputRange, LayoutName, Metric, Solver
 from tbgrid.errors import UsageError
-from tbgrid.grid import GridOptions, Solver, shape_for
-from tbgrid.groups import Duplicates, GroupOptions
-from tbgrid.layout import TsneOptions, fitted_perplexity
-from tbgrid.methods import LayoutName
-from tbgrid.options import ExportOptions
-from tbgrid.serve.places import Places
-from tbgrid.tab import DEFAULT_PREVIEW
-from tbgrid.types import Distance, Fit, InputRange, Metric
+from tbgrid.grid.cells import shape_for
+from tbgrid.layouts.tsne import fitted_perplexity
+from tbgrid.options import ExportOptions, GridOptions, GroupOptions, TsneOptions, refining
+from tbgrid.run_format import DEFAULT_PREVIEW
+from tbgrid.serve.paths import Places
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # of applications and runs: a directory on every system
 _OPTION = re.compile(r"--([a-z][a-z-]*)")

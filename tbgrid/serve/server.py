@@ -15,19 +15,19 @@ from pathlib import Path
 import uvicorn
 from filelock import FileLock, Timeout
 
-from tbgrid.embedders import registry
+from tbgrid.choices import Runner
+from tbgrid.embedding import registry
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.runners import Runner
-from tbgrid.serve import inputs, jobs, pages
+from tbgrid.run_format import printable
+from tbgrid.serve import jobs, pages, photos
 from tbgrid.serve.api import make_app
 from tbgrid.serve.dependencies import Service
-from tbgrid.serve.guard import LOOPBACK, Guard
 from tbgrid.serve.limits import Limits
+from tbgrid.serve.middleware import LOOPBACK, Guard
 from tbgrid.serve.options import models_by_name
-from tbgrid.serve.places import Places
+from tbgrid.serve.paths import Places
 from tbgrid.serve.store import Store, opened
-from tbgrid.serve.workers import Workers
-from tbgrid.types import printable
+from tbgrid.serve.worker_pool import Workers
 
 _BACKLOG = 2048  # connections that wait to be taken
 
@@ -98,7 +98,7 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
 
 
 def _recover(store: Store, places: Places) -> None:
-    inputs.prepare(store, places)
+    photos.prepare(store, places)
     jobs.recover(store, places)
 
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from tbgrid.serve import jobs, schemas
-from tbgrid.serve.answers import Once
 from tbgrid.serve.dependencies import (
     After,
     Application,
@@ -21,10 +20,11 @@ from tbgrid.serve.dependencies import (
     file_answer,
 )
 from tbgrid.serve.errors import Refused
-from tbgrid.serve.inputs import find_application
+from tbgrid.serve.idempotency import Once
 from tbgrid.serve.keys import Access
-from tbgrid.serve.lists import page
 from tbgrid.serve.options import Asked, export_options, require_fit
+from tbgrid.serve.pagination import page
+from tbgrid.serve.photos import find_application
 from tbgrid.serve.store import Row
 
 router = APIRouter()

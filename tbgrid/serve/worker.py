@@ -24,20 +24,23 @@ from typing import IO, Any
 
 from filelock import FileLock
 
-from tbgrid.artifacts.run import weight
-from tbgrid.cache import Cache
-from tbgrid.embedders.lite import FEWEST
+from tbgrid.choices import Distance, Runner
+from tbgrid.embedding.lazy import open_model
+from tbgrid.embedding.tflite import FEWEST
 from tbgrid.errors import TbgridError
 from tbgrid.options import EMBEDDING, ExportOptions
-from tbgrid.pipeline import export, open_model
-from tbgrid.results import ExportResult
-from tbgrid.runners import Runner, embed_shards
+from tbgrid.photos import Source
+from tbgrid.pipeline.embed_shards import embed_shards
+from tbgrid.pipeline.export import export
+from tbgrid.pipeline.result import ExportResult
 from tbgrid.serve import jobs
-from tbgrid.serve.inputs import as_source
 from tbgrid.serve.options import Options, as_asked, export_options
-from tbgrid.serve.places import Places, public
+from tbgrid.serve.paths import Places, public
+from tbgrid.serve.photos import as_source
 from tbgrid.serve.store import NAME, Reader, Row
-from tbgrid.types import Distance, Embedder, Float32Array, Source
+from tbgrid.types import Embedder, Float32Array
+from tbgrid.util.cache import Cache
+from tbgrid.writers.run_directory import weight
 
 _OFTEN = 0.1  # s between two lines on one stage
 _MODELS = 2  # that stay loaded
@@ -107,7 +110,7 @@ class Worker:
         print(json.dumps(line), file=self.out, flush=True)
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
-        """A `tbgrid.types.Progress` that ends the job when it is cancelled."""
+        """A `tbgrid.progress.Progress` that ends the job when it is cancelled."""
         if self.job in self.cancelled:
             raise Cancelled
         now = time.monotonic()

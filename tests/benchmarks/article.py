@@ -21,9 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from inference import save_mobilenet
+from tests.benchmarks.inference import save_mobilenet
 
 PRELUDE = """
 import gc, json, os, sys, time, warnings
@@ -34,16 +32,16 @@ import ai_edge_litert.interpreter, openTSNE, tensorboard.plugins.hparams.summary
 import sklearn.decomposition, sklearn.manifold, tensorflow as tf, tensorflow_hub as hub
 from pathlib import Path
 from PIL import Image
-import tbgrid.pipeline
-from tbgrid.cache import Cache
-from tbgrid.embedders import lite, late
+import tbgrid.pipeline.export
+from tbgrid.util.cache import Cache
+from tbgrid.embedding import decode, lazy, tflite
 try:
     from lapjv import lapjv
 except ImportError:
     lapjv = None
 tf.lite.TFLiteConverter, tf.constant(1) + 1
 folder, model, kept, scratch = sys.argv[1:]
-tbgrid.images.register_heif()
+decode.register_heif()
 gc.collect()  # of what the imports left
 start = time.process_time()
 spent = {}
@@ -56,7 +54,7 @@ def split(stage):
 FINISH = "print(json.dumps(spent))"
 CONVERT = """
 with Cache(Path(kept)) as cache:
-    embedder = late.open_embedder(model, None, "unit", cache, lite.FEWEST)
+    embedder = lazy.open_embedder(model, None, "unit", cache, tflite.FEWEST)
     side = embedder.input_size[0]
     embedder(np.random.default_rng(0).random((32, side, side, 3), np.float32))
 split("convert")

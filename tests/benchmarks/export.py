@@ -26,11 +26,12 @@ import matplotlib.backends.backend_agg, matplotlib.figure, numpy as np, scipy.op
 import ai_edge_litert.interpreter, openTSNE, tensorboard.plugins.hparams.summary
 import sklearn.decomposition, sklearn.manifold, tensorflow as tf, tensorflow_hub as hub
 from PIL import Image
-import tbgrid.pipeline
-from tbgrid.embedders import BUILTIN, BUILTIN_INPUT
+import tbgrid.pipeline.export
+from tbgrid.embedding import decode
+from tbgrid.embedding.load_embedder import BUILTIN, BUILTIN_INPUT
 tf.constant(1) + 1
 folder, scratch = sys.argv[1:]
-tbgrid.images.register_heif()
+decode.register_heif()
 gc.collect()  # of what the imports left
 start = time.process_time()
 """

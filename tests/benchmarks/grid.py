@@ -22,7 +22,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.datasets import load_digits
 
-from tbgrid.layout import tsne
+from tbgrid.layouts.tsne import tsne
 from tbgrid.types import Float64Array
 
 BASE = 10_000

@@ -18,11 +18,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-
-from chromium import chromium
-from made_run import write_run
-from tensorboard_process import tensorboard
+from tests.benchmarks.made_run import write_run
+from tests.support.chromium import chromium
+from tests.support.tensorboard_process import tensorboard
 
 SIZES = (1_000, 10_000, 100_000)
 FRAMES = 40

@@ -31,9 +31,10 @@ import json, os, sys, time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np, tensorflow as tf, tensorflow_hub as hub
 from pathlib import Path
-from tbgrid.cache import Cache
-from tbgrid.embedders import BUILTIN, lite
-from tbgrid.embedders.late import open_embedder
+from tbgrid.util.cache import Cache
+from tbgrid.embedding import tflite
+from tbgrid.embedding.lazy import open_embedder
+from tbgrid.embedding.load_embedder import BUILTIN
 model, kept, side, batch, count = *sys.argv[1:3], *map(int, sys.argv[3:])
 pictures = np.random.default_rng(0).random((batch, side, side, 3), np.float32)
 def clock():
@@ -49,7 +50,7 @@ run()
 """
 TBGRID = """
 cache = Cache(Path(kept))
-embedder = open_embedder(model, side, "unit", cache, photos=lite.FEWEST)
+embedder = open_embedder(model, side, "unit", cache, photos=tflite.FEWEST)
 run = lambda: embedder(pictures)
 run()
 """
@@ -61,11 +62,11 @@ for _ in range(count // batch):
 print(json.dumps(since(start)))
 """
 CONVERT = """
-from tbgrid.embedders import load_embedder
+from tbgrid.embedding.load_embedder import load_embedder
 loaded = load_embedder(model, side)
 tf.lite.TFLiteConverter  # imported when first used
 start = clock()
-lite.convert(loaded, (side, side))
+tflite.convert(loaded, (side, side))
 print(json.dumps(since(start)))
 """
 

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 import tbgrid
-from tbgrid.arrangement import MapOptions, arrange
-from tbgrid.cache import Cache
-from tbgrid.stability import Start, measured
-from tbgrid.types import Distance, Float32Array
+from tbgrid.choices import Distance
+from tbgrid.mapping.arrange import arrange
+from tbgrid.mapping.warm_start import Start, measured
+from tbgrid.options import MapOptions
+from tbgrid.types import Float32Array
+from tbgrid.util.cache import Cache
 
 CHANGES = (1, 30, 100, -1, -30)
 NEAR = 0.01  # of DPQ_16

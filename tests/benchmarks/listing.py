@@ -21,9 +21,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from tab_runs import write_run
+from tests.support.tab_runs import write_run
 
 SERVE = """
 import sys

@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tbgrid import tab
-from tbgrid.artifacts import pyramid, run, tab_files
-from tbgrid.artifacts.summaries import ImageSummary, write_events
-from tbgrid.embeddings import ImageSet
-from tbgrid.grid import Grid, choose_shape
-from tbgrid.neighbours import Neighbours
-from tbgrid.types import Float64Array, Photo, UInt8Array
+from tbgrid import run_format
+from tbgrid.embedding.embed import ImageSet
+from tbgrid.grid.cells import Grid, choose_shape
+from tbgrid.photos import Photo
+from tbgrid.types import Float64Array, UInt8Array
+from tbgrid.vectors.neighbors import Neighbours
+from tbgrid.writers import deep_zoom, grid_tab, run_directory
+from tbgrid.writers.event_file import ImageSummary, write_events
 
 SIDE = 32  # px of a photo
 LABELS = [f"shape {number}" for number in range(40)]
@@ -77,10 +78,10 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
     rng = np.random.default_rng(2)
     previews = np.zeros(count + 1, np.int64)
     directory = logdir / str(count)
-    with run.claimed(directory) as staging:
-        folder = staging / tab.FOLDER
+    with run_directory.claimed(directory) as staging:
+        folder = staging / run_format.FOLDER
         folder.mkdir()
-        with (folder / tab.PREVIEWS).open("wb") as spool:
+        with (folder / run_format.PREVIEWS).open("wb") as spool:
             for row, tile in enumerate(tiles):
                 Image.fromarray(tile).save(spool, "JPEG", quality=85)
                 previews[row + 1] = spool.tell()
@@ -92,8 +93,8 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
             previews=previews,
         )
         near = Neighbours(
-            rng.integers(0, count, (count, tab.NEAREST)),
-            np.sort(rng.random((count, tab.NEAREST), np.float32), axis=1),
+            rng.integers(0, count, (count, run_format.NEAREST)),
+            np.sort(rng.random((count, run_format.NEAREST), np.float32), axis=1),
             False,
         )
         table = {
@@ -106,26 +107,26 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
             "title": f"{count} shapes",
             "model": "none",
             "distance": "cosine",
-            "cell": pyramid.write_pyramid(folder, tiles, grid),
+            "cell": deep_zoom.write_pyramid(folder, tiles, grid),
             "preview": 256,
             "summary": [["photos", str(count)]],
             "report": [["none", "made for a benchmark"]],
             "notes": [],
         }
         harmony = rng.random(count, np.float32)
-        tab_files.write_tab_files(folder, images, grid, near, harmony, table, manifest)
+        grid_tab.write_tab_files(folder, images, grid, near, harmony, table, manifest)
         events = staging.with_name(staging.name + ".events")
         longest = pyramid_picture(tiles, grid)
         write_events(events, [ImageSummary("tbgrid/mosaic", 0, longest, "")], time.time())
-        run.publish(directory, staging, events, [], 0)
+        run_directory.publish(directory, staging, events, [], 0)
     return directory
 
 
 def pyramid_picture(tiles: UInt8Array, grid: Grid) -> bytes:
     """The mosaic as the Images tab of an export has it."""
-    from tbgrid.artifacts import contents, mosaic
+    from tbgrid.writers import export_files, mosaic
 
-    side = mosaic.tile_within(grid, SIDE, contents.SHOWN_SIDE)
+    side = mosaic.tile_within(grid, SIDE, export_files.SHOWN_SIDE)
     return mosaic.jpeg(mosaic.mosaic(tiles, grid, side))
 
 

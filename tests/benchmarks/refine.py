@@ -20,10 +20,11 @@ import time
 import numpy as np
 
 import tbgrid
-from tbgrid.layout import comparable
-from tbgrid.quality import distance_preservation, neighbour_agreement
-from tbgrid.refinement import smoothed
-from tbgrid.types import Distance, Float32Array, IntArray
+from tbgrid.choices import Distance
+from tbgrid.grid.refine import smoothed
+from tbgrid.metrics.quality import distance_preservation, neighbour_agreement
+from tbgrid.types import Float32Array, IntArray
+from tbgrid.vectors.pca import normalize_for
 
 COUNT, SIDE = 1024, 32
 FLAS = (0.93, 0.99, 0.999)  # what is left of the radius from step to step
@@ -43,7 +44,7 @@ def flas(points: Float32Array, seed: int) -> IntArray:
 
 def made(way: str, vectors: Float32Array, distance: Distance, seed: int) -> tuple[IntArray, float]:
     """Cells by one way, and the CPU seconds that they took."""
-    points = comparable(vectors, distance)
+    points = normalize_for(vectors, distance)
     start = time.process_time()
     if way == "plain":
         options = tbgrid.TsneOptions(30, seed, "sklearn")
@@ -84,7 +85,7 @@ def compared(
             rows = rng.permutation(len(vectors))[:COUNT]
             some = np.ascontiguousarray(vectors[rows])
             tags = None if labels is None else [labels[row] for row in rows]
-        points = comparable(some, distance)
+        points = normalize_for(some, distance)
         for way, name in enumerate(ways):
             cells, seconds[way, seed] = made(name, some, distance, seed)
             found[way, seed] = scores(points, tags, cells)
@@ -99,7 +100,7 @@ def compared(
 def growth(vectors: Float32Array, distance: Distance, counts: list[int]) -> None:
     """Print what refinement costs, for more and more points."""
     for count in counts:
-        points = comparable(vectors[:count], distance)
+        points = normalize_for(vectors[:count], distance)
         layout = tbgrid.tsne(vectors[:count], distance=distance)
         grid = tbgrid.snap(layout.positions)
         start = time.process_time()

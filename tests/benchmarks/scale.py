@@ -33,8 +33,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 warnings.filterwarnings("ignore")
 import matplotlib.backends.backend_agg, matplotlib.figure, numpy as np, openTSNE
 import sklearn.decomposition, sklearn.manifold, tensorflow as tf
-import tbgrid.pipeline
-from tbgrid.arrays import read_images
+import tbgrid.pipeline.export
+from tbgrid.sources.arrays import read_images
 tf.constant(1) + 1
 told = {}
 start = time.process_time()
@@ -64,7 +64,7 @@ from openTSNE import TSNEEmbedding
 from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.nearest_neighbors import PrecomputedNeighbors
 from sklearn.neighbors import NearestNeighbors
-from tbgrid.quality import neighbours_in_plane
+from tbgrid.metrics.quality import neighbours_in_plane
 far, near = NearestNeighbors(n_neighbors=90, algorithm="brute").fit(vectors).kneighbors()
 P = PerplexityBasedNN(perplexity=30, knn_index=PrecomputedNeighbors(near, far), n_jobs=2)
 for name, path in zip(("ours", "theirs"), sys.argv[2:]):
@@ -127,7 +127,7 @@ def tsne(folder: Path, runs: int) -> None:
 
 def digits(folder: Path, runs: int) -> None:
     """All of MNIST, and a tenth of it."""
-    from tbgrid.arrays import read_images
+    from tbgrid.sources.arrays import read_images
 
     both = [read_images(mnist_file(folder, part)) for part in ("train", "t10k")]
     images = np.concatenate([pictures for pictures, _ in both])

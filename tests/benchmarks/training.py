@@ -24,9 +24,9 @@ import keras
 import numpy as np
 
 import tbgrid
-from tbgrid.arrangement import Arrangement
-from tbgrid.arrays import read_images
-from tbgrid.frames import mean_movement
+from tbgrid.mapping.arrange import Arrangement
+from tbgrid.sources.arrays import read_images
+from tbgrid.training.grid_writer import mean_movement
 
 
 def network() -> Any:

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from conftest import ROOT
+from tests.support.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -19,12 +19,13 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from conftest import ROOT, draw_photos
-from docs.pages import PAGES, blocks, commands, text_of
 from PIL import Image
 
 from tbgrid.cli.main import main
 from tbgrid.cli.parser import command_parser
+from tests.docs.pages import PAGES, blocks, commands, text_of
+from tests.support.paths import ROOT
+from tests.support.photos import draw_photos
 
 README = ROOT / "README.md"
 MOST_WORDS = 900  # of the README: the rest is in the manual
@@ -45,7 +46,10 @@ RUN = [
     "tbgrid cache --clear",
     "tbgrid export --help",
 ]
-RUN_SLOWLY = ["tbgrid demo", "tbgrid export photos/ --logdir runs/models --model pixels --model builtin"]
+RUN_SLOWLY = [
+    "tbgrid demo",
+    "tbgrid export photos/ --logdir runs/models --model pixels --model builtin",
+]
 TOOLS = {"coverage", "mypy", "pytest", "ruff"}
 INTERNAL = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)]+)\)|!\[[^\]]*\]\((?!https?:)([^)]+)\)")
 PATH = re.compile(r"`((?:tbgrid|tests|scripts|examples|docs)/[\w./-]*)`")

@@ -9,10 +9,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import draw_photos
 from PIL import Image
-from serve_process import served
-from docs.pages import commands
+
+from tests.docs.pages import commands
+from tests.support.photos import draw_photos
+from tests.support.serve_process import served
 
 CURL = shutil.which("curl")
 

@@ -1,1 +1,0 @@
-"""What an export writes: files for the Projector, pictures, event file, and their publication."""

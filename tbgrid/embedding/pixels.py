@@ -1,0 +1,35 @@
+"""The raw pixels as an embedding: what a map looks like without a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tbgrid.choices import Distance
+from tbgrid.types import Float32Array
+
+
+@dataclass(frozen=True)
+class PixelEmbedder:
+    """Each picture, scaled to `side` x `side`, as its `side`² x 3 values in [0, 1]."""
+
+    side: int = 32
+    model_id: ClassVar[str] = "pixels"
+    distance: ClassVar[Distance] = "euclidean"
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """What its vectors depend on."""
+        return "pixels"
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.side, self.side
+
+    def __call__(self, images: Float32Array) -> Float32Array:
+        """float32[b, h, w, 3] -> float32[b, h * w * 3]."""
+        return np.ascontiguousarray(images.reshape(len(images), -1), np.float32)

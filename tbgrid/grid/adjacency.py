@@ -1,0 +1,27 @@
+"""Which cells of a grid touch each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tbgrid.types import IntArray
+
+
+def adjacent_pairs(cells: IntArray, rows: int, columns: int) -> IntArray:
+    """int64[m, 2]: the items in each two cells that share a side or a corner, each pair once.
+
+    Nothing is adjacent across the border, and empty cells count for nothing.
+    """
+    board = np.full((rows, columns), -1, np.int64)
+    board.flat[cells] = np.arange(len(cells))
+    pairs = [
+        np.stack([one.ravel(), other.ravel()], axis=1)
+        for one, other in (
+            (board[:, :-1], board[:, 1:]),
+            (board[:-1], board[1:]),
+            (board[:-1, :-1], board[1:, 1:]),
+            (board[:-1, 1:], board[1:, :-1]),
+        )
+    ]
+    found = np.concatenate(pairs)
+    return found[(found >= 0).all(axis=1)]

@@ -1,0 +1,93 @@
+"""A finished export, for those who made it: where it lies, what each stage gave, what it says."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from tbgrid import run_format
+from tbgrid.embedding.embed import ImageSet
+from tbgrid.grid.cells import Grid
+from tbgrid.grouping.groups import Groups
+from tbgrid.layouts.tsne import Layout
+from tbgrid.mapping.arrange import Arrangement
+from tbgrid.metrics.report_card import ReportCard
+from tbgrid.photos import Rejected
+from tbgrid.types import Json
+
+NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """A finished export: the run's `directory`, the `export` directory in it, and every stage's
+    result; `arranged` is the map, `groups` the copies and clusters. `report` is what the Text tab
+    and report.json say.
+
+    In a notebook it shows its mosaic and report card.
+    """
+
+    directory: Path
+    export: Path
+    images: ImageSet
+    arranged: Arrangement
+    groups: Groups
+    report: Json
+
+    @property
+    def layout(self) -> Layout:
+        """The places in the plane."""
+        return self.arranged.layout
+
+    @property
+    def grid(self) -> Grid:
+        """The cells."""
+        return self.arranged.grid
+
+    @property
+    def card(self) -> ReportCard:
+        """How good the map is."""
+        return self.arranged.card
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        """The files that are not shown, with their reasons."""
+        return self.images.rejected
+
+    @property
+    def mosaic(self) -> Path:
+        """The mosaic's file."""
+        return self.export / run_format.MOSAIC
+
+    @property
+    def ledger(self) -> Path:
+        """The file that lists what was left out, with the reasons."""
+        return self.export / run_format.LEDGER
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about how the options were applied."""
+        return list(self.report["notes"])
+
+    def _repr_html_(self) -> str:
+        with Image.open(self.mosaic) as board:
+            board.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
+            buffer = io.BytesIO()
+            board.save(buffer, "JPEG", quality=85)
+        data = base64.b64encode(buffer.getvalue()).decode()
+        rows = [("photos", f"{len(self.images.photos)}, {len(self.rejected)} left out")]
+        rows += [*self.arranged.lines(), *self.groups.lines()]
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in rows
+        )
+        return (
+            f"<img alt='mosaic of {len(self.images.photos)} photos' style='max-width:100%' "
+            f"src='data:image/jpeg;base64,{data}'><table>{cells}</table>"
+        )

@@ -1,0 +1,4 @@
+"""Maps of a model in training: a writer for arrays and a Keras callback.
+
+Imports `mapping`, `writers` and the layers below them.
+"""

@@ -1,0 +1,280 @@
+"""One map after another of the same pictures, while a network learns: TensorBoard plays them.
+
+What a training loop has at hand is enough: pictures once, then vectors at each step. Nothing here
+loads TensorFlow or Keras.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import operator
+import os
+import time
+import zipfile
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tbgrid.choices import Distance
+from tbgrid.embedding.decode import frame
+from tbgrid.errors import TbgridError, UsageError
+from tbgrid.grid.cells import choose_shape
+from tbgrid.grid.snap import snap
+from tbgrid.layouts.procrustes import aligned
+from tbgrid.layouts.tsne import tsne
+from tbgrid.mapping.arrange import Arrangement
+from tbgrid.metrics.report_card import report_card
+from tbgrid.options import GridOptions, TsneOptions
+from tbgrid.run_format import printable
+from tbgrid.types import Float32Array, Float64Array, IntArray, UInt8Array
+from tbgrid.util.timing import Times
+from tbgrid.writers import mosaic, run_directory
+from tbgrid.writers.event_file import EventLog, ImageSummary, ScalarSummary, Summary
+
+RUN = "grid"  # below the logdir, as Keras has `train` and `validation` there
+LAST = "last.npz"  # the last map, for a training that is resumed
+TILES = (32, 64)  # px: the default tile is the picture's own side within these
+LONGEST = 2048  # px: of a mosaic; one is written at each step
+PERPLEXITY = 30.0  # by default: the less it is, the more moves though the vectors stay the same
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The map of a step: places float64[n, 2] and cells int64[n]."""
+
+    step: int
+    positions: Float64Array
+    cells: IntArray
+
+
+class GridWriter:
+    """Writes maps of the same n pictures, step after step, into the TensorBoard run `logdir`/grid.
+
+    `pictures`: [n, h, w], [n, h, w, 1] or [n, h, w, 3]; uint8, or numbers in [0, 1], [-1, 1] or
+    [0, 255]. `labels`: one of each picture, which only count in `tbgrid/neighbour_agreement`.
+    `tile`: the side of a picture in the mosaic in pixels; None is its own, from 32 to 64; less
+    where the mosaic would pass 2048. `perplexity` (None: 30, less for few pictures) and `seed` are
+    those of t-SNE, `distance`, "cosine" or "euclidean", that of the vectors.
+
+    A map starts from the one before and is turned towards it, so that a picture stays where it
+    can; a step that does not come after the last begins anew. TensorBoard shows each step as soon
+    as it is written. Its slider keeps 10 unless it is started with
+    `--samples_per_plugin images=N`. Event files that are in the directory already are left alone;
+    if they are of an earlier part of this training, the maps go on from there.
+
+    Raises:
+        UsageError: an argument that cannot be meant.
+        TbgridError: pictures or labels that cannot be read.
+    """
+
+    def __init__(
+        self,
+        logdir: str | os.PathLike[str],
+        pictures: npt.ArrayLike,
+        labels: Sequence[Hashable] | npt.NDArray[Any] | None = None,
+        *,
+        tile: int | None = None,
+        perplexity: float | None = None,
+        seed: int = 0,
+        distance: Distance = "cosine",
+    ) -> None:
+        if "://" in os.fspath(logdir):
+            raise UsageError(f"logdir {os.fspath(logdir)} is not a directory", "give a local one")
+        if distance not in ("cosine", "euclidean"):
+            raise UsageError(f"distance {distance}", "expected cosine or euclidean")
+        if tile is not None and not 8 <= tile <= 512:
+            raise UsageError(f"tile {tile}", "give a number of pixels from 8 to 512")
+        self.directory = run_directory.run_directory(logdir, RUN)
+        shown = as_pictures(pictures)
+        count = len(shown)
+        if count < 3:
+            raise TbgridError(f"{count} pictures", "a map needs at least 3")
+        self._labels = None if labels is None else _labels(labels, count)
+        self._distance: Distance = distance
+        if perplexity is None:
+            perplexity = max(1.0, min(PERPLEXITY, (count - 1) / 3))
+        self._tsne = TsneOptions(perplexity, seed)
+        shape = choose_shape(count)
+        self._grid = GridOptions(shape)
+        least, most = TILES
+        side = tile or min(most, max(least, *shown.shape[1:3]))
+        side = max(1, min(side, LONGEST // max(shape)))
+        self._tiles = np.stack([frame(one, [(side, side)], "pad").views[0] for one in shown])
+        self._content = hashlib.sha256(self._tiles.tobytes()).hexdigest()
+        self._events = EventLog(self.directory)
+        self._last = self._kept()
+
+    def add(self, step: int, vectors: npt.ArrayLike, *, times: Times | None = None) -> Arrangement:
+        """Write the map of `vectors` [n, d] as that of `step`, and return it.
+
+        In TensorBoard: the picture `tbgrid/mosaic`, the numbers of the report card, how many cells
+        a picture has moved since the step before in the mean (`tbgrid/moved_cells`), and the
+        `times` (`tbgrid seconds/...`), to which those of this call are added.
+
+        Raises:
+            UsageError: the step is no whole number, or the perplexity too large for n.
+            TbgridError: vectors that are not n rows of finite numbers, or a directory that cannot
+                be written.
+        """
+        try:
+            step = operator.index(step)
+        except TypeError as error:
+            raise UsageError(f"step {step}", "give a whole number") from error
+        times = times or Times()
+        points = self._points(vectors)
+        last = self._last if self._last is not None and self._last.step <= step else None
+        with times.stage("map"):
+            arranged = self._arranged(points, last)
+            cells, columns = arranged.grid.cells, arranged.grid.columns
+            picture = mosaic.jpeg(mosaic.mosaic(self._tiles, arranged.grid))
+        summaries = self._summaries(step, arranged, picture, times)
+        if last is not None:
+            moved = mean_movement(last.cells, cells, columns)
+            summaries.append(ScalarSummary("tbgrid/moved_cells", moved, step))
+        self._last = _Frame(step, arranged.layout.positions, cells)
+        try:
+            self._events.add(summaries, time.time())
+            self._keep(self._last)
+        except OSError as error:
+            raise TbgridError(
+                f"cannot write {printable(self.directory)} ({error.strerror or error})",
+                "free space or give another logdir",
+            ) from error
+        return arranged
+
+    def _points(self, vectors: npt.ArrayLike) -> Float32Array:
+        found = _numbers(vectors, "vectors")
+        count = len(self._tiles)
+        if found.ndim != 2 or len(found) != count or not found.shape[1]:
+            raise TbgridError(
+                f"vectors of shape {list(found.shape)} for {count} pictures",
+                f"expected [{count}, d], one row a picture",
+            )
+        with np.errstate(over="ignore"):
+            return np.asarray(found, np.float32)
+
+    def _arranged(self, points: Float32Array, last: _Frame | None) -> Arrangement:
+        layout = tsne(
+            points,
+            self._tsne,
+            distance=self._distance,
+            near=None if last is None else last.positions,
+        )
+        if last is not None:
+            layout = replace(layout, positions=aligned(layout.positions, last.positions))
+        grid = snap(layout.positions, self._grid)
+        card = report_card(
+            points, layout.positions, grid, self._labels, distance=self._distance, kl=layout.kl
+        )
+        return Arrangement(layout, grid, card)
+
+    def _summaries(
+        self, step: int, arranged: Arrangement, picture: bytes, times: Times
+    ) -> list[Summary]:
+        grid = arranged.grid
+        told = (
+            f"{len(self._tiles)} pictures on a grid of {grid.rows} x {grid.columns}; what the "
+            "network finds alike lies side by side. Move the slider."
+        )
+        return [
+            ImageSummary("tbgrid/mosaic", step, picture, told),
+            *(
+                ScalarSummary(f"tbgrid/{name}", value, step)
+                for name, value in arranged.card.scalars().items()
+            ),
+            *(
+                ScalarSummary(f"tbgrid seconds/{name}", value, step)
+                for name, value in times.seconds.items()
+            ),
+        ]
+
+    def _kept(self) -> _Frame | None:
+        """The last map of these pictures that is in the directory, if there is any."""
+        with (
+            contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile),
+            np.load(self.directory / LAST) as held,
+        ):
+            if str(held["content"]) == self._content:
+                return _Frame(int(held["step"]), held["positions"], held["cells"])
+        return None
+
+    def _keep(self, last: _Frame) -> None:
+        path = self.directory / LAST
+        fresh = path.with_name(f"{LAST}.{os.getpid()}.new")
+        try:
+            with fresh.open("wb") as file:
+                np.savez(file, content=self._content, **vars(last))
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+
+def mean_movement(before: IntArray, after: IntArray, columns: int) -> float:
+    """How many cells an item has moved in the mean, in a straight line; both int64[n] cells."""
+    ways = np.subtract(np.divmod(after, columns), np.divmod(before, columns))
+    return float(np.hypot(*ways).mean())
+
+
+def as_pictures(images: npt.ArrayLike) -> UInt8Array:
+    """uint8[n, h, w] or uint8[n, h, w, 3] of images in [0, 1], [-1, 1] or [0, 255], whichever
+    range holds them all. A last axis of length 1 is left out.
+
+    Raises:
+        TbgridError: they are no such images.
+    """
+    found: npt.NDArray[Any] = _numbers(images, "pictures")
+    if not (found.ndim == 3 or (found.ndim == 4 and found.shape[3] in (1, 3))) or not found.size:
+        raise TbgridError(
+            f"pictures of shape {list(found.shape)}",
+            "expected [n, h, w] or [n, h, w, 3], as argument pictures where the model's input is "
+            "another",
+        )
+    if found.ndim == 4 and found.shape[3] == 1:
+        found = found[..., 0]
+    if found.dtype == np.uint8:
+        return np.asarray(found, np.uint8)
+    low, high = float(found.min()), float(found.max())
+    if low >= 0 and high <= 1:
+        scale, shift = 255.0, 0.0
+    elif low >= -1 and high <= 1:
+        scale, shift = 127.5, 127.5
+    elif low >= 0 and 127 < high <= 255:
+        scale, shift = 1.0, 0.0
+    else:  # NaN too
+        raise TbgridError(
+            f"pictures with values from {low:.3g} to {high:.3g}",
+            "expected [0, 1], [-1, 1] or [0, 255]: give them as uint8, as argument pictures where "
+            "the model's input is another",
+        )
+    return np.asarray(np.rint(found.astype(np.float32) * scale + shift), np.uint8)
+
+
+def _numbers(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    try:
+        found = np.asarray(values)
+    except Exception as error:  # a tensor that has a gradient, or lies on another device, or ragged
+        raise TbgridError(
+            f"{what} of {type(values).__name__} are no array ({error})",
+            f"give a NumPy array; of a PyTorch tensor {what}.detach().cpu().numpy()",
+        ) from error
+    if found.dtype.name == "bfloat16":  # of networks in mixed precision
+        return found.astype(np.float32)
+    if found.dtype.kind not in "fiub":
+        raise TbgridError(
+            f"{what} of {type(values).__name__} hold {found.dtype}", "expected an array of numbers"
+        )
+    return found
+
+
+def _labels(labels: Sequence[Hashable] | npt.NDArray[Any], count: int) -> list[Hashable]:
+    found = np.asarray(labels)
+    if found.shape not in ((count,), (count, 1)):
+        raise TbgridError(
+            f"labels of shape {list(found.shape)} for {count} pictures",
+            "expected one label a picture; of one-hot labels give labels.argmax(axis=1)",
+        )
+    return list(found.ravel().tolist())

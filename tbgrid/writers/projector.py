@@ -1,0 +1,274 @@
+"""Files for TensorBoard's Projector: checkpoint, metadata, sprite, bookmarks and config.
+
+The rules are those of tensorboard/plugins/projector of TensorBoard 2.21; each constant names the
+file there that it comes from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tbgrid.grid.cells import Grid
+from tbgrid.run_format import SPRITE_LIMIT
+from tbgrid.types import Float32Array, Float64Array, IntArray, UInt8Array
+from tbgrid.util.disk_arrays import release, released
+from tbgrid.vectors.pca import principal_components
+from tbgrid.writers.mosaic import resized
+
+COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more texts get no colours
+NO_COLOUR = "No color map"  # the same file: the choice that colours nothing
+MOST = 100_000  # points that its page still draws and searches without stalling
+SLICE = 2**26  # bytes of a tensor that are saved together
+CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
+    "embedding.ckpt",
+    "metadata.tsv",
+    "sprite.png",
+    "bookmarks.json",
+)
+# Cells a side from which a grid is clearest as a plane in space, tried in a browser up to 100:
+# there a photo's side is 1/37 of the plane at any zoom, while in a flat view it is 1/10, a heap
+# where cells are many. With fewer cells the plane has wide gaps.
+UPRIGHT = 13
+_PCA = ("pca-0", "pca-1", "pca-2")
+_EMPTY_CELL = "-"
+# Controls, line ends, and what is white space to JavaScript but not to Python.
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+
+
+def tensors(vectors: Float32Array, grid: Grid, total: int = 0) -> dict[str, Float32Array]:
+    """What the checkpoint holds: the `embedding` float32[n, d] and the `grid` float32[n, 3].
+
+    `total`: how many photos there are in all, where these are a sample: then names say so. A
+    name ends in a digest of the values, since a running TensorBoard never asks again for a
+    tensor of a name that it has shown (projector_plugin.py, tensor_cache). `grid` holds
+    (column, -row, 0) with mean zero, so that plain PCA shows the grid. The Projector wants more
+    than one column, so a one-dimensional embedding gets a second one of zeros.
+    """
+    if vectors.shape[1] < 2:
+        vectors = np.pad(vectors, ((0, 0), (0, 1)))
+    places = np.zeros((len(vectors), 3), np.float32)
+    places[:, 0] = grid.cells % grid.columns
+    places[:, 1] = -(grid.cells // grid.columns)
+    places -= places.mean(axis=0)
+    of = f"-sample-of-{total}" if total > len(vectors) else ""
+    return {
+        f"{name}{of}-{hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()[:6]}": values
+        for name, values in (("embedding", vectors), ("grid", places))
+    }
+
+
+def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
+    """A checkpoint of `values` by their names.
+
+    TensorFlow copies what it saves and keeps the memory, so large tensors are saved as slices, in
+    files of their own that are then declared to be one checkpoint.
+    """
+    import tensorflow as tf
+
+    def save(path: Path, names: Sequence[str], places: Sequence[str], some: list[Any]) -> None:
+        tensors = [tf.constant(array) for array in some]
+        tf.raw_ops.SaveV2(
+            prefix=str(path), tensor_names=names, shape_and_slices=places, tensors=tensors
+        )
+
+    with tf.device("CPU"):
+        if sum(array.nbytes for array in values.values()) <= SLICE:
+            save(prefix, list(values), [""] * len(values), list(values.values()))
+            return
+        parts: list[str] = []
+        for name, array in values.items():
+            count, width = array.shape
+            step = max(1, SLICE // (width * array.itemsize))
+            for first in range(0, count, step):
+                part = array[first : first + step]
+                path = prefix.with_name(f"{prefix.name}.part-{len(parts)}")
+                save(path, [name], [f"{count} {width} {first},{len(part)}:0,{width}"], [part])
+                parts.append(str(path))
+                release(array)
+        tf.raw_ops.MergeV2Checkpoints(
+            checkpoint_prefixes=parts, destination_prefix=str(prefix), delete_old_dirs=False
+        )
+
+
+def metadata_tsv(columns: Mapping[str, Sequence[object]]) -> str:
+    """The TSV of `columns`, name -> one value a photo, with a header.
+
+    The Projector takes line 1 for a header only if it holds a tab, knows no quoting, drops blank
+    lines and stumbles over empty cells (vz_projector/data-provider.ts): so at least two columns,
+    white space inside a value becomes a space, and an empty value "-".
+    """
+    if len(columns) < 2:
+        raise ValueError("the Projector reads a header only over two columns or more")
+    lines = [columns.keys(), *zip(*columns.values(), strict=True)]
+    return "".join("\t".join(_cell(value) for value in line) + "\n" for line in lines)
+
+
+def _cell(value: object) -> str:
+    text = _BREAKS.sub(" ", str(value))
+    return text if text.strip() else _EMPTY_CELL
+
+
+def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> UInt8Array:
+    """A square of ceil(sqrt(n)) x ceil(sqrt(n)) thumbnails, all or those of `rows`, in their order.
+
+    The shader counts columns as rows (vz_projector/scatterPlotVisualizerSprites.ts), so it must
+    be square. Thumbnails shrink where 8192 px would be passed.
+    """
+    chosen = np.arange(len(thumbnails)) if rows is None else rows
+    side = sprite_side(len(chosen), thumbnails.shape[1])
+    across = max(2, math.ceil(math.sqrt(len(chosen))))
+    board = np.zeros((across * side, across * side, 3), np.uint8)
+    for at, row in enumerate(released(thumbnails, chosen)):
+        down, right = at // across * side, at % across * side
+        board[down : down + side, right : right + side] = resized(thumbnails[row : row + 1], side)
+    return board
+
+
+def sprite_side(count: int, thumbnail: int) -> int:
+    """The side in pixels of one thumbnail in the `sprite` of `count` photos."""
+    return min(thumbnail, SPRITE_LIMIT // max(2, math.ceil(math.sqrt(count))))
+
+
+def bookmarks(
+    vectors: Float32Array,
+    positions: Float64Array,
+    grid: Grid,
+    columns: Mapping[str, Sequence[object]],
+    title: str,
+    perplexity: float | None = None,
+    clusters: str | None = None,
+) -> list[dict[str, Any]]:
+    """States of the Projector, shown by one click each: the layout, by its title, and the grid.
+
+    Where there are labels, first coloured by label and then as the photos are, since the
+    Projector multiplies the colours into the photos; else by the column of `clusters`, if any.
+
+    A state of the projection "tsne" would start t-SNE anew, so layouts come as a flat "custom"
+    projection, or as a plane in a 3-D "umap" one (vz_projector/data.ts,
+    vz-projector-projections-panel.ts). The Projector stretches each axis to [-1, 1]. Loading a
+    state replaces all projections of a point, so each has the PCA too.
+    """
+    pca = principal_components(vectors, 3).astype(np.float64)
+    pca = pca / (np.abs(pca).max() or 1.0)
+    label = "label" if "label" in columns else next(iter(columns))
+    told = "label" if label == "label" else clusters
+    names = len({_cell(value) for value in columns[told]}) if told else 0
+    coloured = told is not None and 1 < names <= COLOUR_LABELS
+    layout = _centred(positions)
+    cells = _centred(
+        np.column_stack([grid.cells % grid.columns, -(grid.cells // grid.columns)]).astype(float)
+    )
+    common = {
+        "isSelected": False,
+        "dataSetDimensions": [len(vectors), max(2, vectors.shape[1])],
+        "tSNEIteration": 0,
+        "tSNEPerplexity": 30 if perplexity is None else perplexity,
+        "tSNELearningRate": 1,
+        "tSNEis3d": False,
+        "umapNeighbors": 15,
+        "umapMinDist": 0.1,
+        "pcaComponentDimensions": [0, 1, 2],
+        "customSelectedSearchByMetadataOption": label,
+        **{f"custom{side}Text": "" for side in ("XLeft", "XRight", "YUp", "YDown")},
+        **{f"custom{side}Regex": False for side in ("XLeft", "XRight", "YUp", "YDown")},
+        "filteredPoints": None,
+        "selectedPoints": [],
+        "forceCategoricalColoring": False,
+        "selectedLabelOption": label,
+    }
+    planes = {
+        title: _flat(layout, pca),
+        f"grid {grid.rows} x {grid.columns}": (
+            _upright(cells, pca) if max(grid.rows, grid.columns) >= UPRIGHT else _flat(cells, pca)
+        ),
+    }
+    looks = {f", by {told}": told, ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
+    return [
+        {"label": name + look, **plane, **common, "selectedColorOptionName": colour}
+        for look, colour in looks.items()
+        for name, plane in planes.items()
+    ]
+
+
+def _flat(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
+    """A two-dimensional view: photos keep their size on the screen."""
+    return {
+        "selectedProjection": "custom",
+        "umapIs3d": False,
+        "projections": _points(("linear-x", "linear-y", *_PCA), points, pca),
+        "cameraDef": {
+            "orthographic": True,
+            "position": [0, 0, 4],
+            "target": [0, 0, 0],
+            "zoom": 1,
+        },
+    }
+
+
+def _upright(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
+    """A plane in space, seen from the front: photos grow with the zoom."""
+    depth = np.zeros((len(points), 1))
+    return {
+        "selectedProjection": "umap",
+        "umapIs3d": True,
+        "projections": _points(("umap-0", "umap-1", "umap-2", *_PCA), points, depth, pca),
+        "cameraDef": {
+            "orthographic": False,
+            "position": [0, 0, 1.8],
+            "target": [0, 0, 0],
+            "zoom": 1,
+        },
+    }
+
+
+def _centred(points: Float64Array) -> Float64Array:
+    """Points with their bounding box in the middle of [-1, 1]², one scale for both axes."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    return np.asarray((points - (low + high) / 2) / ((high - low).max() / 2 or 1.0))
+
+
+def _points(keys: Sequence[str], *parts: Float64Array) -> list[dict[str, float]]:
+    values = np.round(np.hstack(parts), 5).tolist()
+    return [dict(zip(keys, row, strict=True)) for row in values]
+
+
+def bookmarks_json(states: Sequence[Mapping[str, Any]]) -> str:
+    """The states as the JSON array that the Projector reads."""
+    return json.dumps(states, separators=(",", ":"), ensure_ascii=False)
+
+
+def config_pbtxt(folder: str, names: Iterable[str], thumbnail: int) -> str:
+    """The Projector's config: tensors by `names`, and the files of `folder` below the run.
+
+    `thumbnail`: the side in pixels of one picture of the sprite; 0 where there is no sprite.
+
+    `model_checkpoint_path` stays empty: TensorBoard would look for it from its own working
+    directory (projector_plugin.py).
+    """
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector import projector_config_pb2
+
+    config = projector_config_pb2.ProjectorConfig()
+    for name in names:
+        tensor = config.embeddings.add()
+        tensor.tensor_name = name
+        tensor.metadata_path = f"{folder}/{METADATA}"
+        if thumbnail:
+            tensor.sprite.image_path = f"{folder}/{SPRITE}"
+            tensor.sprite.single_image_dim.extend([thumbnail, thumbnail])
+        if name.startswith("embedding"):
+            tensor.bookmarks_path = f"{folder}/{BOOKMARKS}"
+    return str(text_format.MessageToString(config))
+
+
+def checkpoint_state(folder: str) -> str:
+    """The text of TensorBoard's pointer to the newest checkpoint (tf.train.CheckpointState)."""
+    return f'model_checkpoint_path: "{folder}/{CHECKPOINT}"\n'

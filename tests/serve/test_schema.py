@@ -1,0 +1,52 @@
+"""Requests that the OpenAPI document allows, and ones that it forbids: none breaks the server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.serve_process import served
+
+pytest.importorskip("schemathesis")
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "use_after_free",
+)
+EXAMPLES, MANY = 15, 200
+
+
+@pytest.mark.parametrize("examples", [EXAMPLES, pytest.param(MANY, marks=pytest.mark.slow)])
+def test_by_its_openapi_document(tmp_path: Path, examples: int) -> None:
+    program = Path(sys.executable).with_name("schemathesis")
+    with served(tmp_path / "root", "--max-queue", "5") as server:
+        server.add(3)
+        done = subprocess.run(
+            [
+                program,
+                "run",
+                f"{server.address}/openapi.json",
+                f"--checks={','.join(CHECKS)}",
+                f"--max-examples={examples}",
+                "--seed=1",
+                "--generation-database=none",
+                "--no-color",
+            ],
+            cwd=tmp_path,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        assert "Traceback" not in server.told()
+        assert server.client.get("/v2/models").status_code == 200
