@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import shutil
@@ -52,7 +53,8 @@ RUN_SLOWLY = [
 ]
 TOOLS = {"coverage", "mypy", "pytest", "ruff"}
 INTERNAL = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)]+)\)|!\[[^\]]*\]\((?!https?:)([^)]+)\)")
-PATH = re.compile(r"`((?:tbgrid|tests|scripts|examples|docs)/[\w./-]*)`")
+# Not tags of TensorBoard, such as tbgrid/mosaic.
+PATH = re.compile(r"`((?:tbgrid|tests|examples|docs)/[\w./-]*(?:/|\.\w+)|scripts/\w+)`")
 PATH_AND_NAME = re.compile(PATH.pattern + r", `(\w+)`")
 
 
@@ -146,6 +148,7 @@ def run_python(place: Path, *arguments: str | Path) -> str:
     done = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -188,6 +191,12 @@ def test_every_path_on_a_page_is_there(page: Path) -> None:
         assert (ROOT / path).exists(), path
     for path, name in PATH_AND_NAME.findall(text):
         assert re.search(rf"^(?:def|class) {name}\b", text_of(ROOT / path), re.M), (path, name)
+
+
+def test_every_package_in_the_picture_is_there() -> None:
+    picture = text_of(ROOT / "docs" / "images" / "pipeline.svg")
+    for path in re.findall(r"tbgrid/\w+/", picture):
+        assert (ROOT / path).is_dir(), path
 
 
 def test_every_page_is_in_the_navigation() -> None:
