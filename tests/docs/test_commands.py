@@ -27,6 +27,7 @@ from tbgrid.cli.parser import command_parser
 from tests.docs.pages import PAGES, blocks, commands, text_of
 from tests.support.paths import ROOT
 from tests.support.photos import draw_photos
+from tests.test_architecture import LAYERS
 
 README = ROOT / "README.md"
 MOST_WORDS = 900  # of the README: the rest is in the manual
@@ -197,6 +198,13 @@ def test_every_package_in_the_picture_is_there() -> None:
     picture = text_of(ROOT / "docs" / "images" / "pipeline.svg")
     for path in re.findall(r"tbgrid/\w+/", picture):
         assert (ROOT / path).is_dir(), path
+
+
+def test_the_layers_on_the_page_are_those_that_are_tested() -> None:
+    text = text_of(ROOT / "docs" / "development.md")
+    for layer, packages in LAYERS.items():
+        (line,) = re.findall(rf"^{layer}  +(.*)$", text, re.M)
+        assert {*line.split(", "), "__main__"} == {*packages, "__main__"}
 
 
 def test_every_page_is_in_the_navigation() -> None:

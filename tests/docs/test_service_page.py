@@ -26,28 +26,28 @@ def test_the_examples_work(tmp_path: Path) -> None:
     id = ""
     with served(tmp_path / "service") as server:
         for words in examples:
-            asked = [
+            command = [
                 word.replace("localhost:8686", f"localhost:{server.port}").replace("ID", id)
                 for word in words
             ]
-            if asked[-1].endswith("cancel"):  # of one that is not done
+            if command[-1].endswith("cancel"):  # of one that is not done
                 id = server.ask(seed=1)
-                asked[-1] = f"localhost:{server.port}/v2/visualizations/{id}/cancel"
+                command[-1] = f"localhost:{server.port}/v2/visualizations/{id}/cancel"
             done = subprocess.run(
-                [*asked, "--silent", "--show-error", "--fail-with-body"],
+                [*command, "--silent", "--show-error", "--fail-with-body"],
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
                 check=False,
                 timeout=60,
             )
-            assert done.returncode == 0, (asked, done.stdout, done.stderr)
-            told = json.loads(done.stdout) if done.stdout else {}
-            if asked[-1].endswith("applications"):
-                assert told["application"]["name"] == "cats"
-            elif "--json" in asked:
-                id = told["output"]["id"]
-                assert told["output"]["status"] == {"code": 10001, "description": "pending"}
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+            answer = json.loads(done.stdout) if done.stdout else {}
+            if command[-1].endswith("/applications"):
+                assert answer["application"]["name"] == "cats"
+            elif "--json" in command:
+                id = answer["output"]["id"]
+                assert answer["output"]["status"] == {"code": 10001, "description": "pending"}
                 data = server.ended(id)["data"]
                 assert data["image"]["url"] == f"/v2/visualizations/{id}/image"
         with Image.open(tmp_path / "mosaic.jpg") as mosaic:
