@@ -209,7 +209,7 @@ def test_the_layers_on_the_page_are_those_that_are_tested() -> None:
 
 def test_every_page_is_in_the_navigation() -> None:
     listed = re.findall(r": ([\w-]+\.md)$", text_of(ROOT / "mkdocs.yml"), re.M)
-    assert sorted(listed) == sorted(page.name for page in PAGES if page.parent.name == "docs")
+    assert sorted(listed) == sorted(page.name for page in PAGES if page.parent == ROOT / "docs")
     readme = text_of(README)
     assert all(f"(docs/{name})" in readme for name in listed if name != "index.md")
 
