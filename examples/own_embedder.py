@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 import tbgrid
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.types import Float32Array
 
 
@@ -24,7 +24,7 @@ class ColourHistogram:
 
     bins: int = 6
     input_size: ClassVar[tuple[int, int]] = (64, 64)
-    distance: ClassVar[Distance] = "euclidean"
+    metric: ClassVar[Metric] = "euclidean"
     notes: ClassVar[tuple[str, ...]] = ()
 
     @property

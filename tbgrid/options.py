@@ -10,7 +10,7 @@ from typing import get_args
 
 from tbgrid import run_format
 from tbgrid.choices import (
-    Distance,
+    AssignmentCost,
     Duplicates,
     Engine,
     Fit,
@@ -87,7 +87,7 @@ class GridOptions:
 
     shape: tuple[int, int] | None = None
     aspect: float = 1.0
-    metric: Metric = "sqeuclidean"
+    assignment_cost: AssignmentCost = "squared"
     solver: Solver = "auto"
     exact: bool = False
 
@@ -98,13 +98,15 @@ class GridOptions:
             )
         if not (math.isfinite(self.aspect) and 1e-3 <= self.aspect <= 1e3):
             raise UsageError(f"aspect {self.aspect}", "give width / height, from 0.001 to 1000")
-        if self.metric not in ("sqeuclidean", "euclidean"):
-            raise UsageError(f"metric {self.metric}", "expected sqeuclidean or euclidean")
+        if self.assignment_cost not in ("squared", "euclidean"):
+            raise UsageError(
+                f"assignment cost {self.assignment_cost}", "expected squared or euclidean"
+            )
         if self.solver not in ("auto", "lapjv", "scipy", "windows"):
             raise UsageError(f"solver {self.solver}", "expected auto, lapjv, scipy or windows")
-        if self.solver == "windows" and self.metric != "sqeuclidean":
+        if self.solver == "windows" and self.assignment_cost != "squared":
             raise UsageError(
-                "solver windows works on squared distances", "leave out --metric euclidean"
+                "solver windows works on squared distances", "leave out --assignment-cost euclidean"
             )
         if self.solver == "windows" and self.exact:
             raise UsageError("solver windows is not exact", "leave out --solver or --exact")
@@ -226,7 +228,7 @@ def refining(wanted: bool, seconds: float | None) -> RefineOptions | None:
 @dataclass(frozen=True)
 class ExportOptions:
     """How an export is made. `model` names the embedder (`load_embedder`); `image_size` its input
-    side in pixels; `distance` None is the model's own; `tile` the side of a photo in the mosaic;
+    side in pixels; `metric` None is the model's own; `tile` the side of a photo in the mosaic;
     `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
 
     `layout`, `budget`, `tsne`, `grid`, `refine`: see `tbgrid.options.MapOptions`.
@@ -237,7 +239,7 @@ class ExportOptions:
     model: str = "builtin"
     image_size: int | None = None
     input_range: InputRange = "unit"
-    distance: Distance | None = None
+    metric: Metric | None = None
     fit: Fit = "crop"
     tile: int = 64
     preview: int = run_format.DEFAULT_PREVIEW
@@ -254,8 +256,8 @@ class ExportOptions:
     groups: GroupOptions = field(default_factory=GroupOptions)
 
     def __post_init__(self) -> None:
-        if self.distance not in (None, "cosine", "euclidean"):
-            raise UsageError(f"distance {self.distance}", "expected cosine or euclidean")
+        if self.metric not in (None, "cosine", "euclidean"):
+            raise UsageError(f"metric {self.metric}", "expected cosine or euclidean")
         if self.fit not in ("crop", "pad", "squash"):
             raise UsageError(f"fit {self.fit}", "expected crop, pad or squash")
         if self.input_range not in ("unit", "signed", "bytes"):

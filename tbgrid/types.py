@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 Float64Array: TypeAlias = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ class Embedder(Protocol):
         """Height and width of its input in pixels."""
 
     @property
-    def distance(self) -> Distance:
+    def metric(self) -> Metric:
         """The distance under which its vectors are compared."""
 
     @property

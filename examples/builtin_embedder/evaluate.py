@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 
 import tbgrid
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.types import Embedder, Float32Array, IntArray
 from tbgrid.vectors.neighbors import nearest
 
@@ -48,7 +48,7 @@ class HogEmbedder:
 
     model_id: ClassVar[str] = "hog"
     input_size: ClassVar[tuple[int, int]] = (64, 64)
-    distance: ClassVar[Distance] = "cosine"
+    metric: ClassVar[Metric] = "cosine"
     notes: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, images: Float32Array) -> Float32Array:
@@ -128,14 +128,12 @@ def shares(near: IntArray, labels: IntArray) -> tuple[float, float]:
 def score(data: str, source: tbgrid.Source, name: str, embedder: Embedder) -> Score:
     """The whole way from pictures to map, as `tbgrid export` goes it, and its figures."""
     images = tbgrid.embed(source, embedder)
-    distance = embedder.distance
-    layout = tbgrid.tsne(images.vectors, distance=distance)
+    metric = embedder.metric
+    layout = tbgrid.tsne(images.vectors, metric=metric)
     grid = tbgrid.snap(layout.positions)
-    card = tbgrid.report_card(
-        images.vectors, layout.positions, grid, images.labels, distance=distance
-    )
+    card = tbgrid.report_card(images.vectors, layout.positions, grid, images.labels, metric=metric)
     names, labels = np.unique(np.array(images.labels), return_inverse=True)
-    near = nearest(images.vectors, NEAREST, distance).rows
+    near = nearest(images.vectors, NEAREST, metric).rows
     return Score(
         data,
         len(labels),

@@ -108,7 +108,7 @@ def _options(given: argparse.Namespace) -> ExportOptions:
 
     return ExportOptions(
         **_embedding(given),
-        distance=given.distance,
+        metric=given.metric,
         cache=given.cache,
         use_cache=not given.no_cache,
         like=getattr(given, "like", None),
@@ -116,7 +116,9 @@ def _options(given: argparse.Namespace) -> ExportOptions:
         layout=given.layout,
         budget=given.budget,
         tsne=TsneOptions(given.perplexity, given.seed, given.engine),
-        grid=GridOptions(given.grid, given.aspect, given.metric, given.solver, given.exact),
+        grid=GridOptions(
+            given.grid, given.aspect, given.assignment_cost, given.solver, given.exact
+        ),
         refine=refining(given.refine, given.refine_seconds),
         groups=GroupOptions(given.duplicates, given.min_cluster),
     )

@@ -305,7 +305,7 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", metavar="NAME", help="write to DIR/NAME instead of DIR")
     _add_model(command, several=True).add_argument(
-        "--distance",
+        "--metric",
         choices=("cosine", "euclidean"),
         help="between vectors (default: cosine for networks, euclidean for pixels)",
     )
@@ -342,10 +342,10 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--aspect", type=_aspect, default=1.0, metavar="W:H", help="of the grid (default: 1:1)"
     )
     layout.add_argument(
-        "--metric",
-        choices=("sqeuclidean", "euclidean"),
-        default="sqeuclidean",
-        help="what the snap makes least in total (default: squared distances)",
+        "--assignment-cost",
+        choices=("squared", "euclidean"),
+        default="squared",
+        help="cost minimised by the grid assignment (default: squared distances)",
     )
     layout.add_argument(
         "--solver",

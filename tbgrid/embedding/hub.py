@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 
 import numpy as np
 
-from tbgrid.choices import Distance, InputRange
+from tbgrid.choices import InputRange, Metric
 from tbgrid.embedding import registry
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.run_format import printable
@@ -53,7 +53,7 @@ class HubEmbedder:
     _path: str = field(repr=False)
     input_range: InputRange = "unit"
     notes: Sequence[str] = ()
-    distance: Distance = "cosine"
+    metric: Metric = "cosine"
 
     @classmethod
     def load(

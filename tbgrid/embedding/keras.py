@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.embedding import registry
 from tbgrid.embedding.hub import on_gpu
 from tbgrid.errors import TbgridError, UsageError
@@ -51,7 +51,7 @@ class KerasEmbedder:
     _model: Any = field(repr=False)
     _preprocess: Any = field(repr=False)
     notes: tuple[str, ...] = ()
-    distance: Distance = "cosine"
+    metric: Metric = "cosine"
 
     @classmethod
     def load(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tbgrid.choices import Distance, InputRange
+from tbgrid.choices import InputRange, Metric
 from tbgrid.embedding import registry, tflite
 from tbgrid.embedding.load_embedder import BUILTIN, load_embedder
 from tbgrid.errors import TbgridError
@@ -25,7 +25,7 @@ class Facts:
 
     model_id: str
     input_size: tuple[int, int]
-    distance: Distance
+    metric: Metric
     fingerprint: str
     notes: tuple[str, ...]
     lite: bool
@@ -88,7 +88,7 @@ def _facts(
     facts = Facts(
         loaded.model_id,
         loaded.input_size,
-        loaded.distance,
+        loaded.metric,
         getattr(loaded, "fingerprint", ""),
         tuple(loaded.notes),
         tflite.worthwhile(loaded),

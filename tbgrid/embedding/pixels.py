@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.types import Float32Array
 
 
@@ -17,7 +17,7 @@ class PixelEmbedder:
 
     side: int = 32
     model_id: ClassVar[str] = "pixels"
-    distance: ClassVar[Distance] = "euclidean"
+    metric: ClassVar[Metric] = "euclidean"
     notes: ClassVar[tuple[str, ...]] = ()
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 
 import PIL
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.embedding.embed import DECODING
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.photos import Photo, Rejected, Source
@@ -36,7 +36,7 @@ class Model:
 
     model_id: str
     input_size: tuple[int, int]
-    distance: Distance
+    metric: Metric
     fingerprint: str
     notes: tuple[str, ...]
 
@@ -46,7 +46,7 @@ class Model:
         height, width = embedder.input_size
         fingerprint = getattr(embedder, "fingerprint", "")
         notes = tuple(embedder.notes)
-        return cls(embedder.model_id, (height, width), embedder.distance, fingerprint, notes)
+        return cls(embedder.model_id, (height, width), embedder.metric, fingerprint, notes)
 
 
 @dataclass(frozen=True)

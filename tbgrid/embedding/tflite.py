@@ -32,7 +32,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.progress import Progress
 from tbgrid.types import Embedder, Float32Array
 from tbgrid.util.cache import Cache, key_of
@@ -105,9 +105,9 @@ class LiteEmbedder:
         return self._plain.input_size
 
     @property
-    def distance(self) -> Distance:
+    def metric(self) -> Metric:
         """The distance under which its vectors are compared."""
-        return self._plain.distance
+        return self._plain.metric
 
     @property
     def fingerprint(self) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.fft import dctn, idctn
 from scipy.optimize import linear_sum_assignment
 
-from tbgrid.choices import Metric
+from tbgrid.choices import AssignmentCost
 from tbgrid.types import Float64Array, IntArray
 
 _SPARSE = 0.75  # share of filled cells up to which the warm start costs more than it saves
@@ -23,33 +23,43 @@ def cell_places(rows: int, columns: int) -> Float64Array:
     return np.asarray(np.indices((rows, columns), np.float64).reshape(2, -1).T)
 
 
-def pair_costs(points: Float64Array, cells: Float64Array, metric: Metric) -> Float64Array:
+def pair_costs(
+    points: Float64Array, cells: Float64Array, assignment_cost: AssignmentCost
+) -> Float64Array:
     """float64[n, m]: the (squared) distance of each point to each cell."""
     squared = (
         (points**2).sum(1)[:, None] + (cells**2).sum(1)[None, :] - 2 * (points @ cells.T)
     ).clip(min=0)
-    return np.asarray(squared if metric == "sqeuclidean" else np.sqrt(squared))
+    return np.asarray(squared if assignment_cost == "squared" else np.sqrt(squared))
 
 
-def total_cost(points: Float64Array, cells: IntArray, columns: int, metric: Metric) -> float:
+def total_cost(
+    points: Float64Array, cells: IntArray, columns: int, assignment_cost: AssignmentCost
+) -> float:
     """The sum over all points of the (squared) distance to the cell it was given."""
     offsets = points - np.column_stack([cells // columns, cells % columns])
     squared = (offsets**2).sum(1)
-    return float((squared if metric == "sqeuclidean" else np.sqrt(squared)).sum())
+    return float((squared if assignment_cost == "squared" else np.sqrt(squared)).sum())
 
 
 def scipy(
-    points: Float64Array, rows: int, columns: int, metric: Metric, rough: IntArray | None = None
+    points: Float64Array,
+    rows: int,
+    columns: int,
+    assignment_cost: AssignmentCost,
+    rough: IntArray | None = None,
 ) -> IntArray:
     """The optimum by SciPy's Jonker-Volgenant solver (Crouse, 2016).
 
     `rough` int64[n], distinct cells: an assignment to start from, which saves time.
     """
-    if metric == "sqeuclidean" and len(points) > _SPARSE * rows * columns:
+    if assignment_cost == "squared" and len(points) > _SPARSE * rows * columns:
         if rough is None:
             rough = rank_split(points, rows, columns)
         return _warm(points, rough, rows, columns)
-    _, chosen = linear_sum_assignment(pair_costs(points, cell_places(rows, columns), metric))
+    _, chosen = linear_sum_assignment(
+        pair_costs(points, cell_places(rows, columns), assignment_cost)
+    )
     return np.asarray(chosen, np.int64)
 
 
@@ -63,7 +73,7 @@ def _warm(points: Float64Array, rough: IntArray, rows: int, columns: int) -> Int
     """
     cells = cell_places(rows, columns)
     costs = np.zeros((len(cells), len(cells)))
-    costs[: len(points)] = pair_costs(points, cells, "sqeuclidean")
+    costs[: len(points)] = pair_costs(points, cells, "squared")
     occupied = cells.copy()
     occupied[rough] = points
     costs -= potential(occupied, rows, columns)
@@ -72,7 +82,9 @@ def _warm(points: Float64Array, rough: IntArray, rows: int, columns: int) -> Int
     return np.asarray(chosen[: len(points)], np.int64)
 
 
-def lapjv(points: Float64Array, rows: int, columns: int, metric: Metric) -> IntArray:
+def lapjv(
+    points: Float64Array, rows: int, columns: int, assignment_cost: AssignmentCost
+) -> IntArray:
     """The optimum by lapjv, the solver of the first grid layouts (Jonker and Volgenant, 1987).
 
     It wants a square matrix: empty cells are filled by stand-ins that cost nothing anywhere.
@@ -81,7 +93,7 @@ def lapjv(points: Float64Array, rows: int, columns: int, metric: Metric) -> IntA
 
     cells = cell_places(rows, columns)
     costs = np.zeros((len(cells), len(cells)))
-    costs[: len(points)] = pair_costs(points, cells, metric)
+    costs[: len(points)] = pair_costs(points, cells, assignment_cost)
     chosen, _, _ = library.lapjv(costs.astype(np.float32))
     return np.asarray(chosen[: len(points)], np.int64)
 

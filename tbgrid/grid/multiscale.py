@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from tbgrid.choices import Metric
+from tbgrid.choices import AssignmentCost
 from tbgrid.grid import assignment, primal_dual
 from tbgrid.grid.assignment import pair_costs, total_cost
 from tbgrid.progress import Progress, silent
@@ -33,8 +33,8 @@ def optimum(
     The bound equals the total but for rounding (see `primal_dual.optimum`).
     """
     if rows * columns <= COARSEST:
-        cells = assignment.scipy(points, rows, columns, "sqeuclidean")
-        return cells, total_cost(points, cells, columns, "sqeuclidean")
+        cells = assignment.scipy(points, rows, columns, "squared")
+        return cells, total_cost(points, cells, columns, "squared")
     start = windows(points, rows, columns, progress)
     return primal_dual.optimum(points, start, rows, columns, progress)
 
@@ -42,7 +42,7 @@ def optimum(
 def windows(points: Float64Array, rows: int, columns: int, progress: Progress = silent) -> IntArray:
     """Near the optimum of squared distances."""
     if rows * columns <= COARSEST:
-        return assignment.scipy(points, rows, columns, "sqeuclidean")
+        return assignment.scipy(points, rows, columns, "squared")
     return sweep(points, from_coarse(points, rows, columns), rows, columns, progress=progress)
 
 
@@ -64,7 +64,7 @@ def from_coarse(points: Float64Array, rows: int, columns: int) -> IntArray:
             for column in range(left, min(left + 2, columns))
         ]
         places = np.array(room)
-        index, taken = linear_sum_assignment(pair_costs(points[who], places, "sqeuclidean"))
+        index, taken = linear_sum_assignment(pair_costs(points[who], places, "squared"))
         chosen[who[index]] = places[taken] @ (columns, 1)
     # A group of four that was given a smaller cell at the border leaves some points over.
     left_over = np.flatnonzero(chosen < 0)
@@ -98,7 +98,7 @@ def sweep(
     start: IntArray,
     rows: int,
     columns: int,
-    metric: Metric = "sqeuclidean",
+    assignment_cost: AssignmentCost = "squared",
     progress: Progress = silent,
 ) -> IntArray:
     """Solve every window of WINDOW² cells exactly, half overlapping, one after the other.
@@ -116,7 +116,7 @@ def sweep(
             continue
         who = holder[cells[filled]]
         local = assignment.scipy(
-            points[who] - (top, left), bottom - top, right - left, metric, rough=filled
+            points[who] - (top, left), bottom - top, right - left, assignment_cost, rough=filled
         )
         holder[cells] = -1
         holder[cells[local]] = who

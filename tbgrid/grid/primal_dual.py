@@ -52,7 +52,7 @@ def optimum(
         cells, prices = search.finish()
         least, where = least_costs(points, prices, rows, columns, cells)
         bound = float(least.sum() + prices.sum())
-        cost = total_cost(points, cells, columns, "sqeuclidean")
+        cost = total_cost(points, cells, columns, "squared")
         own = (points[:, 0] - cells // columns) ** 2 + (points[:, 1] - cells % columns) ** 2
         missed = np.flatnonzero(least < own - prices[cells] - rounding)
         if not len(missed) or cost - bound <= len(points) * rounding:

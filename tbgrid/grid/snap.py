@@ -6,7 +6,7 @@ import importlib.util
 
 import numpy as np
 
-from tbgrid.choices import Metric
+from tbgrid.choices import AssignmentCost
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid import assignment, lower_bound, multiscale
 from tbgrid.grid.cells import Grid, scale_to_grid, shape_for
@@ -62,9 +62,9 @@ def assign(
     options = options or GridOptions()
     solver, notes = _choose_solver(options, rows * columns)
     progress("grid", 0, None)
-    cells, least = _solve(solver, places, rows, columns, options.metric, progress)
+    cells, least = _solve(solver, places, rows, columns, options.assignment_cost, progress)
     progress("grid", 1, 1)
-    cost = assignment.total_cost(places, cells, columns, options.metric)
+    cost = assignment.total_cost(places, cells, columns, options.assignment_cost)
     gap = None if least is None else _gap(cost, least)
     return Grid(rows, columns, cells, places, cost, solver, gap, notes)
 
@@ -79,24 +79,24 @@ def _solve(
     places: Float64Array,
     rows: int,
     columns: int,
-    metric: Metric,
+    assignment_cost: AssignmentCost,
     progress: Progress,
 ) -> tuple[IntArray, float | None]:
     """Cells, and the total that none can be below, None where that is not known."""
     if solver == "primal-dual":
         return multiscale.optimum(places, rows, columns, progress)
-    if solver == "windows" and metric == "sqeuclidean":
+    if solver == "windows" and assignment_cost == "squared":
         cells = multiscale.windows(places, rows, columns, progress)
         progress("bound", 0, None)
         least = lower_bound.lower_bound(places, cells, rows, columns)
         progress("bound", 1, 1)
         return cells, least
     if solver == "windows":
-        start, _ = _solve(_squared(rows * columns), places, rows, columns, "sqeuclidean", progress)
-        return multiscale.sweep(places, start, rows, columns, metric, progress), None
+        start, _ = _solve(_squared(rows * columns), places, rows, columns, "squared", progress)
+        return multiscale.sweep(places, start, rows, columns, assignment_cost, progress), None
     dense = assignment.lapjv if solver == "lapjv" else assignment.scipy
-    cells = dense(places, rows, columns, metric)
-    return cells, assignment.total_cost(places, cells, columns, metric)
+    cells = dense(places, rows, columns, assignment_cost)
+    return cells, assignment.total_cost(places, cells, columns, assignment_cost)
 
 
 def _choose_solver(options: GridOptions, cells: int) -> tuple[str, tuple[str, ...]]:
@@ -115,7 +115,7 @@ def _choose_solver(options: GridOptions, cells: int) -> tuple[str, tuple[str, ..
         )
     if options.solver != "auto":
         return options.solver, ()
-    if options.metric == "euclidean":
+    if options.assignment_cost == "euclidean":
         return _plain(cells, options.exact)
     if not options.exact:
         return _squared(cells), ()
@@ -139,13 +139,13 @@ def _plain(cells: int, exact: bool) -> tuple[str, tuple[str, ...]]:
     if exact and cells > DENSE_CELLS:
         raise UsageError(
             f"--exact serves {DENSE_CELLS} cells of plain distances, and the grid has {cells}",
-            "leave out --metric euclidean or --exact",
+            "leave out --assignment-cost euclidean or --exact",
         )
     if exact or cells <= SQUARED_ONLY:
         return "scipy", ()
     return "windows", (
         f"plain distances have no exact solution for {cells} cells in reasonable time: "
         "what is best for squared distances was put right in windows, and nothing is proven; "
-        "leave out --metric euclidean for a proof"
+        "leave out --assignment-cost euclidean for a proof"
         + (", or add --exact, which may take minutes" if cells <= DENSE_CELLS else ""),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tbgrid.choices import NAMES, Distance, Method
+from tbgrid.choices import NAMES, Method, Metric
 from tbgrid.errors import UsageError
 from tbgrid.grid.cells import cell_centers
 from tbgrid.layouts import tsne_engines
@@ -57,7 +57,7 @@ def lay_out(
     options: TsneOptions,
     shape: tuple[int, int],
     *,
-    distance: Distance = "cosine",
+    metric: Metric = "cosine",
     progress: Progress = silent,
 ) -> Layout:
     """Lay out float32[n, d] vectors by `method`, for a grid of `shape` (rows, columns).
@@ -71,9 +71,9 @@ def lay_out(
     """
     require(method, shape)
     if method == "tsne":
-        return tsne(vectors, options, distance=distance, progress=progress)
+        return tsne(vectors, options, metric=metric, progress=progress)
     require_layable(vectors)
-    points, components = reduce_dimensions(vectors, distance, options.seed)
+    points, components = reduce_dimensions(vectors, metric, options.seed)
     progress(NAMES[method], 0, None)
     cells = None
     if method == "flas":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tbgrid.choices import NAMES, Distance, Method
+from tbgrid.choices import NAMES, Method, Metric
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.layouts import tsne_engines
 from tbgrid.layouts.initialization import pca_initialization
@@ -75,7 +75,7 @@ def tsne(
     vectors: Float32Array,
     options: TsneOptions | None = None,
     *,
-    distance: Distance = "cosine",
+    metric: Metric = "cosine",
     near: Float64Array | None = None,
     progress: Progress = silent,
 ) -> Layout:
@@ -96,7 +96,7 @@ def tsne(
     options = options or TsneOptions()
     if near is not None and options.engine != "opentsne":
         raise UsageError(f"engine {options.engine} starts from no layout", "use engine opentsne")
-    ready = _prepared(vectors, options, distance)
+    ready = _prepared(vectors, options, metric)
     if near is None:
         engine, start = (
             tsne_engines.find(options.engine),
@@ -114,7 +114,7 @@ def tsne_from(
     iterations: int,
     options: TsneOptions | None = None,
     *,
-    distance: Distance = "cosine",
+    metric: Metric = "cosine",
     progress: Progress = silent,
 ) -> Layout:
     """Lay out float32[n, d] vectors by t-SNE that starts from `start`, float64[n, 2] positions of
@@ -134,7 +134,7 @@ def tsne_from(
             f"engine {options.engine} cannot start from an earlier layout",
             "leave out --engine or --like",
         )
-    ready = _prepared(vectors, options, distance)
+    ready = _prepared(vectors, options, metric)
     placed = _placed(ready.points, start, options.seed)
     found = tsne_engines.resumed(
         ready.points, ready.perplexity, placed, iterations, options.seed, progress
@@ -178,7 +178,7 @@ class _Seen:
         return Layout(positions, self.perplexity, kl, engine, self.components, self.notes)
 
 
-def _prepared(vectors: Float32Array, options: TsneOptions, distance: Distance) -> _Seen:
+def _prepared(vectors: Float32Array, options: TsneOptions, metric: Metric) -> _Seen:
     count = require_layable(vectors)
     notes: tuple[str, ...] = ()
     perplexity = fitted_perplexity(count, options.perplexity)
@@ -186,7 +186,7 @@ def _prepared(vectors: Float32Array, options: TsneOptions, distance: Distance) -
         notes = (f"perplexity {perplexity:.3g}, fitted to {count} photos",)
 
     tsne_engines.find(options.engine)  # before the work: it may not be installed
-    points, components = reduce_dimensions(vectors, distance, options.seed)
+    points, components = reduce_dimensions(vectors, metric, options.seed)
     return _Seen(points, perplexity, components, notes)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tbgrid.choices import NAMES, Distance, Method
+from tbgrid.choices import NAMES, Method, Metric
 from tbgrid.errors import UsageError
 from tbgrid.grid.cells import Grid, cell_centers, grid_from_cells, shape_for
 from tbgrid.grid.refine import Refined, refine
@@ -91,7 +91,7 @@ class Arrangement:
 def arrange(
     vectors: Float32Array,
     labels: Sequence[str] | None,
-    distance: Distance,
+    metric: Metric,
     options: MapOptions,
     cache: Cache,
     *,
@@ -113,7 +113,7 @@ def arrange(
         TbgridError: too few vectors, or vectors that are not finite.
     """
     work = _Work(
-        vectors, labels, distance, options, cache, towards, start, times or Times(), progress
+        vectors, labels, metric, options, cache, towards, start, times or Times(), progress
     )
     if options.layout != "best":
         methods.require(options.layout, work.shape)
@@ -167,7 +167,7 @@ class _Work:
         self,
         vectors: Float32Array,
         labels: Sequence[str] | None,
-        distance: Distance,
+        metric: Metric,
         options: MapOptions,
         cache: Cache,
         towards: Float64Array | None,
@@ -175,7 +175,7 @@ class _Work:
         times: Times,
         progress: Progress,
     ) -> None:
-        self.vectors, self.labels, self.distance = vectors, labels, distance
+        self.vectors, self.labels, self.metric = vectors, labels, metric
         self.options, self.refine = options.grid, options.refine
         self.cache, self.times, self.progress = cache, times, progress
         self.towards, self.start = towards, start
@@ -203,7 +203,7 @@ class _Work:
                 layout.positions,
                 grid,
                 self.labels,
-                distance=self.distance,
+                metric=self.metric,
                 kl=layout.kl,
                 layout=layout.name,
                 snapped=None if refined is None else snapped,
@@ -222,7 +222,7 @@ class _Work:
             return layout, snapped, None
         with self.times.stage("refine"):
             found = refine(
-                normalize_for(self.vectors, self.distance),
+                normalize_for(self.vectors, self.metric),
                 snapped.cells,
                 snapped.rows,
                 snapped.columns,
@@ -244,7 +244,7 @@ class _Work:
         begin = time.process_time()
         if self.start is not None:
             layout = lay_out_like(
-                self.vectors, self.start, tsne, distance=self.distance, progress=self.progress
+                self.vectors, self.start, tsne, metric=self.metric, progress=self.progress
             )
             return layout, time.process_time() - begin
         key = key_of(
@@ -254,7 +254,7 @@ class _Work:
             self.vectors.shape,
             np.ascontiguousarray(self.vectors).data,
             tsne,
-            self.distance,
+            self.metric,
             *([self.shape] if method == "flas" else []),
         )
         held = self.cache.get([key]).get(key)
@@ -265,7 +265,7 @@ class _Work:
             self.vectors,
             tsne,
             self.shape,
-            distance=self.distance,
+            metric=self.metric,
             progress=self.progress,
         )
         seconds = time.process_time() - begin

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbgrid import run_format
-from tbgrid.choices import Distance, Metric
+from tbgrid.choices import AssignmentCost, Metric
 from tbgrid.errors import TbgridError
 from tbgrid.mapping.warm_start import Start
 from tbgrid.run_format import CURRENT, HOME, REPORT, printable
@@ -53,10 +53,10 @@ class Earlier:
     alike: Neighbours
     model: str
     fit: str
-    distance: Distance
+    metric: Metric
     perplexity: float
     aspect: float
-    metric: Metric
+    assignment_cost: AssignmentCost
     solver: str
     cost: float
     gap: float | None
@@ -85,9 +85,9 @@ class Earlier:
             )
         notes: tuple[str, ...] = ()
         same = False
-        if (self.model, self.distance) != (model["name"], model["distance"]):
+        if (self.model, self.metric) != (model["name"], model["metric"]):
             notes = (
-                f"{self.run} is of {self.model}, {self.distance} distances: the map begins at its "
+                f"{self.run} is of {self.model}, {self.metric} distances: the map begins at its "
                 f"places, and follows the vectors of {model['name']}",
             )
         elif self._as_far(of, vectors):
@@ -107,7 +107,7 @@ class Earlier:
             self.places,
             self.positions,
             self.aspect,
-            self.metric,
+            self.assignment_cost,
             self.solver,
             self.cost,
             self.gap,
@@ -125,7 +125,7 @@ class Earlier:
         pairs = np.stack(np.broadcast_arrays(now[some, None], now[self.alike.rows[some]]), axis=2)
         both = pairs[:, :, 1] >= 0
         before = self.alike.distances[some][both].astype(np.float64)
-        after = distances_between(vectors, pairs[both], self.distance)
+        after = distances_between(vectors, pairs[both], self.metric)
         return float(np.abs(after - before).sum()) <= _DISTANCES * float(before.sum())
 
 
@@ -244,10 +244,10 @@ def _read(run: str, export: Path) -> Earlier:
         alike=alike,
         model=str(model["name"]),
         fit=str(model["fit"]),
-        distance=_one_of(get_args(Distance), model["distance"]),
+        metric=_one_of(get_args(Metric), model["metric"]),
         perplexity=float(layout.get("perplexity", "nan")),  # none of another layout
         aspect=_positive(grid["aspect"]),
-        metric=_one_of(get_args(Metric), grid["metric"]),
+        assignment_cost=_one_of(get_args(AssignmentCost), grid["assignment_cost"]),
         solver=str(grid["solver"]),
         cost=float(grid["cost"]),
         gap=None if grid["gap"] is None else float(grid["gap"]),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from tbgrid.choices import Distance, Metric
+from tbgrid.choices import AssignmentCost, Metric
 from tbgrid.grid.assignment import total_cost
 from tbgrid.grid.cells import Grid, choose_shape, scale_to_grid, shape_for
 from tbgrid.grid.snap import assign
@@ -41,7 +41,7 @@ class Start:
     row twice, and at least one is. `rows` x `columns` is the earlier grid; `cells` int64[m],
     `places` float64[m, 2] in cells, (row, column), and `positions` float64[m, 2] of t-SNE are
     those of a `Grid` and a `Layout`. `aspect` (width / height) is what the earlier grid was to be
-    near; `metric`, `solver`, `cost` and `gap`: of the earlier snap.
+    near; `assignment_cost`, `solver`, `cost` and `gap`: of the earlier snap.
 
     `comparable`: vectors and perplexity are as they were; if not, only places are.
     """
@@ -54,7 +54,7 @@ class Start:
     places: Float64Array
     positions: Float64Array
     aspect: float = 1.0
-    metric: Metric = "sqeuclidean"
+    assignment_cost: AssignmentCost = "squared"
     solver: str = ""
     cost: float = math.nan
     gap: float | None = None
@@ -135,7 +135,7 @@ def lay_out_like(
     start: Start,
     options: TsneOptions = _TSNE,
     *,
-    distance: Distance = "cosine",
+    metric: Metric = "cosine",
     progress: Progress = silent,
 ) -> Layout:
     """The t-SNE layout of float32[n, d] vectors that begins at the earlier one, turned to lie as it
@@ -147,9 +147,7 @@ def lay_out_like(
     known = start.known
     begun = np.full((len(vectors), 2), np.nan)
     begun[known] = start.positions[start.of[known]]
-    layout = tsne_from(
-        vectors, begun, start.iterations, options, distance=distance, progress=progress
-    )
+    layout = tsne_from(vectors, begun, start.iterations, options, metric=metric, progress=progress)
     if not start.iterations:
         return layout
     mine, other = layout.positions[known], begun[known]
@@ -177,7 +175,11 @@ def snap_like(
     count = len(layout.positions)
     rows, columns = shape_like(count, start, options)
     places = _placed(layout, start, rows, columns)
-    same = (rows, columns, options.metric) == (start.rows, start.columns, start.metric)
+    same = (rows, columns, options.assignment_cost) == (
+        start.rows,
+        start.columns,
+        start.assignment_cost,
+    )
     if same and not start.iterations:
         cells = start.cells[start.of]
         grid = Grid(rows, columns, cells, places, start.cost, start.solver, start.gap)
@@ -281,8 +283,8 @@ def _exchanged(
     a photo counts at the place of the one in whose cell it is: so their snap gives the earlier
     cells again. A new photo goes along with those around it.
     """
-    metric, cells = start.metric, start.cells
-    cost = total_cost(start.places, cells, start.columns, metric)
+    assignment_cost, cells = start.assignment_cost, start.cells
+    cost = total_cost(start.places, cells, start.columns, assignment_cost)
     if abs(cost - start.cost) <= _SAME * max(cost, start.cost):
         return np.zeros_like(places)
     snapped = assign(start.places, start.rows, start.columns, options).cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.types import Float32Array, IntArray
 from tbgrid.vectors.neighbors import _pair_distances, _told
@@ -18,7 +18,7 @@ def local_coherence(
     cells: IntArray,
     rows: int,
     columns: int,
-    distance: Distance = "cosine",
+    metric: Metric = "cosine",
     *,
     seed: int = 0,
 ) -> Float32Array:
@@ -29,13 +29,13 @@ def local_coherence(
     cell holds a photo; 0 where all vectors are equal. Random pairs: all there are, or `PAIRS` of
     them under `seed`.
     """
-    points, count = normalize_for(vectors, distance), len(vectors)
+    points, count = normalize_for(vectors, metric), len(vectors)
     pairs = adjacent_pairs(cells, rows, columns)
-    apart = _told(_pair_distances(points, pairs), distance)
+    apart = _told(_pair_distances(points, pairs), metric)
     ends, twice = pairs.T.ravel(), np.concatenate([apart, apart])
     beside = np.bincount(ends, minlength=count)
     sums = np.bincount(ends, twice, minlength=count)
-    mean = _told(_pair_distances(points, _random_pairs(count, seed)), distance).mean()
+    mean = _told(_pair_distances(points, _random_pairs(count, seed)), metric).mean()
     with np.errstate(invalid="ignore"):
         share = sums / beside / mean if mean > 0 else np.where(beside > 0, 1.0, np.nan)
     return np.asarray(1 - share, np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.grid.assignment import total_cost
 from tbgrid.grid.cells import Grid, format_gap
@@ -138,7 +138,7 @@ def report_card(
     grid: Grid,
     labels: Sequence[Hashable] | None,
     *,
-    distance: Distance = "cosine",
+    metric: Metric = "cosine",
     kl: float | None = None,
     layout: str = "t-SNE",
     snapped: Grid | None = None,
@@ -155,7 +155,7 @@ def report_card(
     of the photos so drawn: as many as make 5,000,000 distances, at least 100, which is all of
     them up to 2,236 photos. Held at a time: some 250 MB beside the comparable vectors.
     """
-    points = normalize_for(vectors, distance)
+    points = normalize_for(vectors, metric)
     count = len(points)
     rows = count
     if count > sample:
@@ -194,7 +194,7 @@ def report_card(
             )
         agreement_random = _mean([equal_share(codes[order], pairs) for order in orders])
     snap = snapped or grid
-    moved = total_cost(snap.places, snap.cells, snap.columns, "sqeuclidean")
+    moved = total_cost(snap.places, snap.cells, snap.columns, "squared")
     return ReportCard(
         photos=count,
         rows=rows,

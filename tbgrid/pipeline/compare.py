@@ -130,7 +130,7 @@ def compare(
                 arrange(
                     one.images.vectors,
                     one.images.labels,
-                    one.model["distance"],
+                    one.model["metric"],
                     one.options.map_options,
                     cache,
                     towards=consensus([a.layout.positions for a in arranged]) if arranged else None,

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tbgrid import run_format
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.embedding.embed import ImageSet, embed
 from tbgrid.embedding.lazy import open_model
 from tbgrid.embedding.shard_index import Index, Model, read_index
@@ -76,7 +76,7 @@ def export(
             arranged = arrange(
                 made.images.vectors,
                 made.images.labels,
-                made.model["distance"],
+                made.model["metric"],
                 made.options.map_options,
                 cache,
                 start=None if earlier is None else _start(earlier, made),
@@ -176,7 +176,7 @@ def embedded(
     model = _model(found, images, known, options)
     with limit_threads(len(images.photos)):
         images, alike, groups = _gathered(
-            images, model["distance"], options, cache, previews, times, progress
+            images, model["metric"], options, cache, previews, times, progress
         )
     return Embedded(found, options, images, model, alike, groups, notes, times)
 
@@ -198,9 +198,9 @@ def written(
         OSError: it cannot be written.
     """
     images, options, times, groups = made.images, made.options, made.times, made.groups
-    grid, distance = arranged.grid, made.model["distance"]
+    grid, metric = arranged.grid, made.model["metric"]
     with times.stage("neighbours"):
-        fits = local_coherence(images.vectors, grid.cells, grid.rows, grid.columns, distance)
+        fits = local_coherence(images.vectors, grid.cells, grid.rows, grid.columns, metric)
     release(images.vectors)
     if options.groups.min_cluster != 0:
         with times.stage("clusters"):
@@ -260,7 +260,7 @@ def written(
 
 def _gathered(
     images: ImageSet,
-    distance: Distance,
+    metric: Metric,
     options: ExportOptions,
     cache: Cache,
     previews: Path,
@@ -271,7 +271,7 @@ def _gathered(
 
     def neighbours(shown: ImageSet) -> Neighbours:
         with times.stage("neighbours"):
-            found = nearest(shown.vectors, run_format.NEAREST, distance, progress=progress)
+            found = nearest(shown.vectors, run_format.NEAREST, metric, progress=progress)
         release(shown.vectors)
         return found
 
@@ -350,7 +350,7 @@ def _model(
         return {
             "name": name,
             "dimensions": dimensions,
-            "distance": options.distance or "euclidean",
+            "metric": options.metric or "euclidean",
             "fit": options.fit,
         }
     return {
@@ -358,7 +358,7 @@ def _model(
         "input": list(embedder.input_size),
         "input_range": options.input_range,
         "dimensions": dimensions,
-        "distance": options.distance or embedder.distance,
+        "metric": options.metric or embedder.metric,
         "fit": options.fit,
     }
 
@@ -382,7 +382,7 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
             "rows_x_columns": [grid.rows, grid.columns],
             "empty_cells": grid.rows * grid.columns - len(images.photos),
             "aspect": _aspect(options, arranged),
-            "metric": options.grid.metric,
+            "assignment_cost": options.grid.assignment_cost,
             "solver": grid.solver,
             "cost": grid.cost,
             "gap": grid.gap,

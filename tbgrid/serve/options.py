@@ -9,7 +9,16 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tbgrid.choices import Distance, Duplicates, Engine, Fit, InputRange, LayoutName, Metric, Solver
+from tbgrid.choices import (
+    AssignmentCost,
+    Duplicates,
+    Engine,
+    Fit,
+    InputRange,
+    LayoutName,
+    Metric,
+    Solver,
+)
 from tbgrid.errors import UsageError
 from tbgrid.grid.cells import shape_for
 from tbgrid.layouts.tsne import fitted_perplexity
@@ -31,7 +40,7 @@ class Options(BaseModel):
     image_size: Annotated[int, Field(ge=1, le=_MOST_SIDE)] | None = None
     input_range: InputRange = "unit"
     fit: Fit = "crop"
-    distance: Distance | None = None
+    metric: Metric | None = None
     tile: Annotated[int, Field(ge=8, le=512)] = 64
     preview: Annotated[int, Field(ge=0, le=2**31)] = DEFAULT_PREVIEW
     layout: LayoutName = "tsne"
@@ -41,7 +50,7 @@ class Options(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     grid: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}x[1-9][0-9]{0,5}$")] | None = None
     aspect: Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})?:[0-9]{1,4}$")] = "1:1"
-    metric: Metric = "sqeuclidean"
+    assignment_cost: AssignmentCost = "squared"
     solver: Solver = "auto"
     exact: bool = False
     refine: bool = True
@@ -116,7 +125,7 @@ def export_options(
         model=models[asked.model],
         image_size=asked.image_size,
         input_range=asked.input_range,
-        distance=asked.distance,
+        metric=asked.metric,
         fit=asked.fit,
         tile=asked.tile,
         preview=asked.preview,
@@ -129,7 +138,7 @@ def export_options(
         grid=GridOptions(
             (int(rows), int(columns)) if asked.grid else None,
             float(width) / float(height),
-            asked.metric,
+            asked.assignment_cost,
             asked.solver,
             asked.exact,
         ),

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from filelock import FileLock
 
-from tbgrid.choices import Distance, Runner
+from tbgrid.choices import Metric, Runner
 from tbgrid.embedding.lazy import open_model
 from tbgrid.embedding.tflite import FEWEST
 from tbgrid.errors import TbgridError
@@ -70,9 +70,9 @@ class Counted:
         return self.inner.input_size
 
     @property
-    def distance(self) -> Distance:
+    def metric(self) -> Metric:
         """The distance under which its vectors are compared."""
-        return self.inner.distance
+        return self.inner.metric
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.embedding.decode import frame
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid.cells import choose_shape
@@ -58,7 +58,7 @@ class GridWriter:
     [0, 255]. `labels`: one of each picture, which only count in `tbgrid/neighbour_agreement`.
     `tile`: the side of a picture in the mosaic in pixels; None is its own, from 32 to 64; less
     where the mosaic would pass 2048. `perplexity` (None: 30, less for few pictures) and `seed` are
-    those of t-SNE, `distance`, "cosine" or "euclidean", that of the vectors.
+    those of t-SNE, `metric`, "cosine" or "euclidean", that of the vectors.
 
     A map starts from the one before and is turned towards it, so that a picture stays where it
     can; a step that does not come after the last begins anew. TensorBoard shows each step as soon
@@ -80,12 +80,12 @@ class GridWriter:
         tile: int | None = None,
         perplexity: float | None = None,
         seed: int = 0,
-        distance: Distance = "cosine",
+        metric: Metric = "cosine",
     ) -> None:
         if "://" in os.fspath(logdir):
             raise UsageError(f"logdir {os.fspath(logdir)} is not a directory", "give a local one")
-        if distance not in ("cosine", "euclidean"):
-            raise UsageError(f"distance {distance}", "expected cosine or euclidean")
+        if metric not in ("cosine", "euclidean"):
+            raise UsageError(f"metric {metric}", "expected cosine or euclidean")
         if tile is not None and not 8 <= tile <= 512:
             raise UsageError(f"tile {tile}", "give a number of pixels from 8 to 512")
         self.directory = run_directory.run_directory(logdir, RUN)
@@ -94,7 +94,7 @@ class GridWriter:
         if count < 3:
             raise TbgridError(f"{count} pictures", "a map needs at least 3")
         self._labels = None if labels is None else _labels(labels, count)
-        self._distance: Distance = distance
+        self._distance: Metric = metric
         if perplexity is None:
             perplexity = max(1.0, min(PERPLEXITY, (count - 1) / 3))
         self._tsne = TsneOptions(perplexity, seed)
@@ -161,14 +161,14 @@ class GridWriter:
         layout = tsne(
             points,
             self._tsne,
-            distance=self._distance,
+            metric=self._distance,
             near=None if last is None else last.positions,
         )
         if last is not None:
             layout = replace(layout, positions=aligned(layout.positions, last.positions))
         grid = snap(layout.positions, self._grid)
         card = report_card(
-            points, layout.positions, grid, self._labels, distance=self._distance, kl=layout.kl
+            points, layout.positions, grid, self._labels, metric=self._distance, kl=layout.kl
         )
         return Arrangement(layout, grid, card)
 

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.training.grid_writer import GridWriter
 from tbgrid.types import Float32Array
@@ -46,7 +46,7 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
     `every`: epochs from one map to the next. There is one before training too, and one of the last
     epoch in any case. Steps are epochs as those of `keras.callbacks.TensorBoard`: 0 is the end of
     the first, -1 the network untrained. With `initial_epoch` the maps go on from those that are
-    there. `tile`, `perplexity`, `seed`, `distance`: see `tbgrid.GridWriter`, which writes.
+    there. `tile`, `perplexity`, `seed`, `metric`: see `tbgrid.GridWriter`, which writes.
 
     What it costs is in `tbgrid seconds/`; 500 images take about half a second of one core. If that
     is more than a fifth of the epochs' time a line on stderr says so, once; another one tells how
@@ -74,7 +74,7 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
         tile: int | None = None,
         perplexity: float | None = None,
         seed: int = 0,
-        distance: Distance = "cosine",
+        metric: Metric = "cosine",
     ) -> None:
         super().__init__()
         if every < 1:
@@ -90,7 +90,7 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
             tile=tile,
             perplexity=perplexity,
             seed=seed,
-            distance=distance,
+            metric=metric,
         )
         self._images = np.asarray(images)
         if pictures is not None and len(self._images) != len(np.asarray(pictures)):

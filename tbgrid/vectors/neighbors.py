@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors.distances import distances_from
@@ -40,7 +40,7 @@ class Neighbours:
 def nearest(
     vectors: Float32Array,
     count: int,
-    distance: Distance = "cosine",
+    metric: Metric = "cosine",
     *,
     most: int = EXACT,
     progress: Progress = silent,
@@ -51,24 +51,24 @@ def nearest(
     beside the comparable vectors. Beyond, candidates are the nearest by the first principal
     components, and of these the nearest by all dimensions are kept.
     """
-    points = normalize_for(vectors, distance)
+    points = normalize_for(vectors, metric)
     exact = len(points) ** 2 * points.shape[1] <= most
     count = min(count, len(points) - 1)
     found = (_by_all if exact else _by_candidates)(points, count, progress)
-    return Neighbours(found[0], _told(found[1], distance).astype(np.float32), exact)
+    return Neighbours(found[0], _told(found[1], metric).astype(np.float32), exact)
 
 
 def distances_between(
-    vectors: Float32Array, pairs: IntArray, distance: Distance = "cosine"
+    vectors: Float32Array, pairs: IntArray, metric: Metric = "cosine"
 ) -> Float64Array:
     """float64[m]: how far int64[m, 2] pairs of float32[n, d] vectors are, as `nearest` tells it."""
     rows, where = np.unique(pairs, return_inverse=True)
-    points = normalize_for(vectors[rows], distance)
-    return _told(_pair_distances(points, where.reshape(pairs.shape)), distance)
+    points = normalize_for(vectors[rows], metric)
+    return _told(_pair_distances(points, where.reshape(pairs.shape)), metric)
 
 
-def _told(euclidean: Float64Array, distance: Distance) -> Float64Array:
-    return euclidean**2 / 2 if distance == "cosine" else euclidean
+def _told(euclidean: Float64Array, metric: Metric) -> Float64Array:
+    return euclidean**2 / 2 if metric == "cosine" else euclidean
 
 
 def _by_all(points: Float32Array, count: int, progress: Progress) -> tuple[IntArray, Float64Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.types import Float32Array
 
 _CHUNK = 4096  # vectors that are worked on together
@@ -25,17 +25,15 @@ def unit_length(vectors: Float32Array) -> Float32Array:
     return np.asarray(vectors / np.where(norms > 0, norms, 1), np.float32)
 
 
-def normalize_for(vectors: Float32Array, distance: Distance) -> Float32Array:
-    """Vectors whose Euclidean distances order pairs as `distance` does."""
-    return unit_length(vectors) if distance == "cosine" else vectors
+def normalize_for(vectors: Float32Array, metric: Metric) -> Float32Array:
+    """Vectors whose Euclidean distances order pairs as `metric` does."""
+    return unit_length(vectors) if metric == "cosine" else vectors
 
 
-def reduce_dimensions(
-    vectors: Float32Array, distance: Distance, seed: int
-) -> tuple[Float32Array, int]:
+def reduce_dimensions(vectors: Float32Array, metric: Metric, seed: int) -> tuple[Float32Array, int]:
     """What a method sees of float32[n, d] vectors, under Euclidean distances: all of them, or of
     more than `WHOLE` the first `PARTS` principal components; and how many these are, 0 for all."""
-    points = normalize_for(vectors, distance)
+    points = normalize_for(vectors, metric)
     if len(points) > PCA_ABOVE and points.shape[1] > N_COMPONENTS:
         return principal_components(points, N_COMPONENTS, seed), N_COMPONENTS
     return points, 0

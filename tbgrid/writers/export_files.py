@@ -196,7 +196,7 @@ def _manifest(done: Map, cell: int) -> Json:
     summary = {
         "photos": f"{shown:,} shown, {len(done.images.rejected):,} left out",
         "model": model["name"],
-        "distance": model["distance"],
+        "metric": model["metric"],
         **({"fit": model["fit"]} if done.images.pictured else {}),
         "layout": layout.title,
         "seed": str(done.seed),
@@ -207,7 +207,7 @@ def _manifest(done: Map, cell: int) -> Json:
         "title": done.title,
         "model": model["name"],
         "layout": layout.name,
-        "distance": model["distance"],
+        "distance": model["metric"],
         "cell": cell,
         "preview": done.preview,
         "summary": [list(line) for line in summary.items()],
@@ -270,13 +270,13 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     yield HParamsSummary(
         {
             "model": model["name"],
-            "distance": model["distance"],
+            "metric": model["metric"],
             "fit": model["fit"],
             "layout": layout.name,
             **({} if layout.perplexity is None else {"perplexity": layout.perplexity}),
             "seed": done.seed,
             "grid": f"{grid.rows}x{grid.columns}",
-            "metric": chosen["metric"],
+            "assignment_cost": chosen["assignment_cost"],
             "photos": len(images.photos),
         }
     )

@@ -69,7 +69,7 @@ def tsne_points() -> Float64Array:
         other[chosen] = rng.choice(members, chosen.sum())
     share = rng.uniform(0.6, 1, (BASE, 1))
     blends = share * digits[one] + (1 - share) * digits[other]
-    return tsne(blends.astype(np.float32), distance="euclidean").positions
+    return tsne(blends.astype(np.float32), metric="euclidean").positions
 
 
 def resampled(base: Float64Array, count: int) -> Float64Array:

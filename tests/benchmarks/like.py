@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import tbgrid
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.mapping.arrange import arrange
 from tbgrid.mapping.warm_start import Start, measured
 from tbgrid.options import MapOptions
@@ -44,13 +44,13 @@ class Found:
     fresh_seconds: float
 
 
-def compared(vectors: Float32Array, distance: Distance, change: int, seed: int) -> Found:
+def compared(vectors: Float32Array, metric: Metric, change: int, seed: int) -> Found:
     """A map of some of the vectors, then of more or fewer, twice."""
     count = len(vectors)
     before = round(count / (1 + change / 100)) if change > 0 else count
     after = count if change > 0 else round(count * (1 + change / 100))
     options, nothing = MapOptions(tsne=tbgrid.TsneOptions(seed=seed)), Cache(None)
-    old = arrange(vectors[:before], None, distance, options, nothing)
+    old = arrange(vectors[:before], None, metric, options, nothing)
     start = Start(
         "the first",
         np.array([row if row < before else -1 for row in range(after)]),
@@ -62,9 +62,9 @@ def compared(vectors: Float32Array, distance: Distance, change: int, seed: int) 
         cost=old.grid.cost,
     )
     clock = time.process_time()
-    fresh = arrange(vectors[:after], None, distance, options, nothing)
+    fresh = arrange(vectors[:after], None, metric, options, nothing)
     middle = time.process_time()
-    like = arrange(vectors[:after], None, distance, options, nothing, start=start)
+    like = arrange(vectors[:after], None, metric, options, nothing, start=start)
     end = time.process_time()
     assert like.stability
     assert like.card.dpq_16
@@ -99,7 +99,7 @@ def main() -> None:
         found = []
         for seed in range(given.seeds):
             order = np.random.default_rng(seed).permutation(len(images.vectors))
-            found.append(compared(images.vectors[order], model.distance, change, seed))
+            found.append(compared(images.vectors[order], model.metric, change, seed))
 
         def middle(name: str, found: list[Found] = found) -> float:
             return statistics.median(getattr(each, name) for each in found)

@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 import tbgrid
-from tbgrid.choices import Distance
+from tbgrid.choices import Metric
 from tbgrid.grid.refine import smoothed
 from tbgrid.metrics.quality import distance_preservation, neighbour_agreement
 from tbgrid.types import Float32Array, IntArray
@@ -42,20 +42,20 @@ def flas(points: Float32Array, seed: int) -> IntArray:
     return max(found, key=lambda cells: distance_preservation(points, cells, SIDE) or 0)
 
 
-def made(way: str, vectors: Float32Array, distance: Distance, seed: int) -> tuple[IntArray, float]:
+def made(way: str, vectors: Float32Array, metric: Metric, seed: int) -> tuple[IntArray, float]:
     """Cells by one way, and the CPU seconds that they took."""
-    points = normalize_for(vectors, distance)
+    points = normalize_for(vectors, metric)
     start = time.process_time()
     if way == "plain":
         options = tbgrid.TsneOptions(30, seed, "sklearn")
-        cells = tbgrid.snap(tbgrid.tsne(vectors, options, distance=distance).positions).cells
+        cells = tbgrid.snap(tbgrid.tsne(vectors, options, metric=metric).positions).cells
     elif way == "vc-flas":
         cells = flas(points, seed)
     elif way == "LAS":
         order = np.random.default_rng(seed).permutation(COUNT)
         cells = smoothed(points, order, SIDE, SIDE)
     else:
-        layout = tbgrid.tsne(vectors, tbgrid.TsneOptions(seed=seed), distance=distance)
+        layout = tbgrid.tsne(vectors, tbgrid.TsneOptions(seed=seed), metric=metric)
         snapped = tbgrid.snap(layout.positions).cells
         cells = tbgrid.refine(points, snapped, SIDE, SIDE).cells
     return cells, time.process_time() - start
@@ -71,7 +71,7 @@ def scores(
 
 
 def compared(
-    vectors: Float32Array | None, labels: list[str] | None, distance: Distance, seeds: int
+    vectors: Float32Array | None, labels: list[str] | None, metric: Metric, seeds: int
 ) -> None:
     """Print the table."""
     ways = ("plain", "vc-flas", "LAS", "tbgrid")
@@ -85,9 +85,9 @@ def compared(
             rows = rng.permutation(len(vectors))[:COUNT]
             some = np.ascontiguousarray(vectors[rows])
             tags = None if labels is None else [labels[row] for row in rows]
-        points = normalize_for(some, distance)
+        points = normalize_for(some, metric)
         for way, name in enumerate(ways):
-            cells, seconds[way, seed] = made(name, some, distance, seed)
+            cells, seconds[way, seed] = made(name, some, metric, seed)
             found[way, seed] = scores(points, tags, cells)
     print(f"medians of {seeds}: DPQ_16, DPQ_2, agreement; less those of plain; CPU seconds")
     for way, name in enumerate(ways):
@@ -97,11 +97,11 @@ def compared(
         print(f"{name:8}", *numbers, f"{np.median(seconds[way]):.1f}", sep="  ")
 
 
-def growth(vectors: Float32Array, distance: Distance, counts: list[int]) -> None:
+def growth(vectors: Float32Array, metric: Metric, counts: list[int]) -> None:
     """Print what refinement costs, for more and more points."""
     for count in counts:
-        points = normalize_for(vectors[:count], distance)
-        layout = tbgrid.tsne(vectors[:count], distance=distance)
+        points = normalize_for(vectors[:count], metric)
+        layout = tbgrid.tsne(vectors[:count], metric=metric)
         grid = tbgrid.snap(layout.positions)
         start = time.process_time()
         found = tbgrid.refine(points, grid.cells, grid.rows, grid.columns)
@@ -130,9 +130,9 @@ def main() -> None:
     images = tbgrid.embed(source, embedder, thumbnail=8)
     vectors = np.array(images.vectors)
     if given.growth:
-        growth(vectors, embedder.distance, given.growth)
+        growth(vectors, embedder.metric, given.growth)
     else:
-        compared(vectors, images.labels, embedder.distance, given.seeds)
+        compared(vectors, images.labels, embedder.metric, given.seeds)
 
 
 if __name__ == "__main__":

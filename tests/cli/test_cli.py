@@ -79,13 +79,22 @@ def test_stderr_tells_what_was_left_out_and_nothing_of_libraries(
 def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Path) -> None:
     done = tbgrid(
         *("export", photos, "--logdir", tmp_path / "logs", "--run", "x", "--model", "pixels"),
-        *("--json", "--quiet", "--grid", "5x12", "--metric", "euclidean", "--perplexity", "5"),
+        *(
+            "--json",
+            "--quiet",
+            "--grid",
+            "5x12",
+            "--assignment-cost",
+            "euclidean",
+            "--perplexity",
+            "5",
+        ),
     )
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report["photos"] == {"source": photos.name, "shown": 60, "left_out": 0, "labels": 3}
     assert report["grid"]["rows_x_columns"] == [5, 12]
-    assert report["grid"]["metric"] == "euclidean"
+    assert report["grid"]["assignment_cost"] == "euclidean"
     assert report["t-SNE"]["perplexity"] == 5
     assert report["model"]["name"] == "pixels"
     assert report["run"]["directory"] == str(tmp_path / "logs" / "x")

@@ -27,7 +27,7 @@ class Colour:
     spoil: Callable[[int, Float32Array], Float32Array] = lambda _, vectors: vectors
     model_id: ClassVar[str] = "colour"
     input_size: ClassVar[tuple[int, int]] = (8, 8)
-    distance: ClassVar[Any] = "euclidean"
+    metric: ClassVar[Any] = "euclidean"
     notes: ClassVar[tuple[str, ...]] = ()
     calls: ClassVar[list[int]] = []
 

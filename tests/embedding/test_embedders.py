@@ -65,7 +65,7 @@ def test_a_model_gives_the_vectors_of_calling_it_directly(
     np.testing.assert_allclose(vectors, reference(seven()), rtol=1e-5, atol=1e-5)
     assert embedder.model_id == "network", "no folders of this machine"
     assert embedder.input_size == (models.SIDE, models.SIDE)
-    assert embedder.distance == "cosine"
+    assert embedder.metric == "cosine"
 
 
 def test_a_model_of_any_size_is_used_at_224_and_says_so(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_no_model_takes_pictures_of_no_size(model: str) -> None:
 def test_pixels_are_the_picture() -> None:
     embedder = load_embedder("pixels", 16)
     assert embedder.input_size == (16, 16)
-    assert embedder.distance == "euclidean"
+    assert embedder.metric == "euclidean"
     np.testing.assert_array_equal(embedder(seven()), seven().reshape(7, -1))
     assert load_embedder("pixels").input_size == (32, 32)
 

@@ -291,7 +291,7 @@ def test_a_known_model_is_loaded_when_it_is_called(
         first = opened()
         second = opened()
         assert len(loaded) == 1
-        facts = ("model_id", "input_size", "distance", "notes", "fingerprint")
+        facts = ("model_id", "input_size", "metric", "notes", "fingerprint")
         for fact in facts:
             assert getattr(second, fact) == getattr(first, fact)
         np.testing.assert_array_equal(second(seven()), first(seven()))

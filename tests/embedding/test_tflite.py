@@ -66,10 +66,10 @@ def test_the_vectors_are_the_saved_models(tmp_path: Path, cache: Cache, input_ra
     np.testing.assert_allclose(vectors, plain(seven()), rtol=1e-4)
     np.testing.assert_array_equal(vectors, np.concatenate([fast(seven()[:2]), fast(seven()[2:])]))
     assert [use.kind for use in cache.usage()] == ["model", "network"], "converted, and kept"
-    assert (fast.model_id, fast.input_size, fast.distance, tuple(fast.notes)) == (
+    assert (fast.model_id, fast.input_size, fast.metric, tuple(fast.notes)) == (
         plain.model_id,
         plain.input_size,
-        plain.distance,
+        plain.metric,
         plain.notes,
     )
 

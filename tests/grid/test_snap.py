@@ -18,7 +18,7 @@ from tbgrid.grid.assignment import cell_places, pair_costs, total_cost
 from tbgrid.grid.cells import choose_shape, format_gap, scale_to_grid
 from tbgrid.types import Float64Array
 
-METRICS = ("sqeuclidean", "euclidean")
+ASSIGNMENT_COSTS = ("squared", "euclidean")
 HAS_LAPJV = True
 try:
     import lapjv  # noqa: F401
@@ -43,26 +43,31 @@ def points(least: int, most: int) -> st.SearchStrategy[Float64Array]:
 @given(
     points(1, 40),
     st.integers(0, 5),
-    st.sampled_from(METRICS),
+    st.sampled_from(ASSIGNMENT_COSTS),
     st.sampled_from(["scipy", "windows", *(["lapjv"] if HAS_LAPJV else [])]),
 )
 def test_cells_are_unique_and_in_range(
-    where: Float64Array, spare: int, metric: str, solver: str
+    where: Float64Array, spare: int, assignment_cost: str, solver: str
 ) -> None:
-    metric = "sqeuclidean" if solver == "windows" else metric
+    assignment_cost = "squared" if solver == "windows" else assignment_cost
     rows, columns = choose_shape(len(where) + spare)
-    grid = snap(where, GridOptions(shape=(rows, columns), metric=metric, solver=solver))
+    grid = snap(
+        where, GridOptions(shape=(rows, columns), assignment_cost=assignment_cost, solver=solver)
+    )
     assert len(np.unique(grid.cells)) == len(where)
     assert grid.cells.min() >= 0
     assert grid.cells.max() < rows * columns
-    assert grid.cost == pytest.approx(total_cost(grid.places, grid.cells, columns, metric))
+    assert grid.cost == pytest.approx(total_cost(grid.places, grid.cells, columns, assignment_cost))
 
 
 @settings(deadline=None, max_examples=40)
-@given(points(2, 7), st.sampled_from(METRICS), st.integers(0, 1))
-def test_no_assignment_costs_less(where: Float64Array, metric: str, spare: int) -> None:
-    grid = snap(where, GridOptions(shape=(2, (len(where) + spare + 1) // 2), metric=metric))
-    costs = pair_costs(grid.places, cell_places(grid.rows, grid.columns), metric)
+@given(points(2, 7), st.sampled_from(ASSIGNMENT_COSTS), st.integers(0, 1))
+def test_no_assignment_costs_less(where: Float64Array, assignment_cost: str, spare: int) -> None:
+    grid = snap(
+        where,
+        GridOptions(shape=(2, (len(where) + spare + 1) // 2), assignment_cost=assignment_cost),
+    )
+    costs = pair_costs(grid.places, cell_places(grid.rows, grid.columns), assignment_cost)
     every = itertools.permutations(range(grid.rows * grid.columns), len(where))
     best = min(costs[np.arange(len(where)), list(cells)].sum() for cells in every)
     assert grid.gap == 0
@@ -70,13 +75,15 @@ def test_no_assignment_costs_less(where: Float64Array, metric: str, spare: int) 
 
 
 @settings(deadline=None, max_examples=30)
-@given(points(3, 60), st.integers(0, 2**31), st.sampled_from(METRICS))
-def test_never_above_a_random_assignment(where: Float64Array, seed: int, metric: str) -> None:
-    grid = snap(where, GridOptions(metric=metric))
+@given(points(3, 60), st.integers(0, 2**31), st.sampled_from(ASSIGNMENT_COSTS))
+def test_never_above_a_random_assignment(
+    where: Float64Array, seed: int, assignment_cost: str
+) -> None:
+    grid = snap(where, GridOptions(assignment_cost=assignment_cost))
     rng = np.random.default_rng(seed)
     for _ in range(5):
         cells = rng.permutation(grid.rows * grid.columns)[: len(where)]
-        assert grid.cost <= total_cost(grid.places, cells, grid.columns, metric) + 1e-6
+        assert grid.cost <= total_cost(grid.places, cells, grid.columns, assignment_cost) + 1e-6
 
 
 @settings(deadline=None, max_examples=30)
@@ -99,7 +106,7 @@ def test_solvers_agree(solver: str, count: int, shape: tuple[int, int]) -> None:
 
     where = clustered(count)
     grid = snap(where, GridOptions(shape=shape, solver=solver))
-    plain = pair_costs(scale_to_grid(where, *shape), cell_places(*shape), "sqeuclidean")
+    plain = pair_costs(scale_to_grid(where, *shape), cell_places(*shape), "squared")
     best = plain[linear_sum_assignment(plain)].sum()
     assert grid.cost == pytest.approx(best, rel=1e-5)
 
@@ -156,13 +163,13 @@ def test_from_coarse_to_fine_each_step_is_better(
         start = multiscale.from_coarse(places, rows, columns)
         swept = multiscale.sweep(places, start, rows, columns)
         best, least = primal_dual.optimum(places, swept, rows, columns)
-    dense = assignment.scipy(places, rows, columns, "sqeuclidean")
+    dense = assignment.scipy(places, rows, columns, "squared")
     costs = []
     for cells in (start, swept, best, dense):
         assert len(np.unique(cells)) == len(where)
         assert cells.min() >= 0
         assert cells.max() < rows * columns
-        costs.append(total_cost(places, cells, columns, "sqeuclidean"))
+        costs.append(total_cost(places, cells, columns, "squared"))
     small_change = 1e-9 * (1 + costs[0])
     assert costs[0] + small_change >= costs[1]
     assert costs[1] + small_change >= costs[2]
@@ -177,9 +184,9 @@ def test_the_optimum_is_found_from_any_start(where: Float64Array, spare: int, se
     places = scale_to_grid(where, rows, columns)
     start = np.random.default_rng(seed).permutation(rows * columns)[: len(where)]
     cells, least = primal_dual.optimum(places, start, rows, columns)
-    dense = assignment.scipy(places, rows, columns, "sqeuclidean")
-    cost = total_cost(places, dense, columns, "sqeuclidean")
-    assert total_cost(places, cells, columns, "sqeuclidean") == pytest.approx(cost, abs=1e-9)
+    dense = assignment.scipy(places, rows, columns, "squared")
+    cost = total_cost(places, dense, columns, "squared")
+    assert total_cost(places, cells, columns, "squared") == pytest.approx(cost, abs=1e-9)
     assert least == pytest.approx(cost, abs=1e-9)
 
 
@@ -218,8 +225,8 @@ def test_exact_goes_on_where_auto_would_stop(monkeypatch: pytest.MonkeyPatch) ->
 def test_plain_distances_past_what_can_be_solved_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snap_module, "SQUARED_ONLY", 1000)
     where = clustered(1200)
-    near = snap(where, GridOptions(metric="euclidean"))
-    best = snap(where, GridOptions(metric="euclidean", exact=True))
+    near = snap(where, GridOptions(assignment_cost="euclidean"))
+    best = snap(where, GridOptions(assignment_cost="euclidean", exact=True))
     squared = snap(where)
     assert near.gap is None
     assert "nothing is proven" in near.notes[0]
@@ -234,7 +241,7 @@ def test_plain_distances_past_what_can_be_solved_say_so(monkeypatch: pytest.Monk
     [
         ({"exact": True}, "--exact serves 10 cells, and the grid has 20: leave out --exact"),
         (
-            {"exact": True, "metric": "euclidean"},
+            {"exact": True, "assignment_cost": "euclidean"},
             "--exact serves 12 cells of plain distances, and the grid has 20",
         ),
         ({"solver": "scipy"}, "solver scipy serves 12 cells, and the grid has 20"),
@@ -257,12 +264,12 @@ def test_the_bound_is_below_every_assignment(
 ) -> None:
     rows, columns = choose_shape(len(where) + spare)
     places = scale_to_grid(where, rows, columns)
-    best = assignment.scipy(places, rows, columns, "sqeuclidean")
+    best = assignment.scipy(places, rows, columns, "squared")
     cells = best
     if not good:
         cells = np.random.default_rng(seed).permutation(rows * columns)[: len(where)]
     least = lower_bound.lower_bound(places, cells, rows, columns)
-    cost = total_cost(places, best, columns, "sqeuclidean")
+    cost = total_cost(places, best, columns, "squared")
     assert least <= cost + 1e-6 * max(cost, 1)
 
 
@@ -274,7 +281,7 @@ def test_least_costs_look_at_every_pair(rows: int, columns: int, seed: int, size
     prices = size * rng.standard_normal(rows * columns)
     guess = rng.integers(0, rows * columns, 30)
     found, cells = lower_bound.least_costs(where, prices, rows, columns, guess)
-    every = pair_costs(where, cell_places(rows, columns), "sqeuclidean") - prices
+    every = pair_costs(where, cell_places(rows, columns), "squared") - prices
     np.testing.assert_allclose(found, every[np.arange(30), cells], atol=1e-8 * (1 + size))
     np.testing.assert_allclose(found, every.min(axis=1), atol=1e-8 * (1 + size) * (rows + columns))
 
@@ -338,9 +345,9 @@ def test_a_shape_holds_all_and_wastes_less_than_a_row_or_a_column(
         ({"shape": (900, 900)}, "810000 cells for 10 photos"),
         ({"shape": (0, 5)}, "at least one row"),
         ({"aspect": 0.0}, "width / height"),
-        ({"metric": "manhattan"}, "sqeuclidean or euclidean"),
+        ({"assignment_cost": "manhattan"}, "squared or euclidean"),
         ({"solver": "magic"}, "expected auto"),
-        ({"solver": "windows", "metric": "euclidean"}, "squared distances"),
+        ({"solver": "windows", "assignment_cost": "euclidean"}, "squared distances"),
         ({"solver": "windows", "exact": True}, "not exact: leave out --solver or --exact"),
     ],
 )

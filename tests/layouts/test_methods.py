@@ -55,7 +55,7 @@ def test_neighbours_stay_and_equal_seeds_give_equal_layouts(
 ) -> None:
     vectors, labels = digits
     one, other = (
-        methods.lay_out(method, vectors, TsneOptions(seed=4), SHAPE, distance="euclidean")
+        methods.lay_out(method, vectors, TsneOptions(seed=4), SHAPE, metric="euclidean")
         for _ in range(2)
     )
     assert one.positions.tobytes() == other.positions.tobytes()

@@ -15,11 +15,11 @@ from sklearn.neighbors import NearestNeighbors
 
 from tbgrid import TbgridError, TsneOptions, UsageError, tsne
 from tbgrid.choices import Engine
-from tbgrid.layouts import tsne as layouts
 from tbgrid.layouts import tsne_engines
 from tbgrid.layouts.exact_gradient import ExactGradient
 from tbgrid.layouts.procrustes import aligned
 from tbgrid.types import Float32Array
+from tbgrid.vectors import pca
 from tbgrid.vectors.pca import normalize_for, principal_components
 
 
@@ -36,7 +36,7 @@ def neighbour_agreement(points: np.ndarray, labels: np.ndarray) -> float:
 
 def test_labelled_clusters_stay_neighbours(digits: tuple[Float32Array, np.ndarray]) -> None:
     vectors, labels = digits
-    layout = tsne(vectors, distance="euclidean")
+    layout = tsne(vectors, metric="euclidean")
     assert layout.positions.shape == (400, 2)
     assert layout.positions.dtype == np.float64
     in_plane = neighbour_agreement(layout.positions, labels)
@@ -55,7 +55,7 @@ def test_equal_seeds_give_equal_layouts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vectors = digits[0][:points]
-    monkeypatch.setattr(layouts, "WHOLE", 200)  # the larger set takes the way of large ones
+    monkeypatch.setattr(pca, "PCA_ABOVE", 200)  # the larger set takes the way of large ones
     monkeypatch.setattr(tsne_engines, "SUMMED", summed)
     monkeypatch.setattr(tsne_engines, "INTERPOLATED", 200)
     one, other = (tsne(vectors, TsneOptions(10, 5)) for _ in range(2))
@@ -121,7 +121,7 @@ def test_many_points_are_as_well_laid_out(
 ) -> None:
     vectors, labels = digits
     whole = neighbour_agreement(tsne(vectors).positions, labels)
-    monkeypatch.setattr(layouts, "WHOLE", 200)
+    monkeypatch.setattr(pca, "PCA_ABOVE", 200)
     assert neighbour_agreement(tsne(vectors).positions, labels) > whole - 0.02
 
 
@@ -146,7 +146,7 @@ def test_principal_components_are_those_of_the_whole(
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
     exact = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
     for limit, likeness in ((20_000, 0.9999), (300, 0.99)):  # of all, of a third of them
-        monkeypatch.setattr(layouts, "FITTED", limit)
+        monkeypatch.setattr(pca, "PCA_SAMPLE", limit)
         found = principal_components(vectors, 3)
         for part in range(3):
             assert abs(np.corrcoef(found[:, part], exact[:, part])[0, 1]) > likeness
@@ -206,7 +206,7 @@ def test_perplexity_is_fitted_to_few_photos(count: int) -> None:
     "vectors", [np.ones((5, 4)), np.zeros((20, 1)), np.repeat([[0.0], [1]], 9, 0)]
 )
 def test_equal_vectors_still_get_places(vectors: np.ndarray) -> None:
-    layout = tsne(vectors.astype(np.float32), distance="euclidean")
+    layout = tsne(vectors.astype(np.float32), metric="euclidean")
     assert np.isfinite(layout.positions).all()
 
 

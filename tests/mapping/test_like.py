@@ -72,7 +72,7 @@ def start_of(old: Arrangement, of: Sequence[int]) -> Start:
         grid.places,
         old.layout.positions,
         1.0,
-        "sqeuclidean",
+        "squared",
         grid.solver,
         grid.cost,
         grid.gap,
@@ -99,7 +99,7 @@ def test_a_new_point_starts_among_its_likes_and_the_others_where_they_were(
 ) -> None:
     start = np.full((OLD + NEW, 2), np.nan)
     start[:OLD] = old.layout.positions
-    found = tsne_from(DIGITS, start, 0, distance="euclidean").positions
+    found = tsne_from(DIGITS, start, 0, metric="euclidean").positions
     assert np.array_equal(found[:OLD], start[:OLD])
     for row in range(OLD, OLD + NEW):
         far = [math.dist(DIGITS[row], vector) for vector in DIGITS[:OLD]]
@@ -193,7 +193,7 @@ def test_the_layout_lies_as_the_earlier_one_did(old: Arrangement) -> None:
     angle = np.array([[math.cos(1), math.sin(1)], [-math.sin(1), math.cos(1)]])
     start = start_of(old, [*range(OLD), *[-1] * NEW])
     turned = dataclasses.replace(start, positions=start.positions @ angle + (5, -3))
-    one, other = (lay_out_like(DIGITS, each, distance="euclidean") for each in (start, turned))
+    one, other = (lay_out_like(DIGITS, each, metric="euclidean") for each in (start, turned))
     assert np.abs(one.positions @ angle + (5, -3) - other.positions).max() < 2
     assert np.abs(one.positions[:OLD] - start.positions).mean() < 1
 
@@ -378,7 +378,7 @@ def test_a_run_is_read_as_it_was_written(first: tuple[Path, tbgrid.ExportResult]
     assert np.allclose(found.positions, result.layout.positions, rtol=1e-6)
     assert found.pictures is not None
     assert np.array_equal(found.pictures, picture_keys(result.images.thumbnails))
-    assert (found.model, found.distance) == ("mean-colour", "euclidean")
+    assert (found.model, found.metric) == ("mean-colour", "euclidean")
     assert found.aspect == 1
     assert (found.cost, found.gap) == (result.grid.cost, result.grid.gap)
 
@@ -411,7 +411,7 @@ def test_a_run_is_replaced_by_one_like_itself(
 
 
 def test_a_map_of_other_vectors_begins_at_the_places_and_says_so(folder: Path) -> None:
-    result = like(folder, "other", distance="cosine")
+    result = like(folder, "other", metric="cosine")
     (note,) = [note for note in result.notes if "begins at its places" in note]
     assert note.startswith("run is of mean-colour, euclidean distances")
     assert result.report["like"]["kept"] == 60
@@ -464,7 +464,7 @@ def test_vectors_are_the_same_if_distances_are(
     names = [*(images.photos[row].name for row in rows), "new"]
     vectors = np.concatenate([images.vectors[rows], images.vectors[:1] + 9])
     vectors[:, ::2] *= factor
-    model = {"name": "mean-colour", "distance": "euclidean", "fit": "crop"}
+    model = {"name": "mean-colour", "metric": "euclidean", "fit": "crop"}
     start = earlier.start(names, None, vectors, model, earlier.perplexity)
     assert start.of.tolist() == [*rows.tolist(), -1]
     assert start.comparable == (factor < 1.1)
@@ -554,8 +554,12 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     report = json.loads((map_.parent / REPORT).read_text())
     for part, value, said in (
         ("grid", {**report["grid"], "aspect": 0}, "0 is no number above 0"),
-        ("grid", {**report["grid"], "metric": "miles"}, "miles is none of sqeuclidean, euclidean"),
-        ("model", {**report["model"], "distance": "miles"}, "miles is none of cosine, euclidean"),
+        (
+            "grid",
+            {**report["grid"], "assignment_cost": "miles"},
+            "miles is none of squared, euclidean",
+        ),
+        ("model", {**report["model"], "metric": "miles"}, "miles is none of cosine, euclidean"),
         ("t-SNE", [], "AttributeError"),
     ):
         text = json.dumps({**report, part: value}).encode()

@@ -72,7 +72,7 @@ def slow_dpq(points: Float64Array, cells: IntArray, columns: int, power: float) 
                     down = int(cells[i]) // columns - int(cells[j]) // columns
                     right = int(cells[i]) % columns - int(cells[j]) % columns
                     keyed.append((down**2 + right**2 if by_grid else 0, apart[i][j]))
-            rows.append([distance for _, distance in sorted(keyed)])
+            rows.append([apart for _, apart in sorted(keyed)])
         total = 0.0
         for k in range(1, count):
             first = sum(sum(row[:k]) / k for row in rows) / count
@@ -125,7 +125,7 @@ def test_dpq_is_the_same_for_a_turned_or_mirrored_grid(
 def test_the_baselines_are_means_of_random_orders() -> None:
     vectors, positions, grid = clustered(90, 5)
     labels = [int(value) for value in vectors[:, 0] > 0]
-    card = report_card(vectors, positions, grid, labels, distance="euclidean")
+    card = report_card(vectors, positions, grid, labels, metric="euclidean")
     rng = np.random.default_rng(1)
     found = []
     for _ in range(60):
@@ -148,7 +148,7 @@ def test_the_baselines_are_means_of_random_orders() -> None:
 def digits() -> tuple[Float32Array, list[str], Float64Array, float]:
     bunch = load_digits()
     vectors = bunch.data[:324].astype(np.float32)
-    layout = tsne(vectors, distance="euclidean")
+    layout = tsne(vectors, metric="euclidean")
     return vectors, [str(v) for v in bunch.target[:324]], layout.positions, layout.kl
 
 
@@ -160,7 +160,7 @@ def test_better_layouts_score_higher(
     cards = []
     for places in (positions, principal_components(vectors, 2), rng.random((324, 2))):
         grid = snap(places, GridOptions(shape=(18, 18)))
-        cards.append(report_card(vectors, places, grid, labels, distance="euclidean", kl=kl))
+        cards.append(report_card(vectors, places, grid, labels, metric="euclidean", kl=kl))
     for name in ("dpq_16", "dpq_2", "trustworthiness", "neighbours_kept", "agreement"):
         best, middle, worst = (getattr(card, name) for card in cards)
         assert best > middle > worst, name
@@ -205,11 +205,11 @@ def test_neighbours_keep_their_rank_among_equal_photos() -> None:
     rng = np.random.default_rng(0)
     vectors = np.repeat(rng.normal(size=(3, 20)), 30, axis=0).astype(np.float32)
     positions = np.repeat(np.eye(3)[:, :2], 30, axis=0) + rng.normal(0, 0.01, (90, 2))
-    for distance in ("cosine", "euclidean"):
+    for metric in ("cosine", "euclidean"):
         points = normalize_for(
             vectors * rng.choice([1, 2, 4], (90, 1)).astype(np.float32), "cosine"
         )
-        points = points if distance == "cosine" else vectors
+        points = points if metric == "cosine" else vectors
         assert neighbours_in_plane(points, positions, 10) == (1, 1)
     stacked = np.repeat(np.eye(3)[:, :2], 30, axis=0)
     assert neighbours_in_plane(vectors, stacked, 10) == (1, 1)
@@ -249,7 +249,7 @@ def check(card: ReportCard) -> None:
         assert not {"nan", "inf", "None"} & {*text.replace("(", " ").split()}
 
 
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize(
     "vectors",
     [
@@ -263,13 +263,13 @@ def check(card: ReportCard) -> None:
     ],
     ids=["equal", "zero", "equidistant", "line", "huge", "outlier", "two"],
 )
-def test_data_with_nothing_to_tell(vectors: Float64Array, distance: str) -> None:
+def test_data_with_nothing_to_tell(vectors: Float64Array, metric: str) -> None:
     rng = np.random.default_rng(0)
     vectors = vectors.astype(np.float32)
     for positions in (rng.random((30, 2)), np.zeros((30, 2)), np.repeat(np.eye(2), 15, axis=0)):
         grid = on_grid(positions, rng.permutation(42)[:30], 6, 7)
         for labels in (None, ["a"] * 30, [str(i) for i in range(30)], ["a", "b"] * 15):
-            check(report_card(vectors, positions, grid, labels, distance=distance))
+            check(report_card(vectors, positions, grid, labels, metric=metric))
 
 
 def test_numbers_that_do_not_exist_are_left_out() -> None:

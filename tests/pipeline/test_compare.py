@@ -31,7 +31,7 @@ class Brightness:
     model_id: str = "bright/ness v1"
     blind: tuple[int, int, int] | None = None
     input_size: ClassVar[tuple[int, int]] = (16, 16)
-    distance: ClassVar[str] = "cosine"
+    metric: ClassVar[str] = "cosine"
     notes: ClassVar[Sequence[str]] = ()
 
     def __call__(self, images: Float32Array) -> Float32Array:
@@ -69,8 +69,8 @@ def test_each_model_has_a_run_with_the_same_rows(compared: Comparison) -> None:
     known = [[line.split("\t")[:4] for line in part] for part in lines]  # clusters come last
     assert known[0] == known[1]
     assert known[0][0] == ["label", "path", "width", "height"]
-    assert one.report["model"]["distance"] == "euclidean"
-    assert other.report["model"]["distance"] == "cosine"
+    assert one.report["model"]["metric"] == "euclidean"
+    assert other.report["model"]["metric"] == "cosine"
     for result in compared.results:
         assert not check(result.directory)
         assert "bright/ness" in result.report["model"]["name"] or result is one

@@ -239,7 +239,7 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"perplexity": 0.3}, "perplexity 0.3: it is a number of neighbours"),
         ({"perplexity": 1e308}, "perplexity 1e+308: it is a number of neighbours"),
         ({"solver": "windows", "exact": True}, "solver windows is not exact"),
-        ({"solver": "windows", "metric": "euclidean"}, "leave out metric euclidean"),
+        ({"solver": "windows", "assignment_cost": "euclidean"}, "leave out metric euclidean"),
         ({"grid": "0x3"}, "grid: "),
         ({"grid": "2x2"}, "grid 2x2 has 4 cells for 30 photos: use grid 5x6 or larger"),
         ({"grid": "2000x2000"}, "use a smaller grid, at most 100 cells a photo"),

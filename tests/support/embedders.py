@@ -17,7 +17,7 @@ class MeanColour:
 
     model_id: ClassVar[str] = "mean-colour"
     input_size: ClassVar[tuple[int, int]] = (32, 32)
-    distance: ClassVar[str] = "euclidean"
+    metric: ClassVar[str] = "euclidean"
     notes: ClassVar[Sequence[str]] = ()
 
     def __call__(self, images: Float32Array) -> Float32Array:

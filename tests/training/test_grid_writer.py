@@ -224,7 +224,7 @@ class Ungiving:
         ((SQUARE, [1, 2]), {}, tbgrid.TbgridError, r"labels of shape \[2\] for 5 pictures"),
         ((SQUARE, np.eye(5)), {}, tbgrid.TbgridError, "one-hot labels give labels.argmax"),
         ((SQUARE,), {"tile": 4}, tbgrid.UsageError, "tile 4: give"),
-        ((SQUARE,), {"distance": "far"}, tbgrid.UsageError, "distance far: expected"),
+        ((SQUARE,), {"metric": "far"}, tbgrid.UsageError, "distance far: expected"),
         ((SQUARE,), {"perplexity": 0}, tbgrid.UsageError, "perplexity 0: give"),
         ((SQUARE,), {"seed": -1}, tbgrid.UsageError, "seed -1"),
     ],

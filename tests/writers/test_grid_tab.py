@@ -140,15 +140,15 @@ def test_a_large_empty_part_of_a_grid_is_white(tmp_path: Path) -> None:
     assert board[64:].min() == board[:, 64:].min() == 255
 
 
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("most", [10**8, 10], ids=["all", "candidates"])
-def test_neighbours_are_those_of_a_plain_search(distance: Any, most: int) -> None:
+def test_neighbours_are_those_of_a_plain_search(metric: Any, most: int) -> None:
     from sklearn.neighbors import NearestNeighbors
 
     rng = np.random.default_rng(1)
     vectors = (rng.normal(size=(300, 40)) / np.arange(1, 41)).astype(np.float32)
-    found = nearest(vectors, 12, distance, most=most)
-    metric = {"metric": distance}
+    found = nearest(vectors, 12, metric, most=most)
+    metric = {"metric": metric}
     plain = NearestNeighbors(algorithm="brute", **metric).fit(vectors.astype(float))
     distances, rows = plain.kneighbors(n_neighbors=12)
     assert np.array_equal(found.rows, rows)
@@ -160,8 +160,8 @@ def test_neighbours_are_those_of_a_plain_search(distance: Any, most: int) -> Non
 def test_neighbours_of_equal_vectors_are_in_the_order_of_rows(most: int) -> None:
     vectors = np.repeat(np.eye(3, 5, dtype=np.float32) * 0.7, 4, axis=0)
     vectors[4:8] = 0  # which has no direction
-    for distance in ("cosine", "euclidean"):
-        found = nearest(vectors, 5, distance, most=most)  # type: ignore[arg-type]
+    for metric in ("cosine", "euclidean"):
+        found = nearest(vectors, 5, metric, most=most)  # type: ignore[arg-type]
         others = [[other for other in range(12) if other // 4 == row // 4] for row in range(12)]
         for row, own in enumerate(others):
             own.remove(row)
@@ -355,7 +355,7 @@ def test_without_pictures_there_are_colours_and_no_previews(tmp_path: Path) -> N
     assert files.manifest["preview"] == 0
     assert not list(files.folder.glob("previews*"))
     assert (files.folder / run_format.TILES / "0" / "0_0.jpg").is_file()
-    assert files.manifest["distance"] == "euclidean"
+    assert files.manifest["metric"] == "euclidean"
     rows = files.numbers(run_format.NEIGHBOURS, "<u4", 30, 12)
     apart = np.linalg.norm(vectors[rows] - vectors[:, None], axis=2)
     np.testing.assert_allclose(files.numbers(run_format.DISTANCES, "<f4", 30, 12), apart, rtol=1e-5)
