@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -38,10 +39,8 @@ RUN = [
     "tbgrid export digits.npz --logdir runs/digits --model pixels",
     "tbgrid export photos/ --logdir runs/joined --metadata photos.csv",
     "tbgrid export photos/ --logdir runs/vectors --vectors vectors.npy",
-    "tbgrid export photos/ --logdir runs/mine --model saved_model/",
     "tbgrid embed photos/ --out shards/photos",
     "tbgrid export shards/photos --logdir runs/photos --perplexity 15",
-    "tbgrid export photos/ --logdir runs/photos --json --quiet",
     "tbgrid check runs/photos",
     "tbgrid models",
     "tbgrid cache",
@@ -50,6 +49,7 @@ RUN = [
 ]
 RUN_SLOWLY = [
     "tbgrid demo",
+    "tbgrid export photos/ --logdir runs/mine --model saved_model/",
     "tbgrid export photos/ --logdir runs/models --model pixels --model builtin",
 ]
 TOOLS = {"coverage", "mypy", "pytest", "ruff"}
@@ -63,7 +63,7 @@ PATH_AND_NAME = re.compile(PATH.pattern + r", `(\w+)`")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with what the commands name: photos/, photos.csv, saved_model/ and arrays."""
     folder = tmp_path_factory.mktemp("pages")
-    photos = sorted(draw_photos(folder / "photos", each=6).rglob("*.jpg"))
+    photos = sorted(draw_photos(folder / "photos", each=16).rglob("*.jpg"))
     lines = [f"{path.relative_to(folder)},{path.parent.name},{path.stem}" for path in photos]
     (folder / "photos.csv").write_text("\n".join(["path,label,number", *lines]) + "\n")
     shutil.copytree(ROOT / "tbgrid" / "embedding" / "builtin", folder / "saved_model")
@@ -110,7 +110,15 @@ def test_command(
         declared = (ROOT / "pyproject.toml").read_text("utf-8")
         assert all(f"\n{extra} = [" in declared for extra in extras)
     elif program == "python":
-        assert "usage" in run_python(place, ROOT / arguments[0], *arguments[1:], "--help")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", ROOT / arguments[0], *arguments[1:], "--help"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "usage" in done.stdout
     elif program == "npm":
         scripts = json.loads((ROOT / "package.json").read_text("utf-8"))["scripts"]
         assert arguments[-1] == "ci" or arguments[-1] in scripts
@@ -127,14 +135,14 @@ def test_what_is_run_is_on_a_page() -> None:
     assert not {*RUN, *RUN_SLOWLY} - set(commands())
 
 
-def is_training(block: str) -> bool:
-    return "import keras" in block
+def is_slow_block(block: str) -> bool:
+    return "import keras" in block or "tbgrid.compare(" in block
 
 
 @pytest.mark.parametrize(
     "block",
     [
-        pytest.param(block, marks=[pytest.mark.slow] if is_training(block) else [])
+        pytest.param(block, marks=[pytest.mark.slow] if is_slow_block(block) else [])
         for block in blocks("python")
     ],
     ids=range(len(blocks("python"))),
@@ -144,24 +152,13 @@ def test_python(block: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     exec(compile(block, "<page>", "exec"), {"__name__": "__main__"})
 
 
-def run_python(place: Path, *arguments: str | Path) -> str:
-    """What a program prints that must succeed in `place`."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=place,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_example_of_an_own_embedder_runs(place: Path) -> None:
-    example = ROOT / "examples" / "own_embedder.py"
-    printed = run_python(place, example, "photos", "runs/colours")
-    assert Path(place, printed.strip()).is_file()
+def test_the_example_of_an_own_embedder_runs(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["own_embedder.py", "photos", "runs/colours"])
+    runpy.run_path(str(ROOT / "examples" / "own_embedder.py"), run_name="__main__")
+    assert Path(place, capsys.readouterr().out.strip()).is_file()
 
 
 def slug(heading: str) -> str:
