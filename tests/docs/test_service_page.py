@@ -18,6 +18,7 @@ from tests.support.serve_process import served
 CURL = shutil.which("curl")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CURL is None, reason="no curl on the PATH")
 def test_the_examples_work(tmp_path: Path) -> None:
     draw_photos(tmp_path / "photos", each=2)
