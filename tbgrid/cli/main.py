@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tbgrid.cli.output import (
+    print_cache,
+    print_comparison,
+    print_embedded,
+    print_export,
+    print_line,
     print_table,
-    say,
-    tell_cache,
-    tell_compared,
-    tell_embedded,
-    tell_export,
 )
 from tbgrid.cli.parser import command_parser, flag_of
 from tbgrid.errors import TbgridError, UsageError
@@ -32,7 +32,7 @@ from tbgrid.errors import TbgridError, UsageError
 if TYPE_CHECKING:
     from tbgrid.cli.terminal import Console
     from tbgrid.options import ExportOptions
-    from tbgrid.photos import Rejected
+    from tbgrid.photos import SkippedFile
 
 _INTERRUPTED = "interrupted; no partial output was written, and finished embeddings are cached"
 # A full disk, too many open files and the like: not bugs, wherever they occur.
@@ -133,8 +133,8 @@ def _export(given: argparse.Namespace, console: Console) -> int:
     result = export(
         given.source, given.logdir, options, run_name=given.run, progress=console.progress
     )
-    tell_export(result, given, console)
-    return _strictly(given, result.rejected, console)
+    print_export(result, given, console)
+    return _strictly(given, result.skipped, console)
 
 
 def _compare(
@@ -150,8 +150,8 @@ def _compare(
         run_name=given.run,
         progress=console.progress,
     )
-    tell_compared(done, given, console)
-    return _strictly(given, done.results[0].rejected, console)
+    print_comparison(done, given, console)
+    return _strictly(given, done.results[0].skipped, console)
 
 
 def _embed(given: argparse.Namespace, console: Console) -> int:
@@ -168,14 +168,14 @@ def _embed(given: argparse.Namespace, console: Console) -> int:
         workers=given.workers,
         progress=console.progress,
     )
-    tell_embedded(result, given, console)
-    return _strictly(given, result.source.rejected, console)
+    print_embedded(result, given, console)
+    return _strictly(given, result.source.skipped, console)
 
 
-def _strictly(given: argparse.Namespace, rejected: Sequence[Rejected], console: Console) -> int:
+def _strictly(given: argparse.Namespace, skipped: Sequence[SkippedFile], console: Console) -> int:
     """The exit code, by what was skipped."""
-    if given.strict and rejected:
-        console.error(f"{len(rejected)} files skipped, and --strict was given")
+    if given.strict and skipped:
+        console.error(f"{len(skipped)} files skipped, and --strict was given")
         return 1
     return 0
 
@@ -197,7 +197,7 @@ def _demo(given: argparse.Namespace, console: Console) -> int:
         result = export(
             folder, given.logdir, options, run_name=given.run, progress=console.progress
         )
-    tell_export(result, given, console)
+    print_export(result, given, console)
     return 0
 
 
@@ -205,7 +205,7 @@ def _models(given: argparse.Namespace, console: Console) -> int:
     from tbgrid.embedding import registry
 
     if given.json:
-        say(
+        print_line(
             json.dumps(
                 [
                     {**dataclasses.asdict(known), "offline": registry.offline(known)}
@@ -235,9 +235,9 @@ def _check(given: argparse.Namespace, _: Console) -> int:
 
     findings = check(given.run)
     if given.json:
-        say(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+        print_line(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
-        say(format_findings(findings))
+        print_line(format_findings(findings))
     return exit_code(findings)
 
 
@@ -251,7 +251,7 @@ def _cache(given: argparse.Namespace, _: Console) -> int:
         usage = cache.usage()
         if cache.trouble:
             raise TbgridError(cache.trouble, "remove that file, or give another --cache")
-        tell_cache(cache, usage, given.json)
+        print_cache(cache, usage, given.json)
     return 0
 
 
@@ -292,10 +292,10 @@ def _keys(given: argparse.Namespace, root: Path, keys: Any) -> int:
 
     with opened(Places(root).service) as store:
         if given.key_action == "add":
-            say(keys.add(store, given.application))
+            print_line(keys.add(store, given.application))
         elif given.key_action == "revoke":
             keys.revoke(store, given.id)
-            say(f"{given.id} is revoked")
+            print_line(f"{given.id} is revoked")
         else:
             print_table([("id", "applications", "made"), *keys.listed(store)])
     return 0

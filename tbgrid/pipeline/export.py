@@ -371,7 +371,7 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
         "photos": {
             "source": made.source.name,
             "shown": len(images.photos),
-            "left_out": len(images.rejected),
+            "left_out": len(images.skipped),
             "labels": len(set(labels)) if labels else 0,
         },
         "report card": arranged.card.scalars(),

@@ -212,7 +212,7 @@ class Worker:
                 "photos": len(made.images.photos),
                 "left_out": [
                     {"name": one.name, "reason": one.reason}
-                    for one in made.rejected[:_TOLD_LEFT_OUT]
+                    for one in made.skipped[:_TOLD_LEFT_OUT]
                 ],
                 "embedded": embedded,
                 "report": made.report,

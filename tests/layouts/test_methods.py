@@ -259,8 +259,8 @@ def test_a_missing_package_is_told_with_the_way_out(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layout", "pca", "--perplexity", "5"], "it is t-SNE's: leave out --perplexity"),
-        (["--layout", "pca", "--engine", "sklearn"], "it is t-SNE's: leave out --engine"),
+        (["--layout", "pca", "--perplexity", "5"], "only t-SNE has it: leave out --perplexity"),
+        (["--layout", "pca", "--engine", "sklearn"], "only t-SNE has it: leave out --engine"),
         (["--budget", "5"], "use --layout best"),
         (["--layout", "best", "--budget", "-1"], "give seconds, 0 or more"),
         (["--layout", "best", "--budget", "nan"], "give seconds, 0 or more"),

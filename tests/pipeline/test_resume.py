@@ -201,9 +201,9 @@ def test_new_photos_are_all_that_is_embedded(exporter: Exporter, work: Work) -> 
 def test_a_file_that_is_no_picture_is_tried_again(exporter: Exporter, work: Work) -> None:
     """It costs little, and a newer Pillow may read it."""
     (exporter.photos / "late.jpg").write_bytes(b"not yet")
-    assert len(exporter().rejected) == 1
+    assert len(exporter().skipped) == 1
     (exporter.photos / "late.jpg").write_bytes((exporter.photos / "red/000.jpg").read_bytes())
-    assert not exporter().rejected
+    assert not exporter().skipped
     assert work.embedded == 0
 
 
