@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tbgrid
 from tbgrid.cli.main import main
 from tbgrid.cli.parser import command_parser
 from tests.docs.pages import PAGES, blocks, commands, text_of
@@ -209,6 +210,12 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted(page.name for page in PAGES if page.parent == ROOT / "docs")
     readme = text_of(README)
     assert all(f"(docs/{name})" in readme for name in listed if name != "index.md")
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = text_of(ROOT / "docs" / "python-api.md")
+    listed = re.findall(r"^::: tbgrid\.(\w+)$", text, re.M)
+    assert sorted(listed) == sorted({*tbgrid.__all__} - {"__version__"})
 
 
 def test_the_readme_is_short() -> None:
