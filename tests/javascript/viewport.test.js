@@ -82,3 +82,22 @@ for (const text of ["", "1,2", "1,2,3,4", "a,b,c", "1,2,0", "1,2,-3", "1,,3", "1
     assert.equal(viewport.parseView(text, size), null);
   });
 }
+
+test("two fingers keep what lies under each of them, whatever they do", () => {
+  const random = new Random(4);
+  const finger = () => ({ x: 800 * random.float(), y: 600 * random.float() });
+  for (let round = 0; round < 100; round++) {
+    const view = anyView(random);
+    const [a, b, dx, dy] = [finger(), finger(), random.float(), random.float()];
+    const factor = 0.5 + random.float();
+    // Without a turn: both move, and the distance between them changes.
+    const move = (/** @type {viewport.Point} */ { x, y }) =>
+      ({ x: 400 + (x - 400) * factor + 50 * dx, y: 300 + (y - 300) * factor + 50 * dy });
+    const after = viewport.pinchView(view, size, [a, b], [move(a), move(b)],
+      { min: 1e-6, max: 1e6 });
+    for (const point of [a, b]) {
+      const world = viewport.toWorld(view, size, point);
+      close(viewport.toScreen(after, size, world), move(point));
+    }
+  }
+});
