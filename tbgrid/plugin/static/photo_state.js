@@ -70,9 +70,10 @@ export class PhotoState {
     if (length === 0) {
       return -1;
     }
-    this.hitIndex = (this.hitIndex + step + length) % length;
     if (this.hitIndex < 0) {
-      this.hitIndex = length - 1;
+      this.hitIndex = step > 0 ? 0 : length - 1;
+    } else {
+      this.hitIndex = (this.hitIndex + step + length) % length;
     }
     return this.hits[this.hitIndex];
   }
