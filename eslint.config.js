@@ -1,4 +1,4 @@
-// ESLint for all JavaScript: what is shipped, and its tests.
+// ESLint for all JavaScript: the shipped modules and their tests.
 
 import js from "@eslint/js";
 import globals from "globals";
@@ -26,7 +26,7 @@ const rules = {
     "error",
     ...["innerHTML", "outerHTML", "insertAdjacentHTML"].map((property) => ({
       property,
-      message: "Texts may come from a stranger: set textContent, or build elements.",
+      message: "Texts may come from an untrusted logdir: set textContent, or build elements.",
     })),
   ],
   "no-self-compare": "error",

@@ -18,7 +18,7 @@ test("a motion begins with its first frame, ends at 1 and is gone", () => {
   assert.equal(animator.running, false);
 });
 
-test("a motion that replaces another ends it where it is; the others go on", () => {
+test("a motion that replaces another ends it where it is; the others continue", () => {
   /** @type {string[]} */
   const steps = [];
   const animator = new Animator(() => {});

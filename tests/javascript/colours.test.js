@@ -16,8 +16,8 @@ import { category, numeric, textual } from "./support.js";
 /** @param {number[]} colour */
 const linearLight = (colour) =>
   colour.map((byte) => {
-    const share = byte / 255;
-    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    const value = byte / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   });
 
 /**

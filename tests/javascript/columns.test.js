@@ -41,7 +41,7 @@ test("each value of a category is counted", () => {
   assert.deepEqual([...column.counts], [1, 0, 3]);
 });
 
-test("an inconsistent category is rejected with what was found", () => {
+test("an inconsistent category is rejected with a message that says what was found", () => {
   assertRejected(() => decodeCategory("my label", u32(0), ["a"], 2), /my label/, /4 bytes/, /8/);
   assertRejected(() => decodeCategory("c", new ArrayBuffer(7), ["a"], 2), /7 bytes/);
   assertRejected(() => decodeCategory("c", u32(0, 1), ["a"], 2), /number 1 is 1/, /below 1/);

@@ -36,7 +36,7 @@ function createMap({ hoveredRow = -1, pinnedRow = -1 } = {}) {
   return { press, log };
 }
 
-test("arrow keys begin in the middle, and go on from the photo that is pointed at or pinned", () => {
+test("arrow keys start in the middle, or at the photo that is pointed at or pinned", () => {
   for (const [rows, key, row] of /** @type {const} */ ([
     [{}, "ArrowLeft", 42],
     [{ pinnedRow: 7 }, "ArrowRight", 8],

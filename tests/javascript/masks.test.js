@@ -41,8 +41,8 @@ test("masks are sets", () => {
 
 test("arguments are not changed, and results are new arrays", () => {
   const [a, b] = [Uint8Array.of(1, 0, 1), Uint8Array.of(1, 1, 0)];
-  for (const made of [union(a, b), subtract(a, b), intersect(a, b), emptyMask(3)]) {
-    made.fill(7);
+  for (const result of [union(a, b), subtract(a, b), intersect(a, b), emptyMask(3)]) {
+    result.fill(7);
   }
   assert.deepEqual([[...a], [...b]], [[1, 0, 1], [1, 1, 0]]);
   assert.deepEqual([...emptyMask(2)], [0, 0]);

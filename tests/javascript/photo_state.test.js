@@ -55,7 +55,7 @@ test("the first step back goes to the last hit", () => {
   assert.equal(state.stepHit(-1), 3);
 });
 
-test("another filter starts stepping over, and without hits there is no step", () => {
+test("another filter restarts stepping, and without hits there is no step", () => {
   const state = startState();
   state.stepHit(1);
   state.stepHit(1);

@@ -3,7 +3,7 @@ import test from "node:test";
 
 import { PictureFetcher } from "../../tbgrid/plugin/static/picture_fetcher.js";
 
-test("what is no longer requested is aborted; what is needed most comes first", async () => {
+test("requests that are no longer needed are aborted; the most needed come first", async () => {
   /** @type {Map<string, () => void>} */
   const requested = new Map();
   /** @type {string[]} */

@@ -1,4 +1,4 @@
-/** What the tests share: reproducible random numbers, columns and buffers. */
+/** Shared by the tests: reproducible random numbers, columns and buffers. */
 
 import assert from "node:assert/strict";
 

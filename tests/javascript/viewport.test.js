@@ -63,7 +63,7 @@ test("a flight goes from one view to the other and always comes closer", () => {
     const [a, b] = [anyView(random), anyView(random)];
     close(viewport.interpolateViews(a, b, 0), a);
     close(viewport.interpolateViews(a, b, 1), b);
-    const path = [0, 0.25, 0.5, 0.75, 1].map((share) => viewport.interpolateViews(a, b, share));
+    const path = [0, 0.25, 0.5, 0.75, 1].map((t) => viewport.interpolateViews(a, b, t));
     const left = path.map((view) => Math.hypot(view.x - b.x, view.y - b.y));
     assert.deepEqual(left, [...left].sort((p, q) => q - p));
   }

@@ -202,14 +202,14 @@ function colourCategories({ codes, values }, n, among) {
   }
   const used = [...totals].filter(([, count]) => count > 0);
   const named = used.filter(([value]) => value !== "").sort((a, b) => b[1] - a[1]); // stable
-  const ofValue = new Map(named.map(([value], place) => [value, categoryColour(place)]));
-  const colourOf = (/** @type {string} */ value) => ofValue.get(value) ?? MISSING;
+  const colourByValue = new Map(named.map(([value], rank) => [value, categoryColour(rank)]));
+  const colourOf = (/** @type {string} */ value) => colourByValue.get(value) ?? MISSING;
   const order = named.concat(used.filter(([value]) => value === ""));
   const items = order.map(([label, count]) => ({ label, colour: colourOf(label), count }));
-  const ofCode = values.map(colourOf);
+  const colourByCode = values.map(colourOf);
   const colours = new Uint8Array(4 * n);
   for (let row = 0; row < n; row++) {
-    setColour(colours, row, ofCode[codes[row]]);
+    setColour(colours, row, colourByCode[codes[row]]);
   }
   return { colours, legend: { kind: "categories", items } };
 }

@@ -2,8 +2,8 @@
  * The columns of a run: a category, a number or a text for each photo. Row i is the same photo in
  * all of them.
  *
- * A logdir may come from a stranger or from an interrupted copy, so nothing is trusted that could
- * make a later stage read beyond an array: whatever is inconsistent is a FormatError of that run.
+ * A logdir may come from an untrusted source or an interrupted copy, so nothing is trusted that
+ * could make a later stage read beyond an array: any inconsistency is a FormatError of that run.
  */
 
 import { FormatError, float64, requireBelow, uint32 } from "./buffers.js";

@@ -18,7 +18,7 @@ import { countRows } from "./masks.js";
  */
 /**
  * @typedef {{mask: Uint8Array, hits: number, error: string | null, hint: string | null}} Matches
- * `error`: why the query is not a valid regular expression; `hint`: why nothing may have been found
+ * `error`: why the query is not a valid regular expression; `hint`: why there may be no hits
  */
 
 /** @type {Filter} */

@@ -1,4 +1,4 @@
-// Carries out what is asked of the photos on the page: filter, select, colour, pin and point at.
+// Filters, selects, colours, pins and points at the photos on the page.
 
 import { colourRun, listColourChoices } from "./colouring.js";
 import { valueText } from "./columns.js";

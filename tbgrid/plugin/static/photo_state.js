@@ -1,5 +1,5 @@
-// What is asked of the active run's photos: the filter with its hits, the selection, and the
-// pinned photo. It knows nothing of the page.
+// The state of the active run's photos: the filter with its hits, the selection, and the pinned
+// photo. It knows nothing of the page.
 
 import { EMPTY_FILTER, applyFilter, formatFilter, isEmpty, parseFilter } from "./filter.js";
 import { emptyMask, intersect, maskToRows, rowsToMask, subtract, union } from "./masks.js";
@@ -48,7 +48,7 @@ export class PhotoState {
 
   /**
    * @param {Photos} photos @param {Filter} filter
-   * @returns {string | null} what is wrong with the query, or why nothing may have been found
+   * @returns {string | null} what is wrong with the query, or why there may be no hits
    */
   setFilter(photos, filter) {
     const { mask, error, hint } = applyFilter(filter, photos.columns, photos.count);
@@ -88,7 +88,7 @@ export class PhotoState {
   }
 
   /**
-   * Select what was drawn around on the map. Dimmed photos are not meant, but may be deselected.
+   * Select what was drawn around on the map. Dimmed photos are not added, but can be removed.
    *
    * @param {Uint8Array} mask @param {Mode} mode
    */

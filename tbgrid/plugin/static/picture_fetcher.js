@@ -4,7 +4,7 @@ const MAX_CONCURRENT = 6; // a browser's own limit per server over HTTP/1.1
 
 /** @typedef {{key: string, url: string}} Item a picture to fetch */
 
-/** Each frame replaces the list of what is requested. */
+/** Each frame requests what it needs, and so replaces the requests of the one before. */
 export class PictureFetcher {
   /**
    * @param {(key: string, picture: ImageBitmap) => void} onLoad

@@ -65,7 +65,7 @@ export class PreviewTextures {
     if (rows.length <= this.slots.capacity) {
       return rows;
     }
-    // There is no room for all of them: those nearest to the middle are looked at.
+    // There is no room for all of them: the user looks at those nearest to the middle.
     const distance = (/** @type {number} */ row) => Math.hypot(
       frame.centres[2 * row] - frame.view.x, frame.centres[2 * row + 1] - frame.view.y);
     return rows.slice().sort((a, b) => distance(a) - distance(b)).subarray(0, this.slots.capacity);

@@ -59,7 +59,7 @@ export function formatTsv(rows, columns) {
 
 /**
  * One cell of a CSV. A double click opens a CSV in a spreadsheet, which runs a text such as
- * =HYPERLINK(...) as a formula, and the texts may come from a stranger's logdir. A text that would
+ * =HYPERLINK(...) as a formula, and the texts may come from an untrusted logdir. A text that would
  * be read as a formula is therefore preceded by an apostrophe, which marks a text in spreadsheets.
  * That changes names such as "@eaDir/1.jpg" or "-1.jpg"; TSV, JSON and the list of names, meant for
  * programs, keep them exact. Plain numbers such as -5 are harmless and stay as they are.
