@@ -97,12 +97,12 @@ def test_what_is_no_photo_is_told_of(browser: Browser, server: Served) -> None:
     page = browser.new_page()  # on which the browser itself complains of the refusal
     page.goto(server.address)
     drop(page, [("broken.jpg", b"no picture")])
-    expect(page.locator("#refused summary")).to_have_text("1 not taken")
+    expect(page.locator("#refused summary")).to_have_text("1 rejected")
     told = page.locator("#refused li")
     expect(told).to_be_visible()
     expect(told).to_contain_text("broken.jpg is not a picture of a kind that is taken")
     drop(page, [("a.txt", b"no picture")])
-    expect(page.locator("#count")).to_contain_text("there was no photo in that")
+    expect(page.locator("#count")).to_contain_text("no photos found")
     expect(page.locator("#refused")).to_be_hidden()
     page.close()
 
