@@ -24,7 +24,7 @@ from tbgrid.grid.cells import shape_for
 from tbgrid.layouts.tsne import fitted_perplexity
 from tbgrid.options import ExportOptions, GridOptions, GroupOptions, TsneOptions, refining
 from tbgrid.run_format import DEFAULT_PREVIEW
-from tbgrid.serve.paths import Places
+from tbgrid.serve.paths import ServicePaths
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # of applications and runs: a directory on every system
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
@@ -65,7 +65,7 @@ class Options(BaseModel):
     min_cluster: Annotated[int, Field(ge=0, le=2**31)] | None = None
 
 
-class Asked(Options):
+class VisualizationRequest(Options):
     """A visualization that is asked for. `name`: of its run, its id if it is left out."""
 
     name: Annotated[str, Field(pattern=NAME)] | None = None
@@ -107,7 +107,7 @@ def require_fit(options: ExportOptions, count: int) -> None:
 
 
 def export_options(
-    asked: Options, places: Places, models: Mapping[str, str], like: Path | None = None
+    asked: Options, paths: ServicePaths, models: Mapping[str, str], like: Path | None = None
 ) -> ExportOptions:
     """How the export is to be made; `like`: the run of the visualization that `asked.like` names.
 
@@ -129,7 +129,7 @@ def export_options(
         fit=asked.fit,
         tile=asked.tile,
         preview=asked.preview,
-        cache=places.cache,
+        cache=paths.cache,
         like=like,
         layout=asked.layout,
         budget=asked.budget,

@@ -115,7 +115,7 @@ def test_a_job_whose_worker_dies_is_tried_again_once(server: Served) -> None:
     output = server.ended(id)
     assert output["status"]["description"] == "failed"
     assert output["status"]["details"] == (
-        "its worker died (killed by SIGKILL), as did the one before"
+        "its worker died (killed by SIGKILL), as in the attempt before"
     )
     assert id not in runs(server)
     assert server.ended(server.ask(seed=6))["status"]["description"] == "done"
@@ -255,5 +255,5 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
         print(f"{len(digests)} inputs, {adding.sent} sent; jobs: {endings}")
         assert endings["done"] > MOMENTS
         assert server.stop() == 0
-        left = {path.name for path in (server.root / "service" / "arriving").iterdir()}
+        left = {path.name for path in (server.root / "service" / "incoming").iterdir()}
         assert not left

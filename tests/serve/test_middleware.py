@@ -22,11 +22,11 @@ from PIL import Image
 
 from tbgrid.cli.main import main
 from tbgrid.serve import fetch, keys, uploads
-from tbgrid.serve.errors import Refused
-from tbgrid.serve.fetch import fetched, is_public
-from tbgrid.serve.limits import Limits
-from tbgrid.serve.paths import Places, public
-from tbgrid.serve.store import opened
+from tbgrid.serve.errors import RequestError
+from tbgrid.serve.fetch import fetch_image, is_public
+from tbgrid.serve.limits import Limits, format_bytes
+from tbgrid.serve.paths import ServicePaths, redact_paths
+from tbgrid.serve.store import open_store
 from tests.serve.test_api import new_application, refusal
 from tests.support.paths import ROOT
 from tests.support.serve_process import Served, picture, served
@@ -53,7 +53,7 @@ def stored(server: Served) -> tuple[int, int, int]:
     home = server.root / "service"
     applications = server.client.get("/v2/applications").json()["applications"]
     rows = sum(application["inputs"] for application in applications)
-    return len(list((home / "inputs").iterdir())), len(list((home / "arriving").iterdir())), rows
+    return len(list((home / "inputs").iterdir())), len(list((home / "incoming").iterdir())), rows
 
 
 @contextlib.contextmanager
@@ -153,13 +153,13 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n"
 @pytest.mark.parametrize(
     ("data", "status", "line"),
     [
-        (b"", 415, "not a picture"),
-        (b"hello", 415, "not a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not a picture"),
-        (b"<html><script>1</script></html>", 415, "not a picture"),
-        (POSTSCRIPT, 415, "not a picture"),
+        (b"", 415, "not a supported image"),
+        (b"hello", 415, "not a supported image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not a supported image"),
+        (b"<html><script>1</script></html>", 415, "not a supported image"),
+        (POSTSCRIPT, 415, "not a supported image"),
         (picture(1)[:300], 422, "damaged"),
-        (picture(1, side=101), 422, "101 x 101 pixels, more than the 10000"),
+        (picture(1, side=101), 422, "101 x 101 pixels, and the limit is 10000 pixels"),
         (bomb(30_000, 30_000), 422, "pixels"),
         (bomb(2**31 - 1, 2**31 - 1), 422, "pixels"),
     ],
@@ -176,7 +176,7 @@ def test_large_uploads_are_refused(server: Served) -> None:
     noise = b"x" * (LIMITS["upload"] + 1)
     with nothing_stored(server):
         for _ in range(3):
-            assert "100000 bytes" in refusal(post(server, noise), 413)
+            assert "request body exceeds the limit of 100 kB" in refusal(post(server, noise), 413)
         chunks = (noise[start : start + 1000] for start in range(0, len(noise), 1000))
         told = {"Content-Type": "application/json"}
         refusal(server.client.post("/v2/inputs", content=chunks, headers=told), 413)
@@ -206,7 +206,7 @@ def test_a_body_that_trickles_in_is_refused(tmp_path: Path) -> None:
                     answer += come
         assert time.monotonic() - began >= 2
         assert answer.startswith(b"HTTP/1.1 408")
-        assert b"after 2 seconds" in answer
+        assert b"within 2 seconds" in answer
 
 
 def test_a_broken_upload_leaves_nothing(server: Served) -> None:
@@ -254,7 +254,7 @@ def test_an_application_has_so_many_inputs(server: Served) -> None:
     assert post(server, *pictures[:5], application=application).status_code == 201
     with nothing_stored(server):
         line = refusal(post(server, *pictures[5:], application=application), 422)
-        assert "has 5 inputs, and may have 6" in line
+        assert "has 5 inputs, and the limit is 6" in line
     assert post(server, pictures[5], application=application).status_code == 201
     assert post(server, *pictures[:6], application=application).status_code == 201  # no new one
     with nothing_stored(server):
@@ -274,16 +274,16 @@ def test_so_many_visualizations_wait_and_the_disk_has_an_end(server: Served) -> 
         for _ in range(4)
     ]
     assert [answer.status_code for answer in asked] == [202, 202, 429, 429]
-    assert "wait: try again later" in refusal(asked[2], 429)
+    assert "are pending or running: try again later" in refusal(asked[2], 429)
     assert asked[2].headers["retry-after"]
     for answer in asked[:2]:
         server.ended(answer.json()["output"]["id"])
     # The first run has filled the disk that may be used.
     with nothing_stored(server):
         line = refusal(post(server, picture(800, side=10)), 409)
-        assert "may use 300000 bytes" in line
+        assert "exceed the limit of 300 kB" in line
         asking = server.client.post("/v2/visualizations", params={"application": application})
-        assert "may use 300000 bytes" in refusal(asking, 409)
+        assert "exceed the limit of 300 kB" in refusal(asking, 409)
         # What is there already takes no room.
         assert post(server, pictures[0], application=application).status_code == 201
     for answer in asked[:2]:
@@ -303,7 +303,7 @@ def test_the_same_request_again_has_the_same_answer(tmp_path: Path) -> None:
         first = client.post("/v2/visualizations", json=body, headers=once)
         again = client.post("/v2/visualizations", json=body, headers=once)
         assert (again.status_code, again.json()) == (first.status_code, first.json())
-        assert "came with another request" in refusal(
+        assert "was used for another request" in refusal(
             client.post("/v2/visualizations", json={**body, "seed": 1}, headers=once), 422
         )
         id = first.json()["output"]["id"]
@@ -327,7 +327,7 @@ def test_the_same_request_again_has_the_same_answer(tmp_path: Path) -> None:
         assert client.delete("/v2/applications/birds").status_code == 204
         assert make("birds").json() == made.json()
         refusal(client.get("/v2/inputs", params={"application": "birds"}), 404)
-        assert "came with another request" in refusal(make("dogs"), 422)
+        assert "was used for another request" in refusal(make("dogs"), 422)
 
         def add(number: int) -> httpx.Response:
             # Each with a boundary of its own, as clients do.
@@ -406,7 +406,7 @@ def test_keys_open_their_applications_alone(
                 cats.post("/v2/applications", json={"name": "birds"}),
                 cats.delete("/v2/applications/dogs"),
             ):
-                assert "this key is not for the application" in refusal(answer, 403)
+                assert "this key does not allow access to the application" in refusal(answer, 403)
             for answer in (
                 cats.get(f"/v2/inputs/{dog['id']}"),
                 cats.get(f"/v2/inputs/{dog['id']}/image"),
@@ -456,15 +456,15 @@ def test_another_host_is_served_with_keys(
 
 
 def test_access_of_nothing(tmp_path: Path) -> None:
-    with opened(tmp_path) as store:
+    with open_store(tmp_path) as store:
         key = keys.add(store, ["a", "b"])
-        access = keys.access_of(store, f"key  {key}")
+        access = keys.authenticate(store, f"key  {key}")
         assert access is not None
-        assert access.may("a")
-        assert not access.may("c")
-        assert access.usual == "default"
+        assert access.allows("a")
+        assert not access.allows("c")
+        assert access.default_application == "default"
         for header in ("", "Key", "Key .", f"Basic {key}"):
-            assert keys.access_of(store, header) is None
+            assert keys.authenticate(store, header) is None
 
 
 # No path of the disk
@@ -479,7 +479,7 @@ def test_public_texts_have_no_paths(tmp_path: Path) -> None:
         ("https://example.org/a/b and 1/2 or and/or", None),
         ("/v2", "(path)"),
     ):
-        assert public({"a": [text]}, root) == {"a": [shown or text]}
+        assert redact_paths({"a": [text]}, root) == {"a": [shown or text]}
 
 
 @pytest.mark.parametrize("name", ["x", ".", "runs", "photos"])
@@ -488,14 +488,14 @@ def test_a_short_name_of_the_root_is_no_path(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     told = "runs/default/a: perplexity 1.5, fitted to 4 x 4 photos"
-    assert public(told, Path(name)) == told
+    assert redact_paths(told, Path(name)) == told
     (tmp_path / name).mkdir(exist_ok=True)
-    assert public(f"no {(tmp_path / name).resolve()}/a", Path(name)) == "no (path)/a"
+    assert redact_paths(f"no {(tmp_path / name).resolve()}/a", Path(name)) == "no (path)/a"
 
 
 def test_what_only_begins_as_the_root_does_is_a_path(tmp_path: Path) -> None:
     root = tmp_path / "a"
-    assert public(f"{root}b/c, {root}-d and {root}.", root) == "(path), (path) and (path)."
+    assert redact_paths(f"{root}b/c, {root}-d and {root}.", root) == "(path), (path) and (path)."
 
 
 def test_no_answer_names_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -593,8 +593,8 @@ def test_fetching(elsewhere: int, monkeypatch: pytest.MonkeyPatch) -> None:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     def refused(url: str, hosts: set[str] = hosts) -> str:
-        with pytest.raises(Refused) as raised:
-            list(fetched(url, hosts, 40_000))
+        with pytest.raises(RequestError) as raised:
+            list(fetch_image(url, hosts, 40_000))
         return raised.value.detail
 
     monkeypatch.setattr(fetch.socket, "getaddrinfo", resolve)
@@ -607,19 +607,19 @@ def test_fetching(elsewhere: int, monkeypatch: pytest.MonkeyPatch) -> None:
         lambda address, timeout, *_, **__: connect((address[0], elsewhere), timeout),
     )
     looked.clear()
-    found = b"".join(fetched(f"{site}/a.png", hosts, 40_000))
+    found = b"".join(fetch_image(f"{site}/a.png", hosts, 40_000))
     assert Image.open(io.BytesIO(found)).size == (40, 40)
     assert looked.count("photos.example") == 1
     assert "answered 302" in refused(f"{site}/there")
-    assert "more than the 40000 bytes" in refused(f"{site}/much")
-    assert "are not fetched here" in refused(f"{site}/a.png", set())
+    assert "exceeds the limit of 40 kB" in refused(f"{site}/much")
+    assert "does not fetch URLs" in refused(f"{site}/a.png", set())
     for url in (
         "http://other.example/a.png",
         f"{site}:22/a.png",
         f"{site}@other.example/",
         "http://photos.example.evil/",
     ):
-        assert "from photos.example alone" in refused(url) or "plain http" in refused(url)
+        assert "only from photos.example" in refused(url) or "plain http" in refused(url)
     for url in ("file:///etc/passwd", "ftp://photos.example/", "http://u:p@photos.example/"):
         assert "expected a plain http or https URL" in refused(url)
     assert refused("http://[x/")
@@ -635,12 +635,12 @@ def test_pictures_of_a_request_are_fetched_within_its_limit(
         left.append(most)
         return [picture(int(url))]
 
-    monkeypatch.setattr(uploads, "fetched", fetch_one)
-    places = Places(tmp_path)
-    places.arriving.mkdir(parents=True)
+    monkeypatch.setattr(uploads, "fetch_image", fetch_one)
+    paths = ServicePaths(tmp_path)
+    paths.incoming.mkdir(parents=True)
     told = {"inputs": [{"data": {"image": {"url": str(number)}}} for number in range(3)]}
-    with uploads.from_json(json.dumps(told).encode(), places, Limits(), frozenset()) as added:
-        sizes = [one.picture.size for one in added]
+    with uploads.photos_from_json(json.dumps(told).encode(), paths, Limits(), frozenset()) as added:
+        sizes = [one.file.size for one in added]
     most = Limits().upload
     assert left == [most, most - sizes[0], most - sizes[0] - sizes[1]]
 
@@ -651,10 +651,12 @@ def test_urls_are_refused_unless_allowed(tmp_path: Path, server: Served) -> None
             "/v2/inputs", json={"inputs": [{"data": {"image": {"url": url}}}]}
         )
 
-    assert "send the picture itself" in refusal(add(server, "http://localhost/"), 422)
+    assert "send the image itself" in refusal(add(server, "http://localhost/"), 422)
     with served(tmp_path / "root", "--allow-host", "Localhost") as other, nothing_stored(other):
         assert "not public" in refusal(add(other, "http://localhost/a.png"), 422)
-        assert "alone" in refusal(add(other, "http://169.254.169.254/latest"), 422)
+        assert "fetched only from localhost" in refusal(
+            add(other, "http://169.254.169.254/latest"), 422
+        )
 
 
 def test_base64_that_is_none(server: Served) -> None:
@@ -669,4 +671,6 @@ def test_all_that_may_be_used_of_the_disk_can_be(tmp_path: Path) -> None:
     with served(tmp_path / "root", "--max-disk", str(most)) as server:
         assert post(server, *pictures[:3]).status_code == 201
         with nothing_stored(server):
-            assert f"may use {most} bytes" in refusal(post(server, pictures[3]), 409)
+            assert f"exceed the limit of {format_bytes(most)}" in refusal(
+                post(server, pictures[3]), 409
+            )
