@@ -25,7 +25,7 @@ _HOME = {
     "SourceOptions": "options",
     "Source": "photos",
     "Photo": "photos",
-    "Rejected": "photos",
+    "SkippedFile": "photos",
     "decode": "embedding.decode",
     "load_embedder": "embedding.load_embedder",
     "embed": "embedding.embed",
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from tbgrid.options import SourceOptions as SourceOptions
     from tbgrid.options import TsneOptions as TsneOptions
     from tbgrid.photos import Photo as Photo
-    from tbgrid.photos import Rejected as Rejected
+    from tbgrid.photos import SkippedFile as SkippedFile
     from tbgrid.photos import Source as Source
     from tbgrid.pipeline.compare import Comparison as Comparison
     from tbgrid.pipeline.compare import compare as compare

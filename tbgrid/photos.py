@@ -28,7 +28,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Rejected:
+class SkippedFile:
     """A file that is not shown, and why."""
 
     name: str
@@ -48,7 +48,7 @@ class Source:
 
     name: str
     photos: tuple[Photo, ...]
-    rejected: tuple[Rejected, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     listed: int = 0
     columns: tuple[str, ...] = ()
     vectors: Float32Array | None = field(default=None, repr=False, compare=False)

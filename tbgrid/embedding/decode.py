@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from tbgrid.choices import Fit
-from tbgrid.photos import Photo, Rejected
+from tbgrid.photos import Photo, SkippedFile
 from tbgrid.types import UInt8Array
 
 BACKGROUND = (255, 255, 255)
@@ -128,12 +128,12 @@ def decode_all(
     fit: Fit = "crop",
     workers: int | None = None,
     preview: int = 0,
-) -> Generator[tuple[Photo, Decoded | Rejected], None, None]:
+) -> Generator[tuple[Photo, Decoded | SkippedFile], None, None]:
     """`decode` every photo on `workers` threads, in order, a little ahead of the reader."""
     workers = workers or min(8, os.cpu_count() or 1)
-    queue: deque[tuple[Photo, Future[Decoded | Rejected]]] = deque()
+    queue: deque[tuple[Photo, Future[Decoded | SkippedFile]]] = deque()
 
-    def one(photo: Photo) -> Decoded | Rejected:
+    def one(photo: Photo) -> Decoded | SkippedFile:
         try:
             if photo.pixels is not None:
                 return frame(photo.pixels, sizes, fit, preview)
@@ -141,7 +141,7 @@ def decode_all(
                 raise ImageError("no picture")
             return decode(photo.path, sizes, fit, preview)
         except ImageError as error:
-            return Rejected(photo.name, str(error))
+            return SkippedFile(photo.name, str(error))
 
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, "tbgrid-decode") as pool:
         # Damaged metadata: the picture counts.

@@ -15,7 +15,7 @@ import PIL
 from tbgrid.choices import Fit
 from tbgrid.embedding.decode import DRAFT, PREVIEW_QUALITY, Decoded, decode_all
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.photos import NO_LABEL, Photo, Rejected, Source
+from tbgrid.photos import NO_LABEL, Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Embedder, Float32Array, IntArray, UInt8Array
 from tbgrid.util.cache import Cache, key_of
@@ -42,7 +42,7 @@ class ImageSet:
     vectors: Float32Array
     thumbnails: UInt8Array
     sizes: IntArray
-    rejected: tuple[Rejected, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     columns: tuple[str, ...] = ()
     pictured: bool = True
     notes: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ def embed(
 ) -> ImageSet:
     """Decode each photo of `source` once, for the model and for its `thumbnail` (side in pixels).
 
-    Decoding runs on threads beside the model. A photo that cannot be read is rejected, together
+    Decoding runs on threads beside the model. A photo that cannot be read is skipped, together
     with its vector where the source brings vectors of its own; `embedder` is not asked then and
     may be None. What `cache` holds of a photo's bytes is neither decoded nor embedded again.
 
@@ -118,37 +118,37 @@ def embed(
 
 
 def checked(images: ImageSet, model_id: str, shown: int | None = None) -> ImageSet:
-    """A whole set, with what is to be said of it added to its notes, and what was rejected sorted
+    """A whole set, with what is to be said of it added to its notes, and what was skipped sorted
     by name. `shown`: how many photos could be, if `images` has only some of them.
 
     Raises:
         TbgridError: see `count_notes`.
     """
     shown = len(images.photos) if shown is None else shown
-    notes = [*images.notes, *count_notes(shown, images.rejected, model_id)]
+    notes = [*images.notes, *count_notes(shown, images.skipped, model_id)]
     if np.ptp(images.vectors, axis=0).max() == 0:
         notes.append("all vectors are equal: the map says nothing of the photos")
-    rejected = tuple(sorted(images.rejected, key=lambda left_out: left_out.name))
-    return replace(images, rejected=rejected, notes=tuple(notes))
+    skipped = tuple(sorted(images.skipped, key=lambda left_out: left_out.name))
+    return replace(images, skipped=skipped, notes=tuple(notes))
 
 
-def count_notes(shown: int, rejected: Sequence[Rejected], model_id: str) -> list[str]:
+def count_notes(shown: int, skipped: Sequence[SkippedFile], model_id: str) -> list[str]:
     """What is to be said of how many photos of a whole set can be shown.
 
     Raises:
         TbgridError: fewer than 3, or most of the model's vectors are not finite.
     """
     reason = _not_finite(model_id)
-    spoilt = sum(left_out.reason == reason for left_out in rejected)
+    spoilt = sum(left_out.reason == reason for left_out in skipped)
     if spoilt and (shown < FEWEST or spoilt > shown):
         raise TbgridError(
             f"{reason} for {spoilt} of {shown + spoilt} photos",
             "try another --input-range, --image-size or --model",
         )
     if shown < FEWEST:
-        example = f", {rejected[-1].name}: {rejected[-1].reason}" if rejected else ""
+        example = f", {skipped[-1].name}: {skipped[-1].reason}" if skipped else ""
         raise TbgridError(
-            f"{shown} of {shown + len(rejected)} files can be shown{example}",
+            f"{shown} of {shown + len(skipped)} files can be shown{example}",
             f"a map needs at least {FEWEST} photos",
         )
     return [f"{reason} for {spoilt} photos, which are left out"] if spoilt else []
@@ -184,7 +184,7 @@ class _Work:
         self.spool: BinaryIO | None = None
         self.ends = [0]
         self.photos: list[Photo] = []
-        self.rejected: list[Rejected] = list(source.rejected)
+        self.skipped: list[SkippedFile] = list(source.skipped)
         self.sizes: list[tuple[int, int]] = []
         self.vectors: Spool[np.float32]
         self.thumbnails: Spool[np.uint8]
@@ -221,7 +221,7 @@ class _Work:
         sizes = [(self.side, self.side)]
         if self.embedder:
             sizes.append(self.embedder.input_size)
-        found: dict[int, Decoded | Rejected] = {}
+        found: dict[int, Decoded | SkippedFile] = {}
         vectors: dict[int, Float32Array] = {}
         waiting: dict[int, UInt8Array] = {}  # what the model is to see, no longer kept than that
 
@@ -232,7 +232,7 @@ class _Work:
                     vectors[index] = vector
                 else:
                     name = self.embedder.model_id if self.embedder else ""
-                    found[index] = Rejected(photos[index].name, _not_finite(name))
+                    found[index] = SkippedFile(photos[index].name, _not_finite(name))
             waiting.clear()
 
         def flush(indices: list[int]) -> None:
@@ -281,8 +281,8 @@ class _Work:
         embedded: list[Float32Array] = []
         for index, photo in enumerate(photos):
             result = found.get(index) or _unpacked(held[views[index]], self.side)
-            if isinstance(result, Rejected):
-                self.rejected.append(result)
+            if isinstance(result, SkippedFile):
+                self.skipped.append(result)
                 continue
             self.photos.append(photo)
             shown.append(result.views[0])
@@ -353,7 +353,7 @@ class _Work:
             vectors,
             thumbnails if len(thumbnails) else np.zeros((0, self.side, self.side, 3), np.uint8),
             np.array(self.sizes, np.int64).reshape(-1, 2),
-            tuple(self.rejected),
+            tuple(self.skipped),
             source.columns,
             source.pictured,
             tuple(self.notes),
@@ -361,7 +361,7 @@ class _Work:
         )
 
 
-def _of(result: Decoded | Rejected) -> Decoded:
+def _of(result: Decoded | SkippedFile) -> Decoded:
     assert isinstance(result, Decoded)
     return result
 

@@ -19,7 +19,7 @@ import PIL
 from tbgrid.choices import Metric
 from tbgrid.embedding.embed import DECODING
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.photos import Photo, Rejected, Source
+from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 from tbgrid.types import Embedder
 
@@ -197,7 +197,7 @@ def _listing(source: Source) -> str:
             "name": source.name,
             "columns": source.columns,
             "notes": source.notes,
-            "rejected": [[left_out.name, left_out.reason] for left_out in source.rejected],
+            "skipped": [[left_out.name, left_out.reason] for left_out in source.skipped],
             "photos": [[photo.name, photo.label, photo.fields] for photo in source.photos],
         },
         indent=0,
@@ -222,7 +222,7 @@ def read_listing(folder: Path, index: Index) -> Source:
         return Source(
             told["name"],
             tuple(photos),
-            tuple(Rejected(name, reason) for name, reason in told["rejected"]),
+            tuple(SkippedFile(name, reason) for name, reason in told["skipped"]),
             len(photos),
             tuple(told["columns"]),
             notes=tuple(told["notes"]),

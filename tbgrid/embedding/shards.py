@@ -27,7 +27,7 @@ import numpy.typing as npt
 from tbgrid.embedding.embed import FEWEST, ImageSet, checked, count_notes
 from tbgrid.embedding.shard_index import Index, read_index, read_listing
 from tbgrid.errors import TbgridError
-from tbgrid.photos import Photo, Rejected, Source
+from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
 from tbgrid.types import IntArray
@@ -40,10 +40,10 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)
 @dataclass(frozen=True)
 class Shard:
     """What is known of a shard without its arrays: the photos shown, as int64[k] of `rows` among
-    all that were listed; those `rejected`; `state`, see `state_of`."""
+    all that were listed; those `skipped`; `state`, see `state_of`."""
 
     rows: IntArray
-    rejected: tuple[Rejected, ...]
+    skipped: tuple[SkippedFile, ...]
     notes: tuple[str, ...]
     state: str
 
@@ -68,7 +68,7 @@ def state_of(photos: Sequence[Photo]) -> str:
 def part_of(source: Source, rows: range) -> Source:
     """The photos of a shard, which know their places among all."""
     photos = [replace(source.photos[row], row=row) for row in rows]
-    return replace(source, photos=tuple(photos), rejected=(), notes=())
+    return replace(source, photos=tuple(photos), skipped=(), notes=())
 
 
 def shard_file(folder: Path, number: int) -> Path:
@@ -85,7 +85,7 @@ def write_shard(path: Path, index: Index, images: ImageSet, previews: Path, stat
     about = {
         "index": index.token,
         "state": state,
-        "rejected": [[left_out.name, left_out.reason] for left_out in images.rejected],
+        "skipped": [[left_out.name, left_out.reason] for left_out in images.skipped],
         "notes": images.notes,
     }
     encoded = np.fromfile(previews, np.uint8) if len(images.previews) else np.zeros(0, np.uint8)
@@ -113,8 +113,8 @@ def read_shard(folder: Path, index: Index, number: int) -> Shard:
     with _opened(folder, number) as file:
         about = json.loads(file["about"].tobytes())
         rows = file["rows"]
-        rejected = tuple(Rejected(name, reason) for name, reason in about["rejected"])
-        shard = Shard(rows, rejected, tuple(about["notes"]), about["state"])
+        skipped = tuple(SkippedFile(name, reason) for name, reason in about["skipped"])
+        shard = Shard(rows, skipped, tuple(about["notes"]), about["state"])
         if about["index"] == index.token:
             return shard
     raise _unusable(folder, number, "it belongs to other photos or options")
@@ -165,13 +165,13 @@ def open_shards(folder: Path) -> Source:
             "run the same tbgrid embed again, which makes the others",
         )
     shown: list[Photo] = []
-    rejected = list(listed.rejected)
+    skipped = list(listed.skipped)
     for number in range(index.count):
         shard = read_shard(folder, index, number)
         shown += [listed.photos[row] for row in shard.rows]
-        rejected += shard.rejected
-    count_notes(len(shown), rejected, index.model.model_id)
-    return replace(listed, photos=tuple(shown), rejected=tuple(rejected))
+        skipped += shard.skipped
+    count_notes(len(shown), skipped, index.model.model_id)
+    return replace(listed, photos=tuple(shown), skipped=tuple(skipped))
 
 
 def read_images(
@@ -255,7 +255,7 @@ class _Spooled:
             self.vectors.finished(),
             self.thumbnails.finished(),
             np.concatenate(self.sizes),
-            source.rejected,
+            source.skipped,
             source.columns,
             notes=self.notes,
             previews=np.array(self.ends if len(self.ends) > 1 else [], np.int64),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tbgrid.grouping.clusters import Clusters
 from tbgrid.grouping.duplicates import EXACT, MIRRORED, NEAR, Copies
-from tbgrid.photos import Rejected
+from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
 
 CLUSTER, DUPLICATES = "cluster", "duplicates"  # the columns
@@ -25,12 +25,12 @@ class Groups:
     clusters: Clusters | None = None
 
     @property
-    def left(self) -> list[Rejected]:
+    def left(self) -> list[SkippedFile]:
         """The photos that others stand for, and as what."""
         if self.copies is None or not self.stacked:
             return []
         told = zip(self.names, self.copies.kinds, self.copies.original.tolist(), strict=True)
-        return [Rejected(name, f"{kind} of {self.names[of]}") for name, kind, of in told if kind]
+        return [SkippedFile(name, f"{kind} of {self.names[of]}") for name, kind, of in told if kind]
 
     @property
     def notes(self) -> list[str]:

@@ -16,7 +16,7 @@ from tbgrid.errors import TbgridError, UsageError
 from tbgrid.layouts.procrustes import consensus
 from tbgrid.mapping.arrange import Arrangement, arrange
 from tbgrid.options import ExportOptions
-from tbgrid.photos import Rejected, Source
+from tbgrid.photos import SkippedFile, Source
 from tbgrid.pipeline.export import Embedded, embedded, find, written
 from tbgrid.pipeline.result import ExportResult
 from tbgrid.progress import Progress, silent
@@ -113,11 +113,11 @@ def compare(
                 open_model(own, cache, len(found.photos), progress)
         made: list[Embedded] = []
         for own, embedder, staging in zip(each, given, stagings, strict=True):
-            left = _without(found, made[-1].images.rejected) if made else found
+            left = _without(found, made[-1].images.skipped) if made else found
             spent = Times(dict(times.seconds))
             made.append(embedded(left, own, embedder, staging, cache, spent, progress))
             _let_go(made[-1])
-        common = _without(found, made[-1].images.rejected)
+        common = _without(found, made[-1].images.skipped)
         for at, before in enumerate(made):
             if len(before.images.photos) > len(made[-1].images.photos):
                 made[at] = embedded(
@@ -131,7 +131,7 @@ def compare(
                     one.images.vectors,
                     one.images.labels,
                     one.model["metric"],
-                    one.options.map_options,
+                    one.options,
                     cache,
                     towards=consensus([a.layout.positions for a in arranged]) if arranged else None,
                     times=one.times,
@@ -197,11 +197,11 @@ def _refuse_vectors(found: Source) -> None:
         )
 
 
-def _without(found: Source, rejected: Sequence[Rejected]) -> Source:
-    """`found` less the photos that were rejected."""
-    names = {item.name for item in rejected}
+def _without(found: Source, skipped: Sequence[SkippedFile]) -> Source:
+    """`found` less the photos that were skipped."""
+    names = {item.name for item in skipped}
     kept = tuple(photo for photo in found.photos if photo.name not in names)
-    return dataclasses.replace(found, photos=kept, rejected=tuple(rejected))
+    return dataclasses.replace(found, photos=kept, skipped=tuple(skipped))
 
 
 def _let_go(made: Embedded) -> None:

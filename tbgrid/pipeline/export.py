@@ -77,7 +77,7 @@ def export(
                 made.images.vectors,
                 made.images.labels,
                 made.model["metric"],
-                made.options.map_options,
+                made.options,
                 cache,
                 start=None if earlier is None else _start(earlier, made),
                 times=times,
@@ -371,7 +371,7 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
         "photos": {
             "source": made.source.name,
             "shown": len(images.photos),
-            "left_out": len(images.rejected),
+            "left_out": len(images.skipped),
             "labels": len(set(labels)) if labels else 0,
         },
         "report card": arranged.card.scalars(),

@@ -17,7 +17,7 @@ from tbgrid.grouping.groups import Groups
 from tbgrid.layouts.tsne import Layout
 from tbgrid.mapping.arrange import Arrangement
 from tbgrid.metrics.report_card import ReportCard
-from tbgrid.photos import Rejected
+from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
 
 NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
@@ -55,9 +55,9 @@ class ExportResult:
         return self.arranged.card
 
     @property
-    def rejected(self) -> tuple[Rejected, ...]:
+    def skipped(self) -> tuple[SkippedFile, ...]:
         """The files that are not shown, with their reasons."""
-        return self.images.rejected
+        return self.images.skipped
 
     @property
     def mosaic(self) -> Path:
@@ -80,7 +80,7 @@ class ExportResult:
             buffer = io.BytesIO()
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
-        rows = [("photos", f"{len(self.images.photos)}, {len(self.rejected)} left out")]
+        rows = [("photos", f"{len(self.images.photos)}, {len(self.skipped)} left out")]
         rows += [*self.arranged.lines(), *self.groups.lines()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"

@@ -19,7 +19,7 @@ from tbgrid.errors import TbgridError
 from tbgrid.serve import application_routes, input_routes, schemas, uploads, visualization_routes
 from tbgrid.serve.dependencies import Service, ServiceDep
 from tbgrid.serve.errors import error_body
-from tbgrid.serve.options import as_asked
+from tbgrid.serve.options import name_of
 from tbgrid.serve.store import ClosedError
 from tbgrid.version import __version__
 
@@ -83,7 +83,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(TbgridError)
     def option_error(_: Request, error: TbgridError) -> Response:
-        return _respond(422, as_asked(str(error)))
+        return _respond(422, error.spelled(name_of))
 
     @app.exception_handler(FormParserError)
     def form_error(_: Request, error: FormParserError) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 
 MAX_PIXELS = 178_000_000  # Pillow itself rejects more
 MAX_IMAGES_PER_REQUEST = 128
@@ -40,11 +40,13 @@ class Limits:
         for field in fields(self):
             if getattr(self, field.name) < 1:
                 raise UsageError(
-                    f"limit {field.name} {getattr(self, field.name)}", "expected at least 1"
+                    f"{option(f'max_{field.name}')} {getattr(self, field.name)}",
+                    "expected at least 1",
                 )
         if self.pixels > MAX_PIXELS:
             raise UsageError(
-                f"limit pixels {self.pixels}", f"Pillow decodes at most {MAX_PIXELS} pixels"
+                f"{option('max_pixels')} {self.pixels}",
+                f"Pillow decodes at most {MAX_PIXELS} pixels",
             )
 
 

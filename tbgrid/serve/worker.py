@@ -35,7 +35,7 @@ from tbgrid.pipeline.embed_shards import embed_shards
 from tbgrid.pipeline.export import export
 from tbgrid.pipeline.result import ExportResult
 from tbgrid.serve import jobs
-from tbgrid.serve.options import Options, as_asked, export_options
+from tbgrid.serve.options import Options, export_options, name_of
 from tbgrid.serve.paths import ServicePaths, redact_paths
 from tbgrid.serve.photos import make_source
 from tbgrid.serve.store import FILE_NAME, Reader, Row
@@ -151,7 +151,7 @@ class Worker:
         except JobCancelledError:
             self.send(cancelled=True)
         except TbgridError as error:
-            self.send(failed=redact_paths(as_asked(str(error)), self._paths.root))
+            self.send(failed=redact_paths(error.spelled(name_of), self._paths.root))
         except MemoryError:
             self.send(failed="not enough memory: use a smaller tile or fewer photos")
         except OSError as error:
@@ -242,7 +242,7 @@ class Worker:
                 "photos": len(result.images.photos),
                 "left_out": [
                     {"name": skipped.name, "reason": skipped.reason}
-                    for skipped in result.rejected[:_MAX_SKIPPED_LISTED]
+                    for skipped in result.skipped[:_MAX_SKIPPED_LISTED]
                 ],
                 "embedded": embedded,
                 "report": result.report,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tbgrid.errors import TbgridError
-from tbgrid.photos import Photo, Rejected, Source
+from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 
 WAY_OUT = "give a folder of photos, a pattern, a CSV or TSV manifest, or an array of pictures"
@@ -32,7 +32,7 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
     """Every regular file under `folder`, links followed, sorted by path.
 
     The first sub-folder is the label. Hidden files, what is no regular file, folders that cannot
-    be read and links to a folder that is shown anyway are rejected with their reason. Whether a
+    be read and links to a folder that is shown anyway are skipped with their reason. Whether a
     file holds a picture is found out when it is decoded.
 
     Raises:
@@ -49,22 +49,22 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
     if not is_folder:
         raise TbgridError(f"{printable(root)} is a file", "give the folder that holds the photos")
     photos: list[Photo] = []
-    rejected: list[Rejected] = []
+    skipped: list[SkippedFile] = []
     for path, reason in sorted(_walk(root), key=lambda found: found[0].parts):
         relative = path.relative_to(root)
         name = printable(relative)
         if reason and path == root:
             raise TbgridError(f"{printable(root)}: {reason}", "mend it or give another folder")
         if reason:
-            rejected.append(Rejected(name, reason))
+            skipped.append(SkippedFile(name, reason))
         else:
             photos.append(Photo(path, name, _label_of(relative), row=len(photos)))
     if not photos:
-        left_out = f" ({rejected[0].name}: {rejected[0].reason})" if rejected else ""
+        left_out = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
         raise TbgridError(
             f"no photos in {printable(root)}{left_out}", "give a folder that holds at least 3"
         )
-    return Source(printable(root.resolve().name), tuple(photos), tuple(rejected), len(photos))
+    return Source(printable(root.resolve().name), tuple(photos), tuple(skipped), len(photos))
 
 
 def _label_of(relative: Path) -> str | None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from tbgrid.errors import TbgridError
-from tbgrid.photos import Photo, Rejected, Source
+from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 from tbgrid.sources import tables
 
@@ -43,7 +43,7 @@ def read_manifest(path: Path, *, pictured: bool) -> Source:
     files = [_file(folder, text) for text in given]
     names = _names(folder, given, files)
     photos: list[Photo] = []
-    rejected: list[Rejected] = []
+    skipped: list[SkippedFile] = []
     seen: dict[str, int] = {}
     for row, (file, line) in enumerate(zip(files, table.lines, strict=True)):
         entry = Path(file)
@@ -51,17 +51,17 @@ def read_manifest(path: Path, *, pictured: bool) -> Source:
         if not reason and file in seen:
             reason = f"stands in the manifest twice (lines {seen[file]} and {line})"
         if reason:
-            rejected.append(Rejected(names[row] or f"line {line}", reason))
+            skipped.append(SkippedFile(names[row] or f"line {line}", reason))
             continue
         seen[file] = line
         photos.append(Photo(entry, names[row], labels[row], fields=fields[row], row=row))
     if not photos:
-        example = f" ({rejected[0].name}: {rejected[0].reason})" if rejected else ""
+        example = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
         raise TbgridError(
             f"{table.name} names no photo that is there{example}",
             "paths are relative to the manifest's own folder",
         )
-    return Source(printable(path.stem), tuple(photos), tuple(rejected), len(table.rows), columns)
+    return Source(printable(path.stem), tuple(photos), tuple(skipped), len(table.rows), columns)
 
 
 def read_points(path: Path) -> Source:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.options import SourceOptions
-from tbgrid.photos import Photo, Rejected, Source
+from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 from tbgrid.sources import arrays, tables
 from tbgrid.sources.folders import WAY_OUT, find_pattern, find_photos, is_file
@@ -117,13 +117,13 @@ def _with_vectors(found: Source, vectors: Float32Array, name: str) -> Source:
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     kept = tuple(photo for photo in found.photos if finite[photo.row])
     left = tuple(
-        Rejected(photo.name, f"row {photo.row} of {name} is not finite")
+        SkippedFile(photo.name, f"row {photo.row} of {name} is not finite")
         for photo in found.photos
         if not finite[photo.row]
     )
     if not kept:
         raise TbgridError(f"{name} holds no finite row", "give vectors without NaN or infinity")
-    return replace(found, photos=kept, rejected=found.rejected + left, vectors=vectors)
+    return replace(found, photos=kept, skipped=found.skipped + left, vectors=vectors)
 
 
 def chosen(found: Source, options: SourceOptions) -> Source:

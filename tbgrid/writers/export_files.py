@@ -129,7 +129,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
     (folder / MOSAIC).write_bytes(done.mosaic(tile))
     progress("write", 4, STEPS)
-    _write(folder / LEDGER, report.ledger_tsv([*images.rejected, *done.groups.left]))
+    _write(folder / LEDGER, report.ledger_tsv([*images.skipped, *done.groups.left]))
     if done.groups.copies is not None:
         _write(folder / DUPLICATES, done.groups.tsv())
     _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
@@ -194,7 +194,7 @@ def _manifest(done: Map, cell: int) -> Json:
     model, chosen, shown = done.report["model"], done.report["grid"], len(done.images.photos)
     layout, grid = done.arranged.layout, done.arranged.grid
     summary = {
-        "photos": f"{shown:,} shown, {len(done.images.rejected):,} left out",
+        "photos": f"{shown:,} shown, {len(done.images.skipped):,} left out",
         "model": model["name"],
         "metric": model["metric"],
         **({"fit": model["fit"]} if done.images.pictured else {}),
@@ -260,7 +260,7 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     picture = scatter(layout.positions, images.labels, title)
     yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
     told = {**done.report, "report card": dict(done.arranged.card.lines())}
-    yield TextSummary("tbgrid/report", report.markdown(told, images.rejected))
+    yield TextSummary("tbgrid/report", report.markdown(told, images.skipped))
     for name, value in done.arranged.card.scalars().items():
         yield ScalarSummary(f"tbgrid/{name}", value)
     for name, value in done.report["seconds"].items():

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from typing import TypeGuard
 
-from tbgrid.photos import Rejected
+from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
 from tbgrid.util.text_table import as_text, spoken
 from tbgrid.version import __version__
 
-SHOWN_REJECTED = 20
+SHOWN_SKIPPED = 20
 _PACKAGES = (
     "tensorflow",
     "tensorflow-hub",
@@ -38,14 +38,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def ledger_tsv(rejected: Iterable[Rejected]) -> str:
+def ledger_tsv(skipped: Iterable[SkippedFile]) -> str:
     """Every file that is not shown, with its reason, under the header `path<TAB>reason`."""
     lines = ["path\treason"]
-    lines += [f"{_one_line(item.name)}\t{_one_line(item.reason)}" for item in rejected]
+    lines += [f"{_one_line(item.name)}\t{_one_line(item.reason)}" for item in skipped]
     return "\n".join(lines) + "\n"
 
 
-def markdown(report: Mapping[str, Json | Sequence[str]], rejected: Sequence[Rejected]) -> str:
+def markdown(report: Mapping[str, Json | Sequence[str]], skipped: Sequence[SkippedFile]) -> str:
     """The report as Markdown tables, with the first files that were left out.
 
     Lists of rows (`as_text`) are tables of their own, on top; the rest is one.
@@ -64,13 +64,13 @@ def markdown(report: Mapping[str, Json | Sequence[str]], rejected: Sequence[Reje
                 (_Bold(heading) if first == 0 else "", line) for first, line in enumerate(content)
             ]
     parts = [*tables, _table(("tbgrid", __version__), rows)]
-    if rejected:
-        reasons = Counter(item.reason for item in rejected).most_common(SHOWN_REJECTED)
-        parts.append(_table((f"{len(rejected)} left out", "files"), reasons))
-        shown = [(item.name, item.reason) for item in rejected[:SHOWN_REJECTED]]
+    if skipped:
+        reasons = Counter(item.reason for item in skipped).most_common(SHOWN_SKIPPED)
+        parts.append(_table((f"{len(skipped)} left out", "files"), reasons))
+        shown = [(item.name, item.reason) for item in skipped[:SHOWN_SKIPPED]]
         parts.append(_table(("Left out", "reason"), shown))
-        if len(rejected) > len(shown):
-            parts.append(f"… and {len(rejected) - len(shown)} more in the ledger.")
+        if len(skipped) > len(shown):
+            parts.append(f"… and {len(skipped) - len(shown)} more in the ledger.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, ImageOps
 from tbgrid.choices import Fit
 from tbgrid.embedding import decode as decode_module
 from tbgrid.embedding.decode import Decoded, ImageError, decode, decode_all, register_heif
-from tbgrid.photos import Photo, Rejected
+from tbgrid.photos import Photo, SkippedFile
 from tbgrid.sources.folders import find_photos
 from tbgrid.types import UInt8Array
 
@@ -597,7 +597,7 @@ def test_a_scaled_jpeg_is_not_stretched(side: int, tmp_path: Path) -> None:
 
 def decoded(
     folder: Path, sizes: Sequence[tuple[int, int]], workers: int = 2
-) -> list[tuple[Photo, Decoded | Rejected]]:
+) -> list[tuple[Photo, Decoded | SkippedFile]]:
     return list(decode_all(find_photos(folder).photos, sizes, workers=workers))
 
 
@@ -618,7 +618,7 @@ def test_odd_files_are_shown_or_refused_with_a_reason(data: Path) -> None:
     assert len(found) > 150
     for photo, result in found:
         assert isinstance(result, Decoded) == pillow_opens(photo.path), photo.name
-        if isinstance(result, Rejected):
+        if isinstance(result, SkippedFile):
             assert result.name == photo.name
             assert_reason(result.reason, photo.path)
         else:

@@ -63,7 +63,7 @@ def test_every_row_is_the_same_photo(batch: int, workers: int, tmp_path: Path) -
     images = embed(source, Colour(), thumbnail=6, batch=batch, workers=workers)
     kept = [photo for photo in source.photos if int(Path(photo.name).stem) % 7]
     assert list(images.photos) == kept
-    assert sorted(left_out.name for left_out in images.rejected) == sorted(
+    assert sorted(left_out.name for left_out in images.skipped) == sorted(
         photo.name for photo in source.photos if photo not in kept
     )
     assert images.vectors.shape == (34, 3)
@@ -135,7 +135,7 @@ def test_a_photo_whose_vector_is_not_finite_is_left_out(tmp_path: Path) -> None:
     kept = [photo.name for photo in source.photos if int(Path(photo.name).stem) % 7]
     images = embed(source, Colour(spoil), batch=8)
     assert [photo.name for photo in images.photos] == [n for n in kept if n != kept[8 + 3]]
-    assert {r.name: r.reason for r in images.rejected}[kept[8 + 3]].endswith("gave NaN or infinity")
+    assert {r.name: r.reason for r in images.skipped}[kept[8 + 3]].endswith("gave NaN or infinity")
     assert any("NaN or infinity for 1 photos" in note for note in images.notes)
     assert np.isfinite(images.vectors).all()
     assert len(images.vectors) == len(images.sizes) == len(images.photos)

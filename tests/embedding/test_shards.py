@@ -48,7 +48,7 @@ def embedded(odd_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """`odd_photos` in shards. Not to be changed."""
     out = tmp_path_factory.mktemp("embedded") / "shards"
     done = embed_shards(odd_photos, out, OPTIONS, shard=SHARD, embedder=MODEL)
-    assert (done.made, len(done.source.photos), len(done.source.rejected)) == (5, 12, 8)
+    assert (done.made, len(done.source.photos), len(done.source.skipped)) == (5, 12, 8)
     return out
 
 
@@ -70,7 +70,7 @@ def test_the_run_is_that_of_the_photos(odd_photos: Path, embedded: Path, tmp_pat
     shards_ = export(embedded, tmp_path / "shards", ExportOptions(use_cache=False))
     assert files(direct.export) == files(shards_.export)
     assert told(direct) == told(shards_)
-    assert shards_.rejected == direct.rejected
+    assert shards_.skipped == direct.skipped
     assert not list((tmp_path / "shards").rglob("staging*"))
 
 
@@ -83,9 +83,11 @@ def test_the_run_is_that_of_the_photos_by_the_command_line(
     monkeypatch.chdir(tmp_path)
     assert main(["embed", str(photos), "--out", "an embedding"]) == 0
     *_, summary, command = capsys.readouterr().out.splitlines()
-    assert summary.startswith("60 photos embedded by builtin, 0 left out; 1 shards, ")
-    assert command == f"Now type: tbgrid export 'an embedding' --logdir runs/{photos.name}"
-    assert main(shlex.split(command)[3:]) == 0
+    assert summary.startswith("60 photos embedded by builtin, 0 skipped; 1 shards, ")
+    says, _, typed = command.partition(": ")
+    assert says == "To export them, run"
+    assert typed == f"tbgrid export 'an embedding' --logdir runs/{photos.name}"
+    assert main(shlex.split(typed)[1:]) == 0
     # The cache may hold vectors of these photos from other batches, which differ in the last bits.
     assert main(["export", str(photos), "--logdir", "direct", "--no-cache"]) == 0
     made, direct = (
@@ -119,7 +121,7 @@ def test_shards_may_be_of_any_size(odd_photos: Path, tmp_path: Path, shard: int)
     for name in ("vectors", "thumbnails", "sizes"):
         assert np.array_equal(getattr(found, name), getattr(direct, name))
     assert found.labels == direct.labels
-    assert found.rejected == direct.rejected
+    assert found.skipped == direct.skipped
 
 
 def test_equal_photos_give_equal_files(odd_photos: Path, embedded: Path, tmp_path: Path) -> None:
@@ -456,9 +458,9 @@ def test_json_tells_it_to_programs(
     told = json.loads(streams.out)
     assert told["photos"] == {"source": "photos", "embedded": 12}
     assert (told["model"], told["shards"], told["made"]) == ("pixels", 3, 3)
-    assert len(told["left_out"]) == 8
+    assert len(told["skipped"]) == 8
     assert told["bytes"] > 10_000
-    assert streams.err.splitlines() == ["tbgrid: 8 files left out, and --strict was given"]
+    assert streams.err.splitlines() == ["tbgrid: 8 files skipped, and --strict was given"]
 
 
 # Notes

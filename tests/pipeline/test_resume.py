@@ -110,7 +110,7 @@ def exporter(tmp_path: Path, work: Work) -> Exporter:
         ({"tsne": TsneOptions(perplexity=2)}, {**NOTHING, "laid out": 1}),
         ({"tsne": TsneOptions(perplexity=3, seed=1)}, {**NOTHING, "laid out": 1}),
         ({"metric": "cosine"}, {**NOTHING, "laid out": 1}),
-        ({"grid": GridOptions((2, 6))}, NOTHING),
+        ({"grid": GridOptions(shape=(2, 6))}, NOTHING),
         ({"grid": GridOptions(aspect=3.0, assignment_cost="euclidean")}, NOTHING),
         ({"batch": 5}, NOTHING),
         ({"tile": 24}, {**NOTHING, "decoded": COUNT}),
@@ -148,7 +148,7 @@ def test_a_network_that_is_not_needed_is_not_loaded(
         raise AssertionError("loaded")
 
     monkeypatch.setattr(lazy, "load_embedder", loading)
-    again = exporter(**network, tsne=TsneOptions(perplexity=2), grid=GridOptions((3, 5)))
+    again = exporter(**network, tsne=TsneOptions(perplexity=2), grid=GridOptions(shape=(3, 5)))
     assert work.counts == {**NOTHING, "laid out": 1}
     assert again.report["model"] == first.report["model"]
     exporter(**network, tile=24)
@@ -201,9 +201,9 @@ def test_new_photos_are_all_that_is_embedded(exporter: Exporter, work: Work) -> 
 def test_a_file_that_is_no_picture_is_tried_again(exporter: Exporter, work: Work) -> None:
     """It costs little, and a newer Pillow may read it."""
     (exporter.photos / "late.jpg").write_bytes(b"not yet")
-    assert len(exporter().rejected) == 1
+    assert len(exporter().skipped) == 1
     (exporter.photos / "late.jpg").write_bytes((exporter.photos / "red/000.jpg").read_bytes())
-    assert not exporter().rejected
+    assert not exporter().skipped
     assert work.embedded == 0
 
 

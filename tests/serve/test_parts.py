@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from tbgrid.errors import TbgridError
+from tbgrid.errors import TbgridError, option
 from tbgrid.serve import idempotency, jobs, worker_pool
 from tbgrid.serve import store as store_module
 from tbgrid.serve.idempotency import IdempotentRequest
 from tbgrid.serve.jobs import JobOutcome
-from tbgrid.serve.options import Options, as_asked, export_options, models_by_name
+from tbgrid.serve.options import Options, export_options, models_by_name, name_of
 from tbgrid.serve.paths import ServicePaths, redact_paths
 from tbgrid.serve.store import FILE_NAME, ClosedError, Reader, Transaction, open_store
 from tbgrid.serve.worker import JobCancelledError, Worker
@@ -200,8 +200,11 @@ def test_models_on_the_disk_are_called_by_their_last_part(
 
 
 def test_hints_name_options_as_json_does() -> None:
-    line = "use --min-cluster 5 or --grid 3x3 - well"
-    assert as_asked(line) == "use min_cluster 5 or grid 3x3 - well"
+    hint = f"use {option('groups.min_cluster')} 5, {option('refine.seconds')} 2 or"
+    error = TbgridError("too few", f"{hint} {option('grid.shape')} 3x3 - well")
+    assert error.spelled(name_of) == (
+        "too few: use min_cluster 5, refine_seconds 2 or grid 3x3 - well"
+    )
 
 
 def test_the_end_of_a_job_is_written_when_it_can_be(

@@ -41,7 +41,7 @@ def names(source: Source) -> list[str]:
 
 
 def reasons(source: Source) -> dict[str, str]:
-    return {left_out.name: left_out.reason for left_out in source.rejected}
+    return {left_out.name: left_out.reason for left_out in source.skipped}
 
 
 def save(path: Path, vectors: Any) -> Path:
@@ -133,7 +133,7 @@ def test_a_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:
     path = manifest(tmp_path, f"path,label,n\n{rows}a.png,y,\n")
     begin = time.process_time()
     source = open_source(path)
-    assert (names(source), len(source.rejected)) == (["a.png"], 100_000)
+    assert (names(source), len(source.skipped)) == (["a.png"], 100_000)
     assert time.process_time() - begin < 5
 
 
@@ -219,7 +219,7 @@ def test_vectors_follow_the_rows_of_a_manifest(tmp_path: Path) -> None:
         ("3",),
         ("0",),
     ]
-    assert {item.name: item.reason for item in done.rejected} == {
+    assert {item.name: item.reason for item in done.skipped} == {
         "p1.png": "No such file or directory",
         "p4.png": "not a picture that Pillow can open",
         "p6.png": "row 5 of v.npy is not finite",
@@ -240,7 +240,7 @@ def test_vectors_follow_the_sorted_files_of_a_folder(tmp_path: Path) -> None:
     done = tbgrid.export(folder, tmp_path / "run", options)
     assert check(done.directory) == []
     assert names_of(done) == ["a/z.png", "b/10.png", "b/2.png", "c.png"]
-    assert done.rejected == ()
+    assert done.skipped == ()
     np.testing.assert_array_equal(done.images.vectors, VECTORS[:4])
     assert (done.export / "sprite.png").is_file()
 

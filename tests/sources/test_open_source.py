@@ -36,7 +36,7 @@ def names(source: Source) -> list[str]:
 
 
 def reasons(source: Source) -> dict[str, str]:
-    return {left_out.name: left_out.reason for left_out in source.rejected}
+    return {left_out.name: left_out.reason for left_out in source.skipped}
 
 
 def test_photos_are_sorted_by_folder_and_labelled_by_the_first(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_photos_are_sorted_by_folder_and_labelled_by_the_first(tmp_path: Path) -
         ("root.jpg", None),
     ]
     assert found.name == tmp_path.name
-    assert found.rejected == ()
+    assert found.skipped == ()
     assert all(photo.path.is_file() for photo in found.photos)
 
 
