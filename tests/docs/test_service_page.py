@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.docs.test_commands import commands
 from tests.support.photos import draw_photos
-from tests.support.serve_process import served
+from tests.support.serve_process import running_server
 
 CURL = shutil.which("curl")
 
@@ -23,7 +23,7 @@ def test_the_examples_work(tmp_path: Path) -> None:
     examples = [words for words in commands() if words[0] == "curl"]
     assert len(examples) == 7
     id = ""
-    with served(tmp_path / "service") as server:
+    with running_server(tmp_path / "service") as server:
         for words in examples:
             asked = [
                 word.replace("localhost:8686", f"localhost:{server.port}").replace("ID", id)

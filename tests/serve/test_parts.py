@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 
 from tbgrid.errors import TbgridError, option
-from tbgrid.serve import idempotency, jobs, worker_pool
+from tbgrid.serve import jobs, photos, worker_pool
 from tbgrid.serve import store as store_module
+from tbgrid.serve.errors import RequestError
 from tbgrid.serve.idempotency import IdempotentRequest
+from tbgrid.serve.image_files import save_image
 from tbgrid.serve.jobs import JobOutcome
+from tbgrid.serve.limits import Limits, format_bytes
 from tbgrid.serve.options import Options, export_options, models_by_name, name_of
 from tbgrid.serve.paths import ServicePaths, redact_paths
-from tbgrid.serve.store import FILE_NAME, ClosedError, Reader, Transaction, open_store
+from tbgrid.serve.photos import NewPhoto
+from tbgrid.serve.store import FILE_NAME, ClosedError, Reader, Store, Transaction, open_store
 from tbgrid.serve.worker import JobCancelledError, Worker
 from tbgrid.serve.worker_pool import WorkerHandle, WorkerPool
 from tbgrid.util.cache import Cache
+from tests.support.serve_process import picture
 
 
 def test_writes_that_fail_leave_the_others(tmp_path: Path) -> None:
@@ -92,7 +97,7 @@ def test_answers_are_given_again_for_a_week(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr(idempotency.time, "time", lambda: now)
+    monkeypatch.setattr("tbgrid.serve.idempotency.time.time", lambda: now)
     with open_store(tmp_path) as store:
 
         def keep(header: str) -> None:
@@ -152,7 +157,7 @@ def test_a_damaged_database_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_worker_keeps_its_models(tmp_path: Path) -> None:
-    paths, models = ServicePaths(tmp_path), models_by_name(["pixels", "builtin"])
+    paths, models = ServicePaths(tmp_path), models_by_name(["pixels"])
     with open_store(paths.service), Cache(paths.cache) as cache:
         out = io.StringIO()
         worker = Worker(
@@ -172,7 +177,7 @@ def test_a_worker_keeps_its_models(tmp_path: Path) -> None:
         second = model("pixels", 16)
         assert second is not first
         assert model("pixels") is first
-        model("builtin")
+        model("pixels", 24)
         assert next(iter(worker.models.values())) is first  # the longest unused has gone
         assert len(worker.models) == 2
         worker._job = "a"
@@ -211,7 +216,7 @@ def test_the_end_of_a_job_is_written_when_it_can_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is full for a while loses no end."""
-    told: list[str] = []
+    lines: list[str] = []
     finish, failures = jobs.finish, [OSError("full"), sqlite3.OperationalError("disk is full")]
 
     def failing(*arguments: Any) -> None:
@@ -233,10 +238,44 @@ def test_the_end_of_a_job_is_written_when_it_can_be(
             ]
         )
         pool = WorkerPool(
-            store=store, paths=paths, count=0, runner="local", models={}, notify=told.append
+            store=store, paths=paths, count=0, runner="local", models={}, notify=lines.append
         )
         pool.record_outcome(WorkerHandle(0), "x", JobOutcome(details="well"))
         row = store.one("SELECT status, details FROM visualizations")
         assert row is not None
         assert tuple(row) == ("failed", "well")
-    assert len(told) == 2
+    assert len(lines) == 2
+
+
+def test_the_last_byte_of_the_disk_that_may_be_used_can_be(tmp_path: Path) -> None:
+    paths = ServicePaths(tmp_path)
+    pictures = [picture(number, side=10) for number in range(4)]
+
+    def add(store: Store, data: bytes, limit: int) -> int:
+        file = save_image([data], paths.incoming, 1000, "it")
+        new, request = [NewPhoto(file)], IdempotentRequest()
+        return photos.add(store, paths, Limits(disk=limit), "default", new, request)[0]
+
+    with open_store(paths.service) as store:
+        photos.prepare(store, paths)
+        limit = sum(map(len, pictures[:3]))
+        for data in pictures[:3]:
+            assert add(store, data, limit) == 201
+        with pytest.raises(RequestError, match=f"the limit of {format_bytes(limit)}"):
+            add(store, pictures[3], limit)
+        assert len(list(paths.inputs.iterdir())) == 3
+        assert not list(paths.incoming.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (1, "1 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 kB"),
+        (64_000_000, "64 MB"),
+        (5 * 10**10, "50 GB"),
+    ],
+)
+def test_bytes_are_shown_in_a_unit(count: int, text: str) -> None:
+    assert format_bytes(count) == text
