@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tbgrid import run_format
-from tbgrid.choices import AssignmentCost, Metric
+from tbgrid.choices import AssignmentCost, Fit, Metric
+from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.errors import TbgridError
 from tbgrid.mapping.warm_start import Start
 from tbgrid.run_format import CURRENT, HOME, REPORT, printable
-from tbgrid.types import Float32Array, Float64Array, IntArray, Json
-from tbgrid.vectors.neighbors import Neighbours, distances_between
+from tbgrid.types import Float32Array, Float64Array, IntArray
+from tbgrid.vectors.neighbors import Neighbors, distances_between
 
 _WAY_OUT = "give --like the directory of a run that tbgrid export has written, or leave it out"
 _PERPLEXITY = 0.1  # a smaller relative change of it is that of a small set's size
@@ -50,7 +51,7 @@ class Earlier:
     cells: IntArray
     places: Float64Array
     positions: Float64Array
-    alike: Neighbours
+    alike: Neighbors
     model: str
     fit: str
     metric: Metric
@@ -66,16 +67,17 @@ class Earlier:
         names: Sequence[str],
         pictures: npt.NDArray[np.uint64] | None,
         vectors: Float32Array,
-        model: Json,
+        model: ModelInfo,
+        fit: Fit,
         perplexity: float,
     ) -> Start:
-        """Where a new map of photos begins. `vectors` float32[n, d] are theirs, and `model` is what
-        its report says of them.
+        """Where a new map of photos begins. `vectors` float32[n, d] are theirs, by the `model`;
+        `fit` is how their thumbnails were cut.
 
         Raises:
             TbgridError: none of the photos was there.
         """
-        framed = self.pictures if self.fit == model["fit"] else None  # else they say nothing
+        framed = self.pictures if self.fit == fit else None  # else they say nothing
         of = same_photos(self.names, framed, names, pictures)
         if (of < 0).all():
             raise TbgridError(
@@ -85,10 +87,10 @@ class Earlier:
             )
         notes: tuple[str, ...] = ()
         same = False
-        if (self.model, self.metric) != (model["name"], model["metric"]):
+        if (self.model, self.metric) != (model.model_id, model.metric):
             notes = (
                 f"{self.run} is of {self.model}, {self.metric} distances: the map begins at its "
-                f"places, and follows the vectors of {model['name']}",
+                f"places, and follows the vectors of {model.model_id}",
             )
         elif self._as_far(of, vectors):
             same = True
@@ -222,7 +224,7 @@ def _read(run: str, export: Path) -> Earlier:
     if not (np.isfinite(places).all() and np.isfinite(positions).all()):
         raise ValueError("its places are not finite")
     near = int(told["neighbours"])
-    alike = Neighbours(
+    alike = Neighbors(
         _numbers(folder / run_format.NEIGHBOURS, "<u4", near * count)
         .reshape(count, near)
         .astype(np.int64),

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from tbgrid.choices import Runner
 from tbgrid.embedding import shard_index, shards
 from tbgrid.embedding.lazy import open_model
-from tbgrid.embedding.shard_index import MAKING, Index, Model
+from tbgrid.embedding.model_info import ModelInfo
+from tbgrid.embedding.shard_index import MAKING, Index
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.photos import Source
@@ -36,6 +35,7 @@ from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
 from tbgrid.types import Embedder
 from tbgrid.util.cache import open_cache
+from tbgrid.util.locks import claim_directory
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def embed_shards(
         fixed = {name: getattr(options, name) for name in (*EMBEDDING, "batch")}
         if embedder is not None:
             fixed["model"] = embedder.model_id
-        index = shard_index.begin(folder, found, Model.of(model), fixed, shard)
+        index = shard_index.begin(folder, found, ModelInfo.of(model), fixed, shard)
         job = Job(folder, index, found, options, embedder, str(Path.cwd()))
         todo = [number for number in range(index.count) if not is_done(job, number)]
         run(job, model, todo, workers, progress)
@@ -115,29 +115,17 @@ def _without_own(found: Source, folder: Path) -> Source:
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
     """Make the directory, and keep others out of it meanwhile."""
-    shown = printable(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise TbgridError(
-            f"another tbgrid embed is writing {shown}", "wait for it, or give another --out"
-        ) from error
-    except OSError as error:
-        raise TbgridError(
-            f"cannot write {shown} ({error.strerror})", "give --out a directory, which may be new"
-        ) from error
-    try:
-        _clear(folder)
-        yield
-    except OSError as error:
-        if not str(error.filename or "").startswith(str(folder)):
-            raise
-        raise unwritable(folder, error) from error
-    finally:
-        _clear(folder)
-        lock.release()
+    busy = "another tbgrid embed is writing"
+    with claim_directory(folder, root=folder, busy=busy, parameter="out"):
+        try:
+            _clear(folder)
+            yield
+        except OSError as error:
+            if not str(error.filename or "").startswith(str(folder)):
+                raise
+            raise unwritable(folder, error) from error
+        finally:
+            _clear(folder)
 
 
 def _clear(folder: Path) -> None:

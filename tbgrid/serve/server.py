@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import get_args
 
 import uvicorn
-from filelock import FileLock, Timeout
 
 from tbgrid.choices import Runner
 from tbgrid.embedding import registry
@@ -29,6 +28,7 @@ from tbgrid.serve.options import models_by_name
 from tbgrid.serve.paths import ServicePaths
 from tbgrid.serve.store import Store, open_store
 from tbgrid.serve.worker_pool import WorkerPool
+from tbgrid.util.locks import claim_directory
 
 _BACKLOG = 2048  # connections that wait to be accepted
 _MAX_PORT = 2**16 - 1
@@ -105,7 +105,11 @@ def serve(
         TbgridError: if the root cannot be written or is already served, or the port is taken.
     """
     paths = ServicePaths(Path(os.path.abspath(options.root)))  # `redact_paths` needs the whole path
-    with _claim_root(paths), open_store(paths.service) as store:
+    busy = "another tbgrid serve is using"
+    with (
+        claim_directory(paths.service, root=paths.root, busy=busy, parameter="root"),
+        open_store(paths.service) as store,
+    ):
         if options.keys_required:
             _check_has_key(store, options)
         models = models_by_name((*registry.BY_NAME, *options.models))
@@ -155,29 +159,6 @@ def _check_has_key(store: Store, options: ServeOptions) -> None:
             f"no key yet{where}",
             f"create one with tbgrid serve key add {option('root')} {printable(options.root)}",
         )
-
-
-@contextlib.contextmanager
-def _claim_root(paths: ServicePaths) -> Iterator[None]:
-    """Create the root, and keep other servers out of it."""
-    shown = printable(paths.root)
-    try:
-        paths.service.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(paths.service / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise TbgridError(
-            f"another tbgrid serve is using {shown}", f"use another {option('root')}"
-        ) from error
-    except OSError as error:
-        raise TbgridError(
-            f"cannot write {shown} ({error.strerror})",
-            f"use a directory that can be written or created as {option('root')}",
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

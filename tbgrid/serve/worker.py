@@ -19,15 +19,14 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
 
-from tbgrid.choices import Metric, Runner
-from tbgrid.embedding import tflite
-from tbgrid.embedding.lazy import open_model
+from tbgrid.choices import Runner
+from tbgrid.embedding.lazy import model_key, open_model
+from tbgrid.embedding.model_info import EmbedderWrapper
 from tbgrid.errors import TbgridError
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.photos import Source
@@ -53,47 +52,22 @@ class JobCancelledError(BaseException):
     """The job was cancelled. Not an `Exception`, so that no handler of those swallows it."""
 
 
-@dataclass
-class CountingEmbedder:
-    """An embedder that counts the images it is given.
+class CountingEmbedder(EmbedderWrapper):
+    """An embedder that counts the images it embeds.
 
     Attributes:
-        inner: the embedder.
         count: number of images so far.
     """
 
-    inner: Embedder
-    count: int = 0
-
-    @property
-    def model_id(self) -> str:
-        """That of the inner embedder, like all properties below."""
-        return self.inner.model_id
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the input in pixels."""
-        return self.inner.input_size
-
-    @property
-    def metric(self) -> Metric:
-        """The metric by which the vectors are compared."""
-        return self.inner.metric
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes for the user."""
-        return tuple(self.inner.notes)
-
-    @property
-    def fingerprint(self) -> str:
-        """Cache key of the vectors."""
-        return str(getattr(self.inner, "fingerprint", ""))
+    def __init__(self, inner: Embedder) -> None:
+        super().__init__(inner)
+        self._inner = inner
+        self.count = 0
 
     def __call__(self, images: Float32Array) -> Float32Array:
         """Embed `images`, float32[b, h, w, 3] in [0, 1], as float32[b, d]."""
         self.count += len(images)
-        return self.inner(images)
+        return self._inner(images)
 
 
 class Worker:
@@ -196,12 +170,7 @@ class Worker:
             options: which model, and its input.
             photos: number of photos, which decides whether the model is converted to a faster one.
         """
-        key = (
-            options.model,
-            options.image_size,
-            options.input_range,
-            photos >= tflite.FEWEST,
-        )
+        key = model_key(options, photos)
         model = self.models.pop(key, None)
         if model is None:
             self.progress("load model", 0, None)
