@@ -272,32 +272,32 @@ def _serve(given: argparse.Namespace, console: Console) -> int:
     names = ("upload", "seconds", "pixels", "inputs", "queue", "disk")
     limits = {name: getattr(given, f"max_{name}") for name in names}
     options = ServeOptions(
-        root,
-        given.host,
-        given.port,
-        given.workers,
-        given.runner,
-        given.require_key,
-        tuple(given.allow_model),
-        tuple(given.allow_host),
-        Limits(**{name: value for name, value in limits.items() if value is not None}),
+        root=root,
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        runner=given.runner,
+        require_key=given.require_key,
+        models=tuple(given.allow_model),
+        hosts=tuple(given.allow_host),
+        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
     )
     serve(options, console.note, logging.StreamHandler(console.stream))
     return 0
 
 
 def _keys(given: argparse.Namespace, root: Path, keys: Any) -> int:
-    from tbgrid.serve.paths import Places
-    from tbgrid.serve.store import opened
+    from tbgrid.serve.paths import ServicePaths
+    from tbgrid.serve.store import open_store
 
-    with opened(Places(root).service) as store:
+    with open_store(ServicePaths(root).service) as store:
         if given.key_action == "add":
             print_line(keys.add(store, given.application))
         elif given.key_action == "revoke":
             keys.revoke(store, given.id)
             print_line(f"{given.id} is revoked")
         else:
-            print_table([("id", "applications", "made"), *keys.listed(store)])
+            print_table([("id", "applications", "made"), *keys.list_keys(store)])
     return 0
 
 

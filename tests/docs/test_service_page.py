@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.docs.pages import commands
 from tests.support.photos import draw_photos
-from tests.support.serve_process import served
+from tests.support.serve_process import running_server
 
 CURL = shutil.which("curl")
 
@@ -25,7 +25,7 @@ def test_the_examples_work(tmp_path: Path) -> None:
     examples = [words for line in commands() if (words := shlex.split(line))[0] == "curl"]
     assert len(examples) == 8
     id = ""
-    with served(tmp_path / "service") as server:
+    with running_server(tmp_path / "service") as server:
         for words in examples:
             command = [
                 word.replace("localhost:8686", f"localhost:{server.port}").replace("ID", id)
