@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tbgrid.embedding.decode import PREVIEW_QUALITY
-from tbgrid.embedding.image_set import MIN_PHOTOS, ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.errors import TbgridError
 from tbgrid.grouping.duplicates import Copies
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.types import IntArray, UInt8Array
 from tbgrid.util.disk_arrays import open_disk_array
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tbgrid.embedding.embed import FEWEST
 from tbgrid.errors import UsageError, option
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.serve.errors import RequestError
 from tbgrid.serve.idempotency import IdempotentRequest
 from tbgrid.serve.limits import Limits
@@ -101,9 +101,9 @@ def create(
 
 def _check_can_create(transaction: Transaction, application: str, limits: Limits) -> None:
     count = find_application(transaction, application)["inputs"]
-    if count < FEWEST:
+    if count < MIN_PHOTOS:
         raise RequestError(
-            422, f"{application} has {count} inputs, and a map needs at least {FEWEST}"
+            422, f"{application} has {count} inputs, and a map needs at least {MIN_PHOTOS}"
         )
     queued = transaction.one(
         "SELECT COUNT(*) AS n FROM visualizations WHERE status IN ('pending', 'running')"

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import FileResponse, JSONResponse
 
-from tbgrid.embedding.embed import FEWEST
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.serve import jobs, schemas
 from tbgrid.serve.dependencies import (
     AccessDep,
@@ -52,7 +52,7 @@ def add_visualization(
     like = jobs.find_previous_run(service.store, service.paths, application, body.like)
     count = find_application(service.store, application)["inputs"]
     validated = export_options(body, service.paths, service.models, like)
-    if count >= FEWEST:
+    if count >= MIN_PHOTOS:
         require_fit(validated, count)
     job = jobs.NewJob(application=application, name=body.name, options=options)
     status, content = jobs.create(service.store, service.paths, service.limits, job, request)
