@@ -14,9 +14,9 @@ import numpy as np
 
 from tbgrid import run_format
 from tbgrid.check.projector_files import Finding, error, some
+from tbgrid.run_format import column_file
 
 _AGAIN = "run the export again"
-_KINDS = ("category", "number", "text")
 
 
 def grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
@@ -39,7 +39,11 @@ def grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
     if wrong:
         yield error(name, f"{wrong}; the Grid tab lacks the run", _AGAIN)
         return
-    for file, size in _sizes(manifest).items():
+    kinds = [column["kind"] for column in manifest["columns"]]
+    sizes = run_format.array_sizes(
+        manifest["photos"], manifest["neighbours"], kinds, manifest["preview"]
+    )
+    for file, size in sizes.items():
         yield from _file(folder / file, f"{subject}/{file}", size)
     yield from _texts(folder, subject, manifest)
     rows, columns = manifest["grid"]
@@ -65,8 +69,8 @@ def _wrong(manifest: Any) -> str:
         return type(value) is int and least <= value <= most
 
     limits = {
-        "photos": (1, run_format.MOST_PHOTOS),
-        "neighbours": (0, run_format.MOST_PHOTOS),
+        "photos": (1, run_format.MAX_PHOTOS),
+        "neighbours": (0, run_format.MAX_PHOTOS),
         "cell": run_format.CELLS_SIDE,
         "preview": (0, run_format.PREVIEW_SIDE[1]),
         "tile": (run_format.TILE, run_format.TILE),
@@ -77,39 +81,20 @@ def _wrong(manifest: Any) -> str:
     grid, columns = manifest.get("grid"), manifest.get("columns")
     if not (isinstance(grid, list) and len(grid) == 2 and all(whole(x, 1, 2**31) for x in grid)):
         return f"grid is {grid!r:.60}, not [rows, columns]"
-    if not manifest["photos"] <= grid[0] * grid[1] <= run_format.MOST_CELLS:
+    if not manifest["photos"] <= grid[0] * grid[1] <= run_format.MAX_CELLS:
         return f"grid is {grid} for {manifest['photos']} photos"
     if not isinstance(columns, list) or not all(
-        isinstance(column, dict) and column.get("kind") in _KINDS for column in columns
+        isinstance(column, dict) and column.get("kind") in run_format.COLUMN_KINDS
+        for column in columns
     ):
         return "columns is no list of categories, numbers and texts"
     return ""
 
 
-def _sizes(manifest: Any) -> dict[str, int]:
-    """Bytes of each file whose size follows from the manifest."""
-    count, near = manifest["photos"], manifest["neighbours"]
-    sizes = {
-        run_format.PLACES: 8 * count,
-        run_format.CELLS: 4 * count,
-        run_format.NEIGHBOURS: 4 * count * near,
-        run_format.DISTANCES: 4 * count * near,
-        run_format.HARMONY: 4 * count,
-    }
-    for number, column in enumerate(manifest["columns"]):
-        if column["kind"] == "number":
-            sizes[f"column-{number}.f64"] = 8 * count
-        else:
-            sizes[f"column-{number}.u32"] = 4 * (count + (column["kind"] == "text"))
-    if manifest["preview"]:
-        sizes[run_format.PREVIEW_OFFSETS] = 8 * (count + 1)
-    return sizes
-
-
 def _texts(folder: Path, subject: str, manifest: Any) -> Iterator[Finding]:
     """Files whose size another file gives, and lists of values."""
     pairs = [
-        (f"column-{number}.u32", f"column-{number}.utf8", "<u4")
+        (column_file(number, "u32"), column_file(number, "utf8"), "<u4")
         for number, column in enumerate(manifest["columns"])
         if column["kind"] == "text"
     ]
@@ -124,8 +109,8 @@ def _texts(folder: Path, subject: str, manifest: Any) -> Iterator[Finding]:
                     folder / file, f"{subject}/{file}", int(np.frombuffer(ends.read(), kind)[0])
                 )
     for number, column in enumerate(manifest["columns"]):
-        if column["kind"] == "category" and not (folder / f"column-{number}.json").is_file():
-            yield error(f"{subject}/column-{number}.json", "missing", _AGAIN)
+        if column["kind"] == "category" and not (folder / column_file(number, "json")).is_file():
+            yield error(f"{subject}/{column_file(number, 'json')}", "missing", _AGAIN)
 
 
 def _file(path: Path, subject: str, size: int) -> Iterator[Finding]:
@@ -139,9 +124,8 @@ def _file(path: Path, subject: str, size: int) -> Iterator[Finding]:
 
 def _tiles(height: int, width: int) -> Iterator[str]:
     """The names of all tiles of a Deep Zoom image."""
-    last = (max(height, width) - 1).bit_length()
-    for level in range(last + 1):
-        scale = run_format.TILE << (last - level)
-        for row in range(-(-height // scale)):
-            for column in range(-(-width // scale)):
-                yield f"{run_format.TILES}/{level}/{column}_{row}.jpg"
+    for level in range(run_format.last_level(width, height) + 1):
+        columns, rows = run_format.tile_counts(width, height, level)
+        for row in range(rows):
+            for column in range(columns):
+                yield f"{run_format.TILES}/{level}/{run_format.tile_file(column, row)}"

@@ -19,13 +19,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from PIL import Image
 
-from tbgrid.run_format import SPRITE_LIMIT
+from tbgrid.run_format import MAX_POINTS, MAX_SPRITE_SIDE
 from tbgrid.types import Float32Array, Float64Array
 
 Level: TypeAlias = Literal["error", "warning"]
 Shape: TypeAlias = tuple[int, int]
 
-POINTS_LIMIT = 100_000  # data-provider-server.ts: what the page asks for
 SHOWN = 5  # lines or numbers that one message names
 # What JavaScript's trim() removes, which decides whether a line is blank (data-provider.ts).
 _TRIMMED = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
@@ -178,7 +177,7 @@ def sprite(
             with Image.open(path) as picture:
                 (width, height), form = picture.size, picture.format or ""
     except Image.DecompressionBombError:
-        message = f"far more than {SPRITE_LIMIT:,} x {SPRITE_LIMIT:,} px; it never loads"
+        message = f"far more than {MAX_SPRITE_SIDE:,} x {MAX_SPRITE_SIDE:,} px; it never loads"
         yield error(subject, message, "shrink each picture")
         return
     except (OSError, SyntaxError, ValueError):
@@ -187,11 +186,11 @@ def sprite(
     if form not in _FORMATS:
         message = f"{form}: TensorBoard has no MIME type for it ({', '.join(_FORMATS)} expected)"
         yield warning(subject, message, "save the sprite as PNG or JPEG")
-    needed = max(math.ceil(math.sqrt(min(count, POINTS_LIMIT))) for count in (*counts, 2))
+    needed = max(math.ceil(math.sqrt(min(count, MAX_POINTS))) for count in (*counts, 2))
     cure = f"write a square of {needed} x {needed} pictures, row by row, the rest blank"
-    if max(width, height) > SPRITE_LIMIT:  # data-provider.ts: the data set never loads
-        message = f"{width:,} x {height:,} px; more than {SPRITE_LIMIT:,} never loads"
-        yield error(subject, message, f"shrink each picture to {SPRITE_LIMIT // needed} px")
+    if max(width, height) > MAX_SPRITE_SIDE:  # data-provider.ts: the data set never loads
+        message = f"{width:,} x {height:,} px; more than {MAX_SPRITE_SIDE:,} never loads"
+        yield error(subject, message, f"shrink each picture to {MAX_SPRITE_SIDE // needed} px")
     elif len(cell) != 2 or min(cell) < 1:
         message = f"single_image_dim is {list(cell)}, not the width and height of one picture"
         yield error(subject, message, "write single_image_dim twice: width, then height")
@@ -251,7 +250,7 @@ def _state(
         yield error(subject, message, "give pca, umap or custom")
     dimensions = state.get("dataSetDimensions")
     for shape in shapes:
-        if dimensions is not None and dimensions != [min(shape[0], POINTS_LIMIT), shape[1]]:
+        if dimensions is not None and dimensions != [min(shape[0], MAX_POINTS), shape[1]]:
             message = f"{which}: dataSetDimensions is {dimensions!r:.60}, the tensor {list(shape)}"
             yield warning(subject, message, "give the tensor's rows and columns")
     yield from _places(which, subject, state, [shape[0] for shape in shapes], components)
@@ -273,7 +272,7 @@ def _places(
         return
     kept = state.get("filteredPoints")
     for count in counts:
-        shown = len(kept) if isinstance(kept, list) and kept else min(count, POINTS_LIMIT)
+        shown = len(kept) if isinstance(kept, list) and kept else min(count, MAX_POINTS)
         if len(points) != shown:
             effect = "more throw" if len(points) > shown else "the others have no place"
             message = f"{which}: {len(points):,} projections for {shown:,} points; {effect}"
@@ -312,8 +311,8 @@ def tensor_shape(subject: str, shape: Shape, declared: Sequence[int]) -> Iterato
     if declared and list(declared) != list(shape):
         message = f"tensor_shape is {list(declared)}, the tensor's {list(shape)}"
         yield error(subject, message, "leave tensor_shape out")
-    if shape[0] > POINTS_LIMIT:
-        message = f"{shape[0]:,} points, of which the page asks for {POINTS_LIMIT:,}"
+    if shape[0] > MAX_POINTS:
+        message = f"{shape[0]:,} points, of which the page asks for {MAX_POINTS:,}"
         yield warning(subject, message, "export fewer points")
 
 

@@ -18,17 +18,26 @@ from tbgrid import run_format
 from tbgrid.check import projector_files as files
 from tbgrid.check.grid_tab import grid_tab
 from tbgrid.check.projector_files import Finding, error, some, warning
-from tbgrid.run_format import CHECKPOINT, CONFIG, CURRENT, EVENTS_END, HOME, OVERRIDE, printable
+from tbgrid.run_format import (
+    CHECKPOINT_STATE,
+    CONFIG,
+    CURRENT,
+    EVENTS_SUFFIX,
+    GLOB_UNSAFE,
+    HOME,
+    OVERRIDE,
+    STAGING_PREFIX,
+    TENSOR_DIGEST,
+    URL_UNSAFE,
+    printable,
+)
 
 __all__ = ["Finding", "check", "exit_code", "format_findings"]
 
 OF_A_KIND = 10  # findings with the same cure that are told one by one
-_STAGING = "staging-"  # artifacts/run.py
-# data-provider-server.ts puts the names of run and tensor into its URLs as they are.
-_URL_UNSAFE = re.compile(r"[&#+%]")
 _AGAIN = "run the export again"
 # What tf.train.Checkpoint, and tbgrid (artifacts/projector.py), add to the name of a tensor.
-_ADDED = re.compile(r"(/\.ATTRIBUTES/VARIABLE_VALUE|-[0-9a-f]{6})$")
+_ADDED = re.compile(rf"(/\.ATTRIBUTES/VARIABLE_VALUE|-[0-9a-f]{{{TENSOR_DIGEST}}})$")
 _SLOT = ".OPTIMIZER_SLOT"  # projector_plugin.py: variables that are no embeddings
 
 # Findings on the way, and what is known at the end.
@@ -83,13 +92,13 @@ def _summarised(findings: Iterable[Finding]) -> list[Finding]:
 def _directory(run: Path) -> Iterator[Finding]:
     names = [name for name in (OVERRIDE, Path(CONFIG)) if (run / name).exists()]
     own = (run / HOME).is_dir()
-    if not names and not own and not (run / CHECKPOINT).is_file():
+    if not names and not own and not (run / CHECKPOINT_STATE).is_file():
         below = sorted(printable(path.parent.name) for path in run.glob(f"*/{CONFIG}"))
         message = f"neither {CONFIG} nor checkpoint: nothing of its own for the Projector"
         cure = f"give a run below it, such as {below[0]}" if below else "give another directory"
         yield error(".", message, cure)
         return
-    unsafe = _URL_UNSAFE.search(run.absolute().name)
+    unsafe = URL_UNSAFE.search(run.absolute().name)
     if unsafe:
         message = f"the directory's name holds {unsafe.group()!r}, which the page does not encode"
         yield warning(".", message, "rename it, or give it to tensorboard --logdir itself")
@@ -134,7 +143,7 @@ def _own(run: Path) -> Iterator[Finding]:
         yield error(pointer, f"names {current!r:.60}, which is no directory beside it", _AGAIN)
         current = ""
     named = {current}
-    for name in (CONFIG, CHECKPOINT):
+    for name in (CONFIG, CHECKPOINT_STATE):
         text = (run / name).read_text("utf-8", "replace") if (run / name).is_file() else ""
         paths = re.findall(r'path: "([^"]*)"', text)
         named |= {path.removeprefix(root).split("/")[0] for path in paths}
@@ -147,14 +156,16 @@ def _own(run: Path) -> Iterator[Finding]:
         yield from grid_tab(run / folder / run_format.FOLDER, f"{folder}/{run_format.FOLDER}")
     for path in sorted(home.iterdir()):
         subject = (HOME / printable(path.name)).as_posix()
-        if path.name.startswith(_STAGING):
+        if path.name.startswith(STAGING_PREFIX):
             message = "left by an export that was stopped, unless one is writing now"
             yield warning(subject, message, "export again, or delete it")
         elif path.is_dir() and path.name not in named:
             yield warning(subject, "an export that nothing points to", "delete it")
-    events = [path for path in run.glob(f"*tfevents*{EVENTS_END}") if path.stat().st_size]
+    events = [path for path in run.glob(f"*tfevents*{EVENTS_SUFFIX}") if path.stat().st_size]
     if not events:
-        yield error(".", f"no event file of tbgrid (*{EVENTS_END}): the run is not listed", _AGAIN)
+        yield error(
+            ".", f"no event file of tbgrid (*{EVENTS_SUFFIX}): the run is not listed", _AGAIN
+        )
     elif current and not any(f".{current}." in path.name for path in events):
         message = f"belongs to another export than {current!r:.60}"
         yield warning(printable(events[0].name), message, _AGAIN)
@@ -201,15 +212,21 @@ def _checkpoint(run: Path, config: Any) -> _Check:
         if prefix:
             message = "no checkpoint here, so the Projector shows that of the parent directory"
             yield warning(".", message, "give the parent's checkpoint a directory of its own")
-        elif needed and not (run / CHECKPOINT).is_file():
+        elif needed and not (run / CHECKPOINT_STATE).is_file():
             indices = sorted(path.name.removesuffix(".index") for path in run.glob("*.index"))
             hint = f"; {printable(indices[-1])} is there, but nothing names it" if indices else ""
             message = f"missing; it names the newest checkpoint{hint}"
-            yield error(CHECKPOINT, message, "save by tf.train.Checkpoint.save, which writes it")
+            yield error(
+                CHECKPOINT_STATE, message, "save by tf.train.Checkpoint.save, which writes it"
+            )
     try:
         return tf.train.load_checkpoint(prefix) if prefix else None
     except Exception as bad:  # TensorBoard catches them all, too
-        yield error(_below(run, prefix), f"cannot be read ({_brief(bad)})", "save it again")
+        pattern = GLOB_UNSAFE.search(str(prefix))
+        cure = "save it again"
+        if pattern:
+            cure = f"rename the directory: TensorFlow reads {pattern.group()!r} in it as a pattern"
+        yield error(_below(run, prefix), f"cannot be read ({_brief(bad)})", cure)
         return None
 
 
@@ -218,7 +235,7 @@ def _given(given: str) -> _Check:
     message = f"model_checkpoint_path {given!r:.200}"
     if not Path(given).is_absolute():
         message += ", which counts from tensorboard's working directory,"
-    cure = f"leave it out; the file {CHECKPOINT} names the newest one"
+    cure = f"leave it out; the file {CHECKPOINT_STATE} names the newest one"
     if not _is_checkpoint(given):
         yield error(CONFIG, f"{message} leads to no checkpoint; the run is dropped", cure)
         return None
@@ -228,24 +245,24 @@ def _given(given: str) -> _Check:
 
 def _latest(tf: Any, run: Path, needed: bool) -> _Check:
     """The prefix that the file `checkpoint` names, as tf.train.latest_checkpoint finds it."""
-    path = run / CHECKPOINT
+    path = run / CHECKPOINT_STATE
     if not path.is_file():
         return None
-    cure = f'save again, or write model_checkpoint_path: "PREFIX" into {CHECKPOINT}'
+    cure = f'save again, or write model_checkpoint_path: "PREFIX" into {CHECKPOINT_STATE}'
     try:
         state = tf.train.get_checkpoint_state(str(run))
     except Exception:
         message = "names no checkpoint; no run of the logdir shows in the Projector"
-        yield error(CHECKPOINT, message, cure)
+        yield error(CHECKPOINT_STATE, message, cure)
         return None
     prefix = str(state.model_checkpoint_path) if state else ""
     if not _is_checkpoint(prefix):
         found = f"names {_below(run, prefix)}, which has no .index file" if state else "unreadable"
-        yield (error if needed else warning)(CHECKPOINT, f"{found}; it is ignored", cure)
+        yield (error if needed else warning)(CHECKPOINT_STATE, f"{found}; it is ignored", cure)
         return None
     if re.search(r'^model_checkpoint_path: *"(/|\w:)', path.read_text("utf-8"), re.M):
         message = f"names {prefix!r:.200} by its absolute path: the run cannot be moved"
-        yield warning(CHECKPOINT, message, "save with a path relative to the run")
+        yield warning(CHECKPOINT_STATE, message, "save with a path relative to the run")
     return prefix
 
 
@@ -283,7 +300,7 @@ def _tensors(run: Path, name: Path, config: Any, reader: Any) -> Iterator[Findin
             message = "named twice in the config: the page takes the first"
             yield warning(subject, message, "name each tensor once")
         seen.add(subject)
-        unsafe = _URL_UNSAFE.search(subject)
+        unsafe = URL_UNSAFE.search(subject)
         if unsafe:
             message = f"the name holds {unsafe.group()!r}, which the page does not encode"
             yield error(subject, message, "name the tensor without & # + %")

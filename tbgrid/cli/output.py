@@ -74,7 +74,7 @@ def tell_export(result: ExportResult, given: argparse.Namespace, console: Consol
     if given.json:
         say(json.dumps(_as_json(result, command), indent=1))
         return
-    _tell_left_out(result.skipped, f"all listed in {printable(result.ledger)}", console)
+    _tell_left_out(result.skipped, f"all listed in {printable(result.skipped_tsv)}", console)
     if tried := result.arranged.candidates:
         _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
@@ -118,7 +118,7 @@ def tell_compared(done: Comparison, given: argparse.Namespace, console: Console)
         say(json.dumps({"models": done.rows, "runs": runs}, indent=1))
         return
     first = done.results[0]
-    _tell_left_out(first.skipped, f"all listed in {printable(first.ledger)}", console)
+    _tell_left_out(first.skipped, f"all listed in {printable(first.skipped_tsv)}", console)
     for result in done.results:
         if tried := result.arranged.candidates:
             say(f"{result.directory.name}:")

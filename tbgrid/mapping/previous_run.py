@@ -19,7 +19,7 @@ from tbgrid import run_format
 from tbgrid.choices import AssignmentCost, Metric
 from tbgrid.errors import TbgridError
 from tbgrid.mapping.warm_start import Start
-from tbgrid.run_format import CURRENT, HOME, REPORT, printable
+from tbgrid.run_format import CURRENT, HOME, REPORT, column_file, printable
 from tbgrid.types import Float32Array, Float64Array, IntArray, Json
 from tbgrid.vectors.neighbors import Neighbours, distances_between
 
@@ -276,8 +276,9 @@ def _numbers(path: Path, kind: str, count: int) -> npt.NDArray[Any]:
 
 def _texts(folder: Path, column: int, count: int) -> tuple[str, ...]:
     """The texts of a column of that kind."""
-    ends = _numbers(folder / f"column-{column}.u32", "<u4", count + 1).tolist()
-    data = (folder / f"column-{column}.utf8").read_bytes()
+    ends = _numbers(folder / column_file(column, "u32"), "<u4", count + 1).tolist()
+    text = column_file(column, "utf8")
+    data = (folder / text).read_bytes()
     if ends[-1] != len(data):
-        raise ValueError(f"column-{column}.utf8 is not of its length")
+        raise ValueError(f"{text} does not have its length")
     return tuple(data[a:b].decode() for a, b in pairwise(ends))

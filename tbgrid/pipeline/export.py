@@ -310,9 +310,9 @@ def _aspect(options: ExportOptions, arranged: Arrangement) -> float:
 def _projected(images: ImageSet, seed: int) -> IntArray:
     """The rows that the Projector shows: all, or a sample of as many as it can bear."""
     count = len(images.photos)
-    if count <= projector.MOST:
+    if count <= run_format.MAX_POINTS:
         return np.arange(count)
-    return stratified(images.labels or [""] * count, projector.MOST, seed)
+    return stratified(images.labels or [""] * count, run_format.MAX_POINTS, seed)
 
 
 def _without_the_run(found: Source, directory: Path) -> Source:

@@ -65,9 +65,9 @@ class ExportResult:
         return self.export / run_format.MOSAIC
 
     @property
-    def ledger(self) -> Path:
-        """The file that lists what was left out, with the reasons."""
-        return self.export / run_format.LEDGER
+    def skipped_tsv(self) -> Path:
+        """The file that lists the skipped files with their reasons."""
+        return self.export / run_format.SKIPPED
 
     @property
     def notes(self) -> list[str]:

@@ -7,7 +7,6 @@ folder `map` is described in `tbgrid.run_format`.
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 import struct
 import threading
@@ -19,11 +18,10 @@ from tbgrid import run_format
 from tbgrid.plugin import manifest
 from tbgrid.plugin.files import AnswerError, BrokenError, File, Folder, MissingError
 from tbgrid.plugin.manifest import Manifest
-from tbgrid.plugin.runs import CURRENT, HOME, Run, printable
+from tbgrid.plugin.runs import Run
+from tbgrid.run_format import CURRENT, FINGERPRINT, HOME, column_file, printable
 
-FINGERPRINT = re.compile(r"[0-9a-f]{16}\Z")
-LEDGER, REPORT = "ledger.tsv", "report.json"
-_MOST_JSON = 64 << 20  # bytes of a file that is read and written anew
+_MAX_JSON = 64 << 20  # bytes of a file that is read and written anew
 _JPEG = b"\xff\xd8\xff"
 _KEPT = 64  # manifests
 _KEPT_BYTES = 64 << 20  # of their texts
@@ -66,7 +64,7 @@ class Export:
             self._map.demand(name, size)
         for number, kind in enumerate(self.manifest.kinds):
             if kind == "category":
-                self._map.demand(f"column-{number}.json")
+                self._map.demand(column_file(number, "json"))
             elif kind == "text":
                 self.letters(number).close()
         if self.manifest.preview:
@@ -76,17 +74,23 @@ class Export:
 
     def values(self, column: int) -> bytes:
         """The distinct values of a column of categories, as JSON."""
-        name = f"column-{column}.json"
-        data = self._map.read(name, _MOST_JSON)
+        name = column_file(column, "json")
+        data = self._map.read(name, _MAX_JSON)
         return manifest.values(data, self.manifest.values[column], name)
 
     def report(self) -> bytes:
         """All numbers of the export, as JSON."""
-        return manifest.checked_object(self._folder.read(REPORT, _MOST_JSON), REPORT)
+        return manifest.checked_object(
+            self._folder.read(run_format.REPORT, _MAX_JSON), run_format.REPORT
+        )
 
-    def ledger(self) -> File:
-        """What was left out; to be closed."""
-        return _opened(self._folder, LEDGER, lambda file: file.demand_at_most(run_format.MOST_TEXT))
+    def skipped(self) -> File:
+        """The list of skipped files; the caller closes it."""
+        return _opened(
+            self._folder,
+            run_format.SKIPPED,
+            lambda file: file.demand_at_most(run_format.MAX_TEXT),
+        )
 
     def array(self, name: str) -> File:
         """One of the files of `Manifest.sizes`, of that size; to be closed."""
@@ -95,13 +99,12 @@ class Export:
 
     def letters(self, column: int) -> File:
         """The UTF-8 of a column of texts, as long as its offsets say; to be closed."""
-        with self.array(f"column-{column}.u32") as offsets:
+        name = column_file(column, "u32")
+        with self.array(name) as offsets:
             (end,) = struct.unpack("<I", offsets.read(4 * self.manifest.photos, 4))
-        if end > run_format.MOST_TEXT:
-            raise BrokenError(
-                f"column-{column}.u32 ends at {end:,}; {run_format.MOST_TEXT:,} is the most"
-            )
-        return _opened(self._map, f"column-{column}.utf8", lambda file: file.demand(end))
+        if end > run_format.MAX_TEXT:
+            raise BrokenError(f"{name} ends at {end:,}; {run_format.MAX_TEXT:,} is the most")
+        return _opened(self._map, column_file(column, "utf8"), lambda file: file.demand(end))
 
     def tile(self, level: int, column: int, row: int) -> bytes:
         """A tile of the mosaic, JPEG.
@@ -114,9 +117,9 @@ class Export:
         if not (0 <= column < columns and 0 <= row < rows):
             raise AnswerError(404, f"the mosaic has no tile {column}, {row} at level {level}")
         with self._map.inside(run_format.TILES, str(level)) as folder:
-            name = f"{column}_{row}.jpg"
+            name = run_format.tile_file(column, row)
             return _jpeg(
-                folder.read(name, run_format.MOST_PICTURE), f"{run_format.TILES}/{level}/{name}"
+                folder.read(name, run_format.MAX_PICTURE), f"{run_format.TILES}/{level}/{name}"
             )
 
     def preview(self, row: int) -> bytes:
@@ -137,7 +140,7 @@ class Export:
             self._map.open(run_format.PREVIEWS) as file,
         ):
             begin, end = struct.unpack("<QQ", offsets.read(8 * row, 16))
-            if not begin < end <= file.size or end - begin > run_format.MOST_PICTURE:
+            if not begin < end <= file.size or end - begin > run_format.MAX_PICTURE:
                 raise BrokenError(f"{run_format.PREVIEW_OFFSETS} is wrong for photo {row}")
             return _jpeg(file.read(begin, end - begin), f"{run_format.PREVIEWS}, photo {row},")
 
@@ -172,7 +175,7 @@ class Exports:
             BrokenError: its files are not as they must be.
         """
         try:
-            with Folder.at(run.path) as directory, directory.inside(*HOME) as home:
+            with Folder.at(run.path) as directory, directory.inside(*HOME.parts) as home:
                 export = self._open(home, fingerprint)
             with export:
                 yield export
@@ -197,7 +200,7 @@ class Exports:
                 if file.stamp in self._kept:
                     self._kept.move_to_end(file.stamp)
                     return self._kept[file.stamp]
-            file.demand_at_most(run_format.MOST_MANIFEST)
+            file.demand_at_most(run_format.MAX_MANIFEST)
             found = manifest.parse(file.read(0, file.size))
             with self._lock:
                 if file.stamp not in self._kept:
@@ -212,7 +215,7 @@ class Exports:
         fingerprint = None
         for _ in range(10):  # an export may be replaced while it is described
             try:
-                with Folder.at(run.path) as directory, directory.inside(*HOME) as home:
+                with Folder.at(run.path) as directory, directory.inside(*HOME.parts) as home:
                     try:
                         fingerprint = current(home)
                     except MissingError:
@@ -250,7 +253,7 @@ def _explained(run: Run, fingerprint: str, error: BrokenError) -> AnswerError:
     with (
         contextlib.suppress(BrokenError),
         Folder.at(run.path) as directory,
-        directory.inside(*HOME) as home,
+        directory.inside(*HOME.parts) as home,
     ):
         with contextlib.suppress(BrokenError):
             newest = current(home)

@@ -31,7 +31,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from tbgrid import run_format
-from tbgrid.plugin.exports import FINGERPRINT, LEDGER, REPORT, Export, Exports
+from tbgrid.plugin.exports import Export, Exports
 from tbgrid.plugin.files import AnswerError, BrokenError, File
 from tbgrid.plugin.runs import Runs, roots
 
@@ -49,7 +49,6 @@ _TABLE = "text/tab-separated-values; charset=utf-8"
 _FOREVER = "private, max-age=31536000, immutable"
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _COLUMN = re.compile(r"column-([0-9]{1,4})\.(json|u32|f64|utf8)\Z")
-_COLUMN_FILES = {"category": ("json", "u32"), "number": ("f64",), "text": ("u32", "utf8")}
 _AT_ONCE = 8 << 20  # bytes of a file that are read before the answer begins
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -183,7 +182,7 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
     ) -> Response:
         """What `respond` makes of the export that the request names, and of its ETag for `what`."""
         fingerprint = request.args.get("export", "")
-        if not FINGERPRINT.match(fingerprint):
+        if not run_format.FINGERPRINT.match(fingerprint):
             raise AnswerError(400, "export must be the fingerprint of an export")
         name = request.args.get("run")
         if name is None:
@@ -199,9 +198,9 @@ def _content(export: Export, name: str) -> tuple[bytes | File, str]:
     """A file of an export that a client may have, and its type."""
     if name == run_format.MANIFEST:
         return export.manifest.text, _JSON
-    if name == LEDGER:
-        return export.ledger(), _TABLE
-    if name == REPORT:
+    if name == run_format.SKIPPED:
+        return export.skipped(), _TABLE
+    if name == run_format.REPORT:
         return export.report(), _JSON
     if name in (
         run_format.PLACES,
@@ -215,13 +214,13 @@ def _content(export: Export, name: str) -> tuple[bytes | File, str]:
     number = int(asked.group(1)) if asked else -1
     if asked is None or not 0 <= number < len(export.manifest.kinds):
         raise AnswerError(404, "an export has no file of that name")
-    if asked.group(2) not in _COLUMN_FILES[export.manifest.kinds[number]]:
+    if asked.group(2) not in run_format.COLUMN_FILES[export.manifest.kinds[number]]:
         raise AnswerError(404, "the column has no file of that name")
     if asked.group(2) == "json":
         return export.values(number), _JSON
     if asked.group(2) == "utf8":
         return export.letters(number), _BYTES
-    return export.array(f"column-{number}.{asked.group(2)}"), _BYTES
+    return export.array(run_format.column_file(number, asked.group(2))), _BYTES
 
 
 def _route(

@@ -15,7 +15,6 @@ from tbgrid.grid.cells import format_gap
 from tbgrid.grouping.groups import CLUSTER, Groups
 from tbgrid.mapping.arrange import Arrangement
 from tbgrid.progress import Progress
-from tbgrid.run_format import DUPLICATES, LEDGER, MOSAIC, REPORT
 from tbgrid.types import Float32Array, IntArray, Json, UInt8Array
 from tbgrid.util.disk_arrays import release
 from tbgrid.vectors.neighbors import Neighbours
@@ -127,12 +126,12 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     release(done.tiles)
     progress("write", 3, STEPS)
     tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
-    (folder / MOSAIC).write_bytes(done.mosaic(tile))
+    (folder / run_format.MOSAIC).write_bytes(done.mosaic(tile))
     progress("write", 4, STEPS)
-    _write(folder / LEDGER, report.ledger_tsv([*images.skipped, *done.groups.left]))
+    _write(folder / run_format.SKIPPED, report.skipped_tsv([*images.skipped, *done.groups.left]))
     if done.groups.copies is not None:
-        _write(folder / DUPLICATES, done.groups.tsv())
-    _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
+        _write(folder / run_format.DUPLICATES, done.groups.tsv())
+    _write(folder / run_format.REPORT, json.dumps(done.report, indent=1) + "\n")
     shown = folder / run_format.FOLDER
     shown.mkdir(exist_ok=True)
     release(done.tiles)
@@ -167,10 +166,10 @@ def _write_projector(
         columns = {name: [values[row] for row in rows] for name, values in columns.items()}
         vectors, positions = vectors[rows], positions[rows]
         grid = replace(grid, cells=grid.cells[rows], places=grid.places[rows])
-    with file_errors(folder / projector.CHECKPOINT):
-        projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
+    with file_errors(folder / run_format.CHECKPOINT_PREFIX):
+        projector.write_checkpoint(folder / run_format.CHECKPOINT_PREFIX, done.tensors)
     progress("write", 1, STEPS)
-    _write(folder / projector.METADATA, projector.metadata_tsv(columns))
+    _write(folder / run_format.METADATA, projector.metadata_tsv(columns))
     states = projector.bookmarks(
         vectors,
         positions,
@@ -180,13 +179,13 @@ def _write_projector(
         layout.perplexity,
         clusters,
     )
-    _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
+    _write(folder / run_format.BOOKMARKS, projector.bookmarks_json(states))
     release(images.vectors)
     progress("write", 2, STEPS)
     if images.pictured:
         chosen = None if len(rows) == len(images.photos) else rows
         board = projector.sprite(images.thumbnails, chosen)
-        (folder / projector.SPRITE).write_bytes(pictures.png(board))
+        (folder / run_format.SPRITE).write_bytes(pictures.png(board))
 
 
 def _manifest(done: Map, cell: int) -> Json:
@@ -207,7 +206,7 @@ def _manifest(done: Map, cell: int) -> Json:
         "title": done.title,
         "model": model["name"],
         "layout": layout.name,
-        "distance": model["metric"],
+        "metric": model["metric"],
         "cell": cell,
         "preview": done.preview,
         "summary": [list(line) for line in summary.items()],

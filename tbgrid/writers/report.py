@@ -1,4 +1,4 @@
-"""What an export says of itself: in words for the Text tab, as a ledger and as JSON."""
+"""The report of an export, the list of skipped files, and the Markdown of the Text tab."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def ledger_tsv(skipped: Iterable[SkippedFile]) -> str:
+def skipped_tsv(skipped: Iterable[SkippedFile]) -> str:
     """Every file that is not shown, with its reason, under the header `path<TAB>reason`."""
     lines = ["path\treason"]
     lines += [f"{_one_line(item.name)}\t{_one_line(item.reason)}" for item in skipped]
@@ -70,7 +70,7 @@ def markdown(report: Mapping[str, Json | Sequence[str]], skipped: Sequence[Skipp
         shown = [(item.name, item.reason) for item in skipped[:SHOWN_SKIPPED]]
         parts.append(_table(("Left out", "reason"), shown))
         if len(skipped) > len(shown):
-            parts.append(f"… and {len(skipped) - len(shown)} more in the ledger.")
+            parts.append(f"… and {len(skipped) - len(shown)} more in skipped.tsv.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -24,16 +24,18 @@ from filelock import FileLock, Timeout
 
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.run_format import (
-    CHECKPOINT,
+    CHECKPOINT_STATE,
     CONFIG,
     CURRENT,
-    EVENTS,
-    EVENTS_END,
+    EVENTS_PREFIX,
+    EVENTS_SUFFIX,
+    GLOB_UNSAFE,
     HOME,
     OVERRIDE,
-    STAGING,
+    STAGING_PREFIX,
     URL_UNSAFE,
     printable,
+    unsafe_run_name,
 )
 from tbgrid.writers import projector
 
@@ -56,25 +58,32 @@ def run_directory(logdir: str | os.PathLike[str], run: str | None = None) -> Pat
     parts = Path(run).parts
     if not parts or Path(run).is_absolute() or ".." in parts or parts[0] == "~":
         raise UsageError(f"run {run!r}", "give a name below the logdir, such as photos/first")
-    unsafe = URL_UNSAFE.search(run)
+    unsafe = unsafe_run_name(run)
     if unsafe:
         raise UsageError(
-            f"run {run!r} holds {unsafe.group()!r}, which TensorBoard's Projector cannot fetch",
+            f"run {run!r} holds {unsafe!r}, which TensorBoard's Projector cannot fetch",
             "use letters, digits, dots, dashes and slashes",
         )
     return Path(logdir, run)
 
 
 def name_notes(directory: Path) -> list[str]:
-    """A warning if the directory's name would be a run that the Projector cannot fetch."""
-    name = printable(directory.resolve().name)
-    unsafe = URL_UNSAFE.search(name)
-    if not unsafe:
-        return []
-    return [
-        f"the Projector cannot fetch a run whose name holds {unsafe.group()!r}: "
-        f"give tensorboard the directory {name} itself, or rename it"
-    ]
+    """Warnings if the Projector will not find a run in this directory because of its name."""
+    path = directory.resolve()
+    name = printable(path.name)
+    url, pattern = URL_UNSAFE.search(name), GLOB_UNSAFE.search(str(path))
+    notes = []
+    if url:
+        notes.append(
+            f"the Projector cannot fetch a run whose name holds {url.group()!r}: "
+            f"give tensorboard the directory {name} itself, or rename it"
+        )
+    if pattern:
+        notes.append(
+            f"the Projector cannot find a run whose path holds {pattern.group()!r}, which "
+            "TensorFlow reads as a pattern: rename the directory"
+        )
+    return notes
 
 
 def owns(directory: Path, file: Path) -> bool:
@@ -84,8 +93,8 @@ def owns(directory: Path, file: Path) -> bool:
     if not inner.startswith(os.path.join(outer, "")):
         return False
     name = Path(inner).relative_to(outer)
-    events = name.name.startswith(EVENTS) and name.name.endswith(EVENTS_END)
-    return HOME in name.parents or name in (Path(CONFIG), Path(CHECKPOINT)) or events
+    events = name.name.startswith(EVENTS_PREFIX) and name.name.endswith(EVENTS_SUFFIX)
+    return HOME in name.parents or name in (Path(CONFIG), Path(CHECKPOINT_STATE)) or events
 
 
 @contextlib.contextmanager
@@ -119,12 +128,14 @@ def claimed(directory: Path) -> Iterator[Path]:
             f"cannot write {shown} ({error.strerror})", "give another --logdir"
         ) from error
     try:
-        for stale in home.glob(f"{STAGING}*"):  # of an export that was killed: the lock is ours
+        for stale in home.glob(
+            f"{STAGING_PREFIX}*"
+        ):  # of an export that was killed: the lock is ours
             if stale.is_dir():
                 shutil.rmtree(stale, ignore_errors=True)
             else:
                 stale.unlink(missing_ok=True)
-        staging = home / f"{STAGING}{os.getpid()}"
+        staging = home / f"{STAGING_PREFIX}{os.getpid()}"
         try:
             staging.mkdir()
             yield staging
@@ -171,14 +182,14 @@ def _published(
     home = directory / HOME
     final = home / fingerprint
     previous = [path for path in home.iterdir() if path.is_dir() and path != staging]
-    old_events = list(directory.glob(f"{EVENTS}*{EVENTS_END}"))
+    old_events = list(directory.glob(f"{EVENTS_PREFIX}*{EVENTS_SUFFIX}"))
     folder = (HOME / fingerprint).as_posix()
     newest = max((_time_of(path) for path in old_events), default=0)
     stamp = max(int(time.time()), newest + 1)
-    new_events = directory / f"{EVENTS}{stamp:010d}.{fingerprint}{EVENTS_END}"
+    new_events = directory / f"{EVENTS_PREFIX}{stamp:010d}.{fingerprint}{EVENTS_SUFFIX}"
     pointers = {
         directory / CONFIG: projector.config_pbtxt(folder, names, thumbnail),
-        directory / CHECKPOINT: projector.checkpoint_state(folder),
+        directory / CHECKPOINT_STATE: projector.checkpoint_state(folder),
         home / CURRENT: fingerprint + "\n",
     }
     # All of them are written, with copies of what they replace, before the first takes its place:
@@ -228,7 +239,7 @@ def weight(directory: Path) -> int:
 def _refuse_foreign(directory: Path) -> None:
     """Raise if the directory holds Projector data that tbgrid has not written."""
     ours = HOME.as_posix() + "/"
-    for name in (OVERRIDE, Path(CONFIG), Path(CHECKPOINT)):
+    for name in (OVERRIDE, Path(CONFIG), Path(CHECKPOINT_STATE)):
         path = directory / name
         if not path.exists():
             continue
@@ -255,7 +266,7 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _time_of(events: Path) -> int:
-    found = re.match(re.escape(EVENTS) + r"(\d+)\.", events.name)
+    found = re.match(re.escape(EVENTS_PREFIX) + r"(\d+)\.", events.name)
     return int(found.group(1)) if found else 0
 
 

@@ -106,7 +106,7 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
         manifest = {
             "title": f"{count} shapes",
             "model": "none",
-            "distance": "cosine",
+            "metric": "cosine",
             "cell": deep_zoom.write_pyramid(folder, tiles, grid),
             "preview": 256,
             "summary": [["photos", str(count)]],

@@ -819,7 +819,7 @@ def test_a_sprite_of_tensorboardx_over_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedding = pytest.importorskip("tensorboardX.embedding")
-    assert embedding.TB_MAX_SPRITE_SIZE == projector.SPRITE_LIMIT
+    assert embedding.TB_MAX_SPRITE_SIZE == projector.MAX_SPRITE_SIDE
     monkeypatch.setattr(embedding, "TB_MAX_SPRITE_SIZE", 47)
     with pytest.raises(AssertionError, match="Sprite too large"):
         board(tmp_path, count=9, label_img=pictures(9, 16))
@@ -1022,8 +1022,8 @@ def test_a_checkpoint_of_tensorflow_1(tmp_path: Path) -> None:
 def test_more_points_than_the_page_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert projector_files.POINTS_LIMIT == 100_000  # LIMIT_NUM_POINTS, data-provider-server.ts
-    monkeypatch.setattr(projector_files, "POINTS_LIMIT", 5)
+    assert projector_files.MAX_POINTS == 100_000  # LIMIT_NUM_POINTS, data-provider-server.ts
+    monkeypatch.setattr(projector_files, "MAX_POINTS", 5)
     run = board(tmp_path, count=10)
     (found,) = check(run)
     assert (found.level, found.message) == ("warning", "10 points, of which the page asks for 5")
@@ -1071,7 +1071,7 @@ def test_lists_in_words(items: list[int], text: str) -> None:
 
 
 def test_limits_are_those_of_the_projector() -> None:
-    assert projector.SPRITE_LIMIT == 8192  # MAX_SPRITE_IMAGE_SIZE_PX, data-provider.ts
+    assert projector.MAX_SPRITE_SIDE == 8192  # MAX_SPRITE_IMAGE_SIZE_PX, data-provider.ts
 
 
 # --- The Grid tab's files ----------------------------------------------------------------------

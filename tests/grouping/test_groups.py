@@ -89,7 +89,7 @@ def test_stacked_copies_lie_under_one_tile(folder: Path, tmp_path: Path) -> None
     assert len(names) == 30
     rows = table(result.export / "metadata.tsv")
     assert [row["path"] for row in rows] == names
-    ledger = {row["path"]: row["reason"] for row in table(result.ledger)}
+    ledger = {row["path"]: row["reason"] for row in table(result.skipped_tsv)}
     assert ledger == {
         "a/x.png": "exact copy of a/00.png",
         "a/small.png": "near copy of a/02.png",

@@ -132,7 +132,7 @@ def test_what_one_model_rejects_is_left_out_of_all_runs(
     assert shown[0] == shown[1] == shown[2]
     assert 3 < len(shown[0]) < 18
     assert not any(name.startswith("blue") for name in shown[0])
-    ledgers = [result.ledger.read_text() for result in done.results]
+    ledgers = [result.skipped_tsv.read_text() for result in done.results]
     assert ledgers[0] == ledgers[1] == ledgers[2]
     assert ledgers[0].count("model a gave NaN or infinity") == 18 - len(shown[0])
     assert "not a picture that Pillow can open" in ledgers[0]

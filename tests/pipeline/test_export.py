@@ -56,7 +56,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def test_the_run_holds_what_the_stages_gave(exported: tbgrid.ExportResult) -> None:
     names = {path.name for path in exported.export.iterdir()}
-    assert names >= {"metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "ledger.tsv"}
+    assert names >= {"metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "skipped.tsv"}
     report = json.loads((exported.export / "report.json").read_text())
     assert report["photos"]["shown"] == len(exported.images.photos) == 60
     assert report["grid"]["cost"] == exported.grid.cost
@@ -163,7 +163,7 @@ def test_the_text_tab_tells_model_versions_and_reasons(tmp_path: Path) -> None:
     for word in ("mean-colour", "tensorflow", "perplexity", "1 left out", "not a picture"):
         assert word in text
     assert "a&#124;b &lt;i&gt;.txt" in text
-    assert done.ledger.read_text().splitlines() == [
+    assert done.skipped_tsv.read_text().splitlines() == [
         "path\treason",
         "a|b <i>.txt\tnot a picture that Pillow can open",
     ]
@@ -252,7 +252,7 @@ def test_a_kill_while_publishing_leaves_one_whole_export(
     named = [line.split('"')[1] for line in config.splitlines() if "_path:" in line]
     assert named
     assert all((tmp_path / name).is_file() for name in named)
-    state = (tmp_path / run_format.CHECKPOINT).read_text().split('"')[1]
+    state = (tmp_path / run_format.CHECKPOINT_STATE).read_text().split('"')[1]
     assert (tmp_path / f"{state}.index").is_file()
     assert first.export.is_dir()
     assert events(tmp_path)["tbgrid/mosaic"]
@@ -283,7 +283,7 @@ def test_two_exports_at_once_into_one_run_are_refused(photos: Path, tmp_path: Pa
     finally:
         leave.set()
         thread.join()
-    assert (tmp_path / run_format.CHECKPOINT).is_file()
+    assert (tmp_path / run_format.CHECKPOINT_STATE).is_file()
 
 
 def test_a_name_that_the_projector_cannot_fetch_is_told(photos: Path, tmp_path: Path) -> None:

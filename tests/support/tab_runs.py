@@ -19,7 +19,7 @@ MANIFEST: dict[str, Any] = {
     "pictured": True,
     "model": "builtin",
     "layout": "UMAP",
-    "distance": "cosine",
+    "metric": "cosine",
     "neighbours": 2,
     "neighbours_exact": True,
     "columns": [
@@ -74,7 +74,7 @@ def contents(token: int = 0) -> dict[str, bytes]:
     below = {f"{run_format.FOLDER}/{name}": data for name, data in files.items()}
     return {
         **below,
-        "ledger.tsv": f"path\treason\nx.jpg\ttoken {token}\n".encode(),
+        "skipped.tsv": f"path\treason\nx.jpg\ttoken {token}\n".encode(),
         "report.json": json.dumps({"token": token}).encode(),
     }
 
