@@ -68,7 +68,7 @@ export class PhotoPanel {
         ["on the grid", place],
         ["harmony with neighbours", number(run.harmony[row])],
       ]),
-      element("h3", {}, `Nearest by embedding (${run.manifest.distance})`),
+      element("h3", {}, `Nearest by embedding (${run.manifest.metric})`),
       this.nearestList(run, row, nearest),
     );
   }

@@ -28,7 +28,7 @@ export class ReportPanel {
           {},
           element(
             "a",
-            { href: run.fileAddress("ledger.tsv"), target: "_blank", download: "ledger.tsv" },
+            { href: run.fileAddress("skipped.tsv"), target: "_blank", download: "skipped.tsv" },
             `${run.manifest.left_out} files left out${runs.length > 1 ? ` of ${run.name}` : ""}, ` +
               "with the reasons",
           ),
