@@ -1,12 +1,18 @@
-"""How an export is made: the options of all stages, refused at once if they cannot be meant."""
+"""The options of all stages: frozen dataclasses that refuse invalid values when they are built.
+
+Without NumPy, so that the command line can read defaults and choices here and stay quick. An
+option is named by its path from `ExportOptions` on, such as `grid.shape`; command line and service
+each have their own spelling of it (`tbgrid.errors.option`).
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import math
 import os
-from dataclasses import dataclass, field
-from typing import get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from tbgrid import run_format
 from tbgrid.choices import (
@@ -20,21 +26,33 @@ from tbgrid.choices import (
     Metric,
     Solver,
 )
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 
-_MOST_PERPLEXITY = 1_000_000  # three times as many photos are more than can be laid out
+MAX_PERPLEXITY = 1_000_000  # three times this number of photos is more than can be laid out
+MAX_SEED = 2**32 - 1
+TILE_SIDE = (8, 512)  # px
+MAX_BATCH = 4096
+MIN_PHOTOS = 3  # of a map
+DEFAULT_BUDGET = 120.0  # seconds of CPU time
 # The module and the package of layouts that are extras.
 LAYOUT_PACKAGES = {"umap": ("umap", "umap-learn"), "flas": ("vc_flas", "vc-flas")}
 
-# The options that decide upon vectors and pictures, and cannot be others once photos are embedded.
+# The options that decide about vectors and pictures; fixed once photos are embedded.
 EMBEDDING = ("model", "image_size", "input_range", "fit", "tile", "preview")
 
 
 @dataclass(frozen=True)
 class TsneOptions:
-    """`perplexity` None: 25, or what a small set allows. Equal seeds give equal layouts.
+    """Options of t-SNE. Equal seeds give equal layouts.
 
-    `engine`: "opentsne", "sklearn", the reference, or "intelex", its faster twin by Intel.
+    Attributes:
+        perplexity: the effective number of neighbors, from 1 to 1,000,000; None for 25, or what a
+            small set allows.
+        seed: of the random numbers, also of other layouts than t-SNE.
+        engine: "opentsne", "sklearn" (the reference) or "intelex" (its faster twin by Intel).
+
+    Raises:
+        UsageError: a value out of its range.
     """
 
     perplexity: float | None = None
@@ -42,47 +60,32 @@ class TsneOptions:
     engine: Engine = "opentsne"
 
     def __post_init__(self) -> None:
-        if self.perplexity is not None and not (
-            math.isfinite(self.perplexity) and self.perplexity > 0
-        ):
-            raise UsageError(f"perplexity {self.perplexity}", "give a number above 0")
-        if self.perplexity is not None and not 1 <= self.perplexity <= _MOST_PERPLEXITY:
-            raise UsageError(
-                f"perplexity {self.perplexity:g}",
-                f"it is a number of neighbours: give one from 1 to {_MOST_PERPLEXITY}",
-            )
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"seed {self.seed}", "give a number from 0 to 4294967295")
-        if self.engine not in get_args(Engine):
-            raise UsageError(
-                f"engine {self.engine}", f"expected one of {', '.join(get_args(Engine))}"
-            )
+        name = option("tsne.perplexity")
+        if self.perplexity is not None:
+            if not (math.isfinite(self.perplexity) and self.perplexity > 0):
+                raise UsageError(f"{name} {self.perplexity}", "give a number above 0")
+            if not 1 <= self.perplexity <= MAX_PERPLEXITY:
+                raise UsageError(
+                    f"{name} {self.perplexity:g}",
+                    f"it is a number of neighbors: give one from 1 to {MAX_PERPLEXITY}",
+                )
+        _require_seed("tsne.seed", self.seed)
+        _require_choice("tsne.engine", self.engine, Engine)
 
 
-def require_engine(engine: Engine) -> None:
-    """Raise a UsageError if the engine is not installed."""
-    if engine == "intelex" and importlib.util.find_spec("sklearnex") is None:
-        raise UsageError(
-            "engine intelex needs scikit-learn-intelex, which is not installed",
-            "pip install 'tbgrid[intelex]' (x86-64 only), or leave out --engine",
-        )
-
-
-def require_layout(method: Method) -> None:
-    """Raise a UsageError if what the method needs is not installed."""
-    module, package = LAYOUT_PACKAGES.get(method, ("", ""))
-    if module and importlib.util.find_spec(module) is None:
-        raise UsageError(
-            f"layout {method} needs {package}, which is not installed",
-            f"pip install 'tbgrid[{method}]', or use another --layout",
-        )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GridOptions:
-    """`shape` (rows, columns), or None: near `aspect` (width / height), holding all points.
+    """Options of the grid and of the assignment to its cells.
 
-    `exact`: the least total there is, whatever time it takes, or a `UsageError`.
+    Attributes:
+        shape: (rows, columns); None for a grid near `aspect` that holds all photos.
+        aspect: width / height, from 0.001 to 1000.
+        assignment_cost: the sum to minimize, of "squared" or "euclidean" distances.
+        solver: "auto" takes the fastest that fits; "lapjv", "scipy" and "windows" by name.
+        exact: insist on the proven optimum, even where that takes minutes.
+
+    Raises:
+        UsageError: a value out of its range, or options that contradict each other.
     """
 
     shape: tuple[int, int] | None = None
@@ -94,66 +97,89 @@ class GridOptions:
     def __post_init__(self) -> None:
         if self.shape is not None and min(self.shape) < 1:
             raise UsageError(
-                f"grid {self.shape[0]}x{self.shape[1]}", "give at least one row and one column"
+                f"{option('grid.shape')} {self.shape[0]}x{self.shape[1]}",
+                "give at least one row and one column",
             )
         if not (math.isfinite(self.aspect) and 1e-3 <= self.aspect <= 1e3):
-            raise UsageError(f"aspect {self.aspect}", "give width / height, from 0.001 to 1000")
-        if self.assignment_cost not in ("squared", "euclidean"):
             raise UsageError(
-                f"assignment cost {self.assignment_cost}", "expected squared or euclidean"
+                f"{option('grid.aspect')} {self.aspect}", "give width / height, from 0.001 to 1000"
             )
-        if self.solver not in ("auto", "lapjv", "scipy", "windows"):
-            raise UsageError(f"solver {self.solver}", "expected auto, lapjv, scipy or windows")
+        _require_choice("grid.assignment_cost", self.assignment_cost, AssignmentCost)
+        _require_choice("grid.solver", self.solver, Solver)
         if self.solver == "windows" and self.assignment_cost != "squared":
             raise UsageError(
-                "solver windows works on squared distances", "leave out --assignment-cost euclidean"
+                "solver windows works on squared distances",
+                f"leave out {option('grid.assignment_cost')}",
             )
         if self.solver == "windows" and self.exact:
-            raise UsageError("solver windows is not exact", "leave out --solver or --exact")
+            raise UsageError(
+                "solver windows is not exact",
+                f"leave out {option('grid.solver')} or {option('grid.exact')}",
+            )
 
 
 @dataclass(frozen=True)
 class GroupOptions:
-    """`duplicates`: "show" names copies, "stack" shows each group as one tile with a count, "off"
-    does not look for any. `min_cluster`: photos that make a cluster, None by their number, 0 for
-    no clusters."""
+    """Options of duplicates and clusters.
+
+    Attributes:
+        duplicates: "show" lists near-duplicates, "stack" collapses each group into one tile, "off"
+            skips their detection.
+        min_cluster: the smallest number of photos in a cluster; None for a number that fits the
+            set, 0 for no clusters.
+
+    Raises:
+        UsageError: a value out of its range.
+    """
 
     duplicates: Duplicates = "show"
     min_cluster: int | None = None
 
     def __post_init__(self) -> None:
-        if self.duplicates not in get_args(Duplicates):
-            raise UsageError(
-                f"duplicates {self.duplicates}",
-                f"expected one of {', '.join(get_args(Duplicates))}",
-            )
+        _require_choice("groups.duplicates", self.duplicates, Duplicates)
         if self.min_cluster is not None and (self.min_cluster < 0 or self.min_cluster == 1):
             raise UsageError(
-                f"min cluster {self.min_cluster}", "give a number of photos from 2, or 0 for none"
+                f"{option('groups.min_cluster')} {self.min_cluster}",
+                "give a number of photos from 2, or 0 for no clusters",
             )
 
 
 @dataclass(frozen=True)
 class RefineOptions:
-    """`seconds`: of wall time after which no further exchange is sought, but for a first round;
-    None for no limit. A short one hurries the cooling; what it leaves out depends on the machine.
-    Without one, equal input gives equal cells."""
+    """Options of the refinement of the cells.
+
+    Attributes:
+        seconds: limit of wall time, after which no further exchange is sought, except in the first
+            round; None for no limit. With a limit the result depends on the machine; without one,
+            equal input gives equal cells.
+
+    Raises:
+        UsageError: a limit that is not above 0.
+    """
 
     seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.seconds is not None and not self.seconds > 0:
-            raise UsageError(f"{self.seconds} seconds for refinement", "give a number above 0")
+            raise UsageError(f"{option('refine.seconds')} {self.seconds}", "give a number above 0")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """Which photos, and what is known of them.
+    """Which photos of a source to take, and what to join to them.
 
-    `include` and `exclude`: patterns of names, as in a shell, where * also stands for slashes.
-    `sample`: so many photos, drawn by `seed` from each label in proportion; `limit`: the first so
-    many. `metadata`: a table that is joined by path or file name. `vectors`: an .npy file. Without
-    photos the rows of the metadata are those of the vectors.
+    Attributes:
+        include: shell patterns of paths or file names; * matches slashes too. Empty for all.
+        exclude: the same, for photos to leave out.
+        sample: draw this number of photos at random, stratified by label.
+        limit: take the first photos, up to this number.
+        seed: of the sample.
+        metadata: a table that is joined by path or file name. Without photos its rows are those of
+            the vectors.
+        vectors: an .npy file of embeddings, float[n, d], to use instead of a model.
+
+    Raises:
+        UsageError: a value out of its range.
     """
 
     include: tuple[str, ...] = ()
@@ -165,75 +191,43 @@ class SourceOptions:
     vectors: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("limit", self.limit), ("sample", self.sample)):
-            if value is not None and value < 3:
-                raise UsageError(f"{name} {value}", "a map needs at least 3 photos")
-        if not 0 <= self.seed < 2**32:
-            raise UsageError(f"seed {self.seed}", "give a number from 0 to 4294967295")
-
-
-@dataclass(frozen=True)
-class MapOptions:
-    """How vectors become a map: by what `layout`. `tsne.seed` is that of each layout.
-
-    `best` is the best (`best_of`) of `layouts.methods.candidates`. One is begun as long as those
-    before it have not used up `budget` seconds of CPU time, and then finished; None: 120. Seconds
-    of layouts in the cache are those that they took when they were made.
-
-    `refine`: how the cells are refined after the snap (`tbgrid.grid.refine`), None if they are not.
-    """
-
-    layout: LayoutName = "tsne"
-    tsne: TsneOptions = field(default_factory=TsneOptions)
-    grid: GridOptions = field(default_factory=GridOptions)
-    budget: float | None = None
-    refine: RefineOptions | None = field(default_factory=RefineOptions)
-
-    def __post_init__(self) -> None:
-        names = get_args(LayoutName)
-        if self.layout not in names:
-            raise UsageError(f"layout {self.layout}", f"expected one of {', '.join(names)}")
-        if self.layout != "best":
-            require_layout(self.layout)
-        require_engine(self.tsne.engine)
-        if self.layout not in ("tsne", "best"):
-            default = TsneOptions()
-            for name in ("perplexity", "engine"):
-                if getattr(self.tsne, name) != getattr(default, name):
-                    raise UsageError(
-                        f"--{name} with --layout {self.layout}",
-                        f"it is t-SNE's: leave out --{name}",
-                    )
-        if self.budget is not None:
-            if self.layout != "best":
+        for path, value in (("source.limit", self.limit), ("source.sample", self.sample)):
+            if value is not None and value < MIN_PHOTOS:
                 raise UsageError(
-                    f"--budget with --layout {self.layout}",
-                    "it is for several layouts: leave it out, or use --layout best",
+                    f"{option(path)} {value}", f"a map needs at least {MIN_PHOTOS} photos"
                 )
-            if not (math.isfinite(self.budget) and self.budget >= 0):
-                raise UsageError(f"budget {self.budget}", "give seconds, 0 or more")
+        _require_seed("source.seed", self.seed)
 
 
-def refining(wanted: bool, seconds: float | None) -> RefineOptions | None:
-    """How the cells are refined, None if that is not wanted; at most so many `seconds`.
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How an export is made.
+
+    Attributes:
+        model: the embedder, as `tbgrid.load_embedder` names it.
+        image_size: side of the model's input in pixels, where it is free.
+        input_range: the range of the numbers that the model is given.
+        metric: between vectors; None for the model's own.
+        fit: how a photo becomes a square.
+        tile: side of a photo in the mosaic, in pixels, from 8 to 512.
+        preview: longest side of the larger pictures in the Grid tab, in pixels; 0 for none.
+        batch: photos that the model is given at a time, from 1 to 4096.
+        cache: directory of the cache; None for the user's own.
+        use_cache: False to neither read nor write a cache.
+        like: directory of an earlier run, from whose positions the map starts.
+        source: which photos to take.
+        layout: the method; "best" tries several (`tbgrid.layouts.methods.candidates`) and keeps
+            the best by its report card.
+        budget: for layout "best", the CPU time in seconds after which no further layout is
+            started; None for 120. A cached layout counts with the time it once took.
+        tsne: of t-SNE; its seed is that of every layout.
+        grid: of the grid.
+        refine: how the cells are refined after the assignment; None to leave them.
+        groups: of duplicates and clusters.
 
     Raises:
-        UsageError: seconds that are not above 0, or for what is not done.
-    """
-    if not wanted and seconds is not None:
-        raise UsageError("--refine-seconds for a map that is not refined", "leave it out")
-    return RefineOptions(seconds) if wanted else None
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """How an export is made. `model` names the embedder (`load_embedder`); `image_size` its input
-    side in pixels; `metric` None is the model's own; `tile` the side of a photo in the mosaic;
-    `preview` that of the larger pictures in the Grid tab, at most, 0 for none.
-
-    `layout`, `budget`, `tsne`, `grid`, `refine`: see `tbgrid.options.MapOptions`.
-    `like`: the directory of an earlier run, whose places the map begins at (`mapping.warm_start`).
-    `cache`: the directory of the cache, None for the user's own; `use_cache` False for none.
+        UsageError: a value out of its range, options that contradict each other, or a layout or an
+            engine that is not installed.
     """
 
     model: str = "builtin"
@@ -256,40 +250,169 @@ class ExportOptions:
     groups: GroupOptions = field(default_factory=GroupOptions)
 
     def __post_init__(self) -> None:
-        if self.metric not in (None, "cosine", "euclidean"):
-            raise UsageError(f"metric {self.metric}", "expected cosine or euclidean")
-        if self.fit not in ("crop", "pad", "squash"):
-            raise UsageError(f"fit {self.fit}", "expected crop, pad or squash")
-        if self.input_range not in ("unit", "signed", "bytes"):
-            raise UsageError(f"input range {self.input_range}", "expected unit, signed or bytes")
-        if not 8 <= self.tile <= 512:
-            raise UsageError(f"tile {self.tile}", "give a number of pixels from 8 to 512")
-        least, most = run_format.PREVIEW_SIDE
-        if self.preview != 0 and not least <= self.preview <= most:
-            raise UsageError(
-                f"preview {self.preview}",
-                f"give a number of pixels from {least} to {most}, or 0 for none",
+        if self.metric is not None:
+            _require_choice("metric", self.metric, Metric)
+        _require_choice("fit", self.fit, Fit)
+        _require_choice("input_range", self.input_range, InputRange)
+        _require_within("tile", self.tile, *TILE_SIDE, "of pixels")
+        if self.preview != 0:
+            _require_within(
+                "preview", self.preview, *run_format.PREVIEW_SIDE, "of pixels", ", or 0 for none"
             )
-        if not 1 <= self.batch <= 4096:
-            raise UsageError(f"batch {self.batch}", "give a number of photos from 1 to 4096")
-        _ = self.map_options  # which refuses what cannot be meant
-        if self.like is not None and self.layout != "tsne":
+        _require_within("batch", self.batch, 1, MAX_BATCH, "of photos")
+        self._check_layout()
+        self._check_like()
+
+    def _check_layout(self) -> None:
+        """Refuse a layout that is not installed, and options of another layout."""
+        _require_choice("layout", self.layout, LayoutName)
+        if self.layout != "best":
+            require_layout(self.layout)
+        require_engine(self.tsne.engine)
+        if self.layout not in ("tsne", "best"):
+            for name in ("perplexity", "engine"):
+                if getattr(self.tsne, name) != getattr(TsneOptions(), name):
+                    raise UsageError(
+                        f"{option(f'tsne.{name}')} with {option('layout')} {self.layout}",
+                        f"only t-SNE has it: leave out {option(f'tsne.{name}')}",
+                    )
+        if self.budget is not None:
+            if self.layout != "best":
+                raise UsageError(
+                    f"{option('budget')} with {option('layout')} {self.layout}",
+                    f"it limits several layouts: leave it out, or use {option('layout')} best",
+                )
+            if not (math.isfinite(self.budget) and self.budget >= 0):
+                raise UsageError(f"{option('budget')} {self.budget}", "give seconds, 0 or more")
+
+    def _check_like(self) -> None:
+        """Refuse what a map that starts from an earlier one cannot have."""
+        if self.like is None:
+            return
+        for path, value, needed in (
+            ("layout", self.layout, "tsne"),
+            ("tsne.engine", self.tsne.engine, "opentsne"),
+        ):
+            if value != needed:
+                raise UsageError(
+                    f"{option(path)} {value} cannot start from an earlier map",
+                    f"leave out {option(path)} or {option('like')}",
+                )
+        if self.grid.aspect != GridOptions().aspect:
             raise UsageError(
-                f"layout {self.layout} cannot begin at the places of an earlier run",
-                "leave out --layout or --like",
-            )
-        if self.like is not None and self.tsne.engine != "opentsne":
-            raise UsageError(
-                f"engine {self.tsne.engine} cannot begin at the places of an earlier run",
-                "leave out --engine or --like",
-            )
-        if self.like is not None and self.grid.aspect != GridOptions().aspect:
-            raise UsageError(
-                "an aspect for a map whose grid is that of an earlier run",
-                "leave out --aspect or --like, or give --grid ROWSxCOLS",
+                f"{option('grid.aspect')} for a map that keeps the grid of an earlier one",
+                f"leave out {option('grid.aspect')} or {option('like')}, "
+                f"or give {option('grid.shape')}",
             )
 
-    @property
-    def map_options(self) -> MapOptions:
-        """How vectors become a map."""
-        return MapOptions(self.layout, self.tsne, self.grid, self.budget, self.refine)
+    @classmethod
+    def from_paths(cls, values: Mapping[str, Any]) -> ExportOptions:
+        """Options by their paths, as command line and service have them.
+
+        Args:
+            values: path -> value, such as {"tile": 32, "grid.shape": (4, 5)}; what is missing has
+                its default. "refine" is whether to refine at all, lists become tuples.
+
+        Raises:
+            UsageError: see the class; or `refine.seconds` without refinement.
+        """
+        top: dict[str, Any] = {}
+        parts: dict[str, dict[str, Any]] = {}
+        for path, value in values.items():
+            group, dot, name = path.rpartition(".")
+            given = tuple(value) if isinstance(value, list) else value
+            (parts.setdefault(group, {}) if dot else top)[name] = given
+        if top.pop("refine", True) is False:
+            if parts.pop("refine", None):
+                raise UsageError(
+                    f"{option('refine.seconds')} for a map that is not refined", "leave it out"
+                )
+            top["refine"] = None
+        for group, given in parts.items():
+            top[group] = _GROUPS[group](**given)
+        return cls(**top)
+
+
+_GROUPS: dict[str, Any] = {
+    "source": SourceOptions,
+    "tsne": TsneOptions,
+    "grid": GridOptions,
+    "refine": RefineOptions,
+    "groups": GroupOptions,
+}
+
+
+def default_of(path: str) -> Any:
+    """The default of an option, such as 64 for "tile"."""
+    group, _, name = path.rpartition(".")
+    return getattr(_GROUPS[group]() if group else ExportOptions(), name)
+
+
+def choices_of(path: str) -> tuple[str, ...] | None:
+    """The values that an option can take, or None if they are not a list of literals."""
+    group, _, name = path.rpartition(".")
+    hint = get_type_hints(_GROUPS[group] if group else ExportOptions)[name]
+    for part in (hint, *get_args(hint)):  # of an optional one its parts
+        if get_origin(part) is Literal:
+            return get_args(part)
+    return None
+
+
+def option_paths() -> list[str]:
+    """The paths of all options."""
+    return [
+        path
+        for top in fields(ExportOptions)
+        for path in (
+            [f"{top.name}.{part.name}" for part in fields(_GROUPS[top.name])]
+            if is_dataclass(_GROUPS.get(top.name))
+            else [top.name]
+        )
+    ]
+
+
+def require_engine(engine: Engine) -> None:
+    """Check that an engine of t-SNE is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if engine == "intelex" and importlib.util.find_spec("sklearnex") is None:
+        raise UsageError(
+            "engine intelex needs scikit-learn-intelex, which is not installed",
+            f"pip install 'tbgrid[intelex]' (x86-64 only), or leave out {option('tsne.engine')}",
+        )
+
+
+def require_layout(method: Method) -> None:
+    """Check that what a layout needs is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    module, package = LAYOUT_PACKAGES.get(method, ("", ""))
+    if module and importlib.util.find_spec(module) is None:
+        raise UsageError(
+            f"layout {method} needs {package}, which is not installed",
+            f"pip install 'tbgrid[{method}]', or use another {option('layout')}",
+        )
+
+
+def _require_choice(path: str, value: object, literal: Any) -> None:
+    *first, last = get_args(literal)
+    if value not in get_args(literal):
+        raise UsageError(f"{option(path)} {value}", f"expected {', '.join(first)} or {last}")
+
+
+def _require_within(
+    path: str, value: int, low: int, high: int, unit: str, otherwise: str = ""
+) -> None:
+    if not low <= value <= high:
+        raise UsageError(
+            f"{option(path)} {value}", f"give a number {unit} from {low} to {high}{otherwise}"
+        )
+
+
+def _require_seed(path: str, seed: int) -> None:
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"{option(path)} {seed}", f"give a number from 0 to {MAX_SEED}")

@@ -9,7 +9,7 @@ _UNITS = {"embed": " photos", "t-SNE": " iterations"}
 
 
 class Progress(Protocol):
-    """Called as a stage goes on; `total` is None where the amount of work is not known."""
+    """Called while a stage runs; `total` is None where the amount of work is unknown."""
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         """Report that `done` of `total` units of `stage` are finished."""
@@ -60,7 +60,7 @@ class Bars:
             )
 
     def close(self) -> None:
-        """Leave the last bar as it stands."""
+        """Finish the last bar."""
         if self._bar is not None:
             self._bar.close()
         self._bar, self._stage = None, ""

@@ -1,7 +1,7 @@
 """The command line: what each command does, its streams and its exit code.
 
-stdout is the result, stderr the story. Exit codes: 0 done, 1 the data are at fault (or `check`
-found an error), 2 the arguments are, 130 interrupted.
+Results go to stdout, progress and notes to stderr. Exit codes: 0 success, 1 a problem with the data
+(or an error that `check` found), 2 a problem with the arguments, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tbgrid.cli.output import (
+    print_cache,
+    print_comparison,
+    print_embedded,
+    print_export,
+    print_line,
     print_table,
-    say,
-    tell_cache,
-    tell_compared,
-    tell_embedded,
-    tell_export,
 )
-from tbgrid.cli.parser import command_parser
+from tbgrid.cli.parser import command_parser, flag_of
 from tbgrid.errors import TbgridError, UsageError
 
 if TYPE_CHECKING:
     from tbgrid.cli.terminal import Console
-    from tbgrid.options import ExportOptions, SourceOptions
+    from tbgrid.options import ExportOptions
     from tbgrid.photos import SkippedFile
 
-_INTERRUPTED = "interrupted; nothing is half written, and what was embedded is kept"
-# A full disk, too many open files and the like: no bugs, wherever they strike.
-_OF_THE_SYSTEM = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EIO,
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOMEM,
+_INTERRUPTED = "interrupted; no partial output was written, and finished embeddings are cached"
+# A full disk, too many open files and the like: not bugs, wherever they occur.
+_WAYS_OUT = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "use a file system for larger files",
+    errno.EROFS: "use another directory",
+    errno.EIO: "check the disk",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+    errno.ENOMEM: "close other programs",
 }
 
 
@@ -72,7 +72,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         try:
             return _COMMANDS[given.command](given, console)
         except TbgridError as error:
-            console.error(str(error))
+            console.error(error.spelled(flag_of))
             return error.exit_code
         except MemoryError as error:
             reason = " ".join(str(error).split())
@@ -82,12 +82,13 @@ def _main(arguments: Sequence[str] | None) -> int:
             )
             return 1
         except OSError as error:
-            if error.errno not in _OF_THE_SYSTEM:
+            if error.errno not in _WAYS_OUT:
                 raise
             from tbgrid.run_format import printable
 
-            where = f" at {printable(error.filename)}" if error.filename else ""
-            console.error(f"the system refuses{where} ({error.strerror}): mend that and try again")
+            what = printable(error.filename) if error.filename else "a file"
+            reason = (error.strerror or "").lower()
+            console.error(f"cannot use {what}: {reason}; {_WAYS_OUT[error.errno]} and try again")
             return 1
         except KeyboardInterrupt:
             console.error(_INTERRUPTED)
@@ -96,74 +97,43 @@ def _main(arguments: Sequence[str] | None) -> int:
             console.close()
 
 
-def _options(given: argparse.Namespace) -> ExportOptions:
-    from tbgrid.options import (
-        ExportOptions,
-        GridOptions,
-        GroupOptions,
-        SourceOptions,
-        TsneOptions,
-        refining,
-    )
+def _given_options(given: argparse.Namespace) -> dict[str, Any]:
+    """The library's options that were typed, by their paths."""
+    from tbgrid.options import option_paths
 
-    return ExportOptions(
-        **_embedding(given),
-        metric=given.metric,
-        cache=given.cache,
-        use_cache=not given.no_cache,
-        like=getattr(given, "like", None),
-        source=_source(given) if given.command == "export" else SourceOptions(),
-        layout=given.layout,
-        budget=given.budget,
-        tsne=TsneOptions(given.perplexity, given.seed, given.engine),
-        grid=GridOptions(
-            given.grid, given.aspect, given.assignment_cost, given.solver, given.exact
-        ),
-        refine=refining(given.refine, given.refine_seconds),
-        groups=GroupOptions(given.duplicates, given.min_cluster),
-    )
-
-
-def _embedding(given: argparse.Namespace) -> dict[str, Any]:
-    """Those options that were given of the ones that decide upon vectors and pictures."""
-    from tbgrid.options import EMBEDDING
-
-    options = {name: getattr(given, name) for name in (*EMBEDDING, "batch")}
-    if isinstance(options["model"], list):  # several are for `compare`
+    paths = {*option_paths(), "refine"}
+    options = {path: value for path, value in vars(given).items() if path in paths}
+    if isinstance(options.get("model"), list):  # several are for `compare`
         options["model"] = options["model"][0]
-    return {name: value for name, value in options.items() if value is not None}
+    if "tsne.seed" in options:  # --seed is that of a sample, too
+        options["source.seed"] = options["tsne.seed"]
+    return options
 
 
-def _source(given: argparse.Namespace) -> SourceOptions:
-    from tbgrid.options import SourceOptions
-
-    return SourceOptions(
-        include=tuple(given.include),
-        exclude=tuple(given.exclude),
-        sample=given.sample,
-        limit=given.limit,
-        seed=given.seed,
-        metadata=given.metadata,
-        vectors=getattr(given, "vectors", None),
-    )
+def _models_of(given: argparse.Namespace) -> list[str]:
+    """All models that were typed."""
+    models: list[str] = getattr(given, "model", [])
+    return models
 
 
 def _export(given: argparse.Namespace, console: Console) -> int:
-    options = _options(given)
+    from tbgrid.options import EMBEDDING, ExportOptions
+
+    typed = _given_options(given)
+    options = ExportOptions.from_paths(typed)
     from tbgrid.embedding import shard_index
-    from tbgrid.options import EMBEDDING
     from tbgrid.pipeline.export import export
 
-    if given.model and len(given.model) > 1:
+    if len(_models_of(given)) > 1:
         return _compare(given.source, given, options, console)
-    # `export` cannot tell a default that was given from one that was not.
+    # `export` cannot tell a default that was typed from one that was not.
     if given.source is not None and shard_index.is_embedded(Path(given.source)):
-        chosen = {name: value for name, value in _embedding(given).items() if name in EMBEDDING}
+        chosen = {name: value for name, value in typed.items() if name in EMBEDDING}
         shard_index.read_index(Path(given.source)).refuse(chosen)
     result = export(
         given.source, given.logdir, options, run_name=given.run, progress=console.progress
     )
-    tell_export(result, given, console)
+    print_export(result, given, console)
     return _strictly(given, result.skipped, console)
 
 
@@ -175,12 +145,12 @@ def _compare(
     done = compare(
         source,
         given.logdir,
-        given.model,
+        _models_of(given),
         options,
         run_name=given.run,
         progress=console.progress,
     )
-    tell_compared(done, given, console)
+    print_comparison(done, given, console)
     return _strictly(given, done.results[0].skipped, console)
 
 
@@ -192,26 +162,28 @@ def _embed(given: argparse.Namespace, console: Console) -> int:
     result = embed_shards(
         given.source,
         given.out,
-        ExportOptions(**_embedding(given), source=_source(given)),
+        ExportOptions.from_paths(_given_options(given)),
         shard=DEFAULT_SHARD if given.shard is None else given.shard,
         runner=given.runner,
         workers=given.workers,
         progress=console.progress,
     )
-    tell_embedded(result, given, console)
+    print_embedded(result, given, console)
     return _strictly(given, result.source.skipped, console)
 
 
 def _strictly(given: argparse.Namespace, skipped: Sequence[SkippedFile], console: Console) -> int:
-    """The exit code, by what was left out."""
+    """The exit code, by what was skipped."""
     if given.strict and skipped:
-        console.error(f"{len(skipped)} files left out, and --strict was given")
+        console.error(f"{len(skipped)} files skipped, and --strict was given")
         return 1
     return 0
 
 
 def _demo(given: argparse.Namespace, console: Console) -> int:
-    options = _options(given)
+    from tbgrid.options import ExportOptions
+
+    options = ExportOptions.from_paths(_given_options(given))
     from tbgrid.cli import demo
     from tbgrid.pipeline.export import export
 
@@ -220,12 +192,12 @@ def _demo(given: argparse.Namespace, console: Console) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, given.set)
         make(folder)
-        if given.model and len(given.model) > 1:
+        if len(_models_of(given)) > 1:
             return _compare(folder, given, options, console)
         result = export(
             folder, given.logdir, options, run_name=given.run, progress=console.progress
         )
-    tell_export(result, given, console)
+    print_export(result, given, console)
     return 0
 
 
@@ -233,7 +205,7 @@ def _models(given: argparse.Namespace, console: Console) -> int:
     from tbgrid.embedding import registry
 
     if given.json:
-        say(
+        print_line(
             json.dumps(
                 [
                     {**dataclasses.asdict(known), "offline": registry.offline(known)}
@@ -263,9 +235,9 @@ def _check(given: argparse.Namespace, _: Console) -> int:
 
     findings = check(given.run)
     if given.json:
-        say(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+        print_line(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
     else:
-        say(format_findings(findings))
+        print_line(format_findings(findings))
     return exit_code(findings)
 
 
@@ -279,13 +251,13 @@ def _cache(given: argparse.Namespace, _: Console) -> int:
         usage = cache.usage()
         if cache.trouble:
             raise TbgridError(cache.trouble, "remove that file, or give another --cache")
-        tell_cache(cache, usage, given.json)
+        print_cache(cache, usage, given.json)
     return 0
 
 
 def _serve(given: argparse.Namespace, console: Console) -> int:
     if not given.root:
-        raise UsageError("no --root", "give the directory of photos, jobs and runs")
+        raise UsageError("--root is missing", "give the directory of photos, jobs and runs")
     try:
         from tbgrid.serve import keys
         from tbgrid.serve.limits import Limits
@@ -320,10 +292,10 @@ def _keys(given: argparse.Namespace, root: Path, keys: Any) -> int:
 
     with opened(Places(root).service) as store:
         if given.key_action == "add":
-            say(keys.add(store, given.application))
+            print_line(keys.add(store, given.application))
         elif given.key_action == "revoke":
             keys.revoke(store, given.id)
-            say(f"{given.id} is revoked")
+            print_line(f"{given.id} is revoked")
         else:
             print_table([("id", "applications", "made"), *keys.listed(store)])
     return 0

@@ -1,6 +1,6 @@
-"""What the commands print: on stdout the result, to read or as JSON; on stderr what is to be noted.
+"""What the commands print: results on stdout, as text or JSON; notes on stderr.
 
-Nothing heavy is imported from the first line on, as `tbgrid --help` comes this way.
+Nothing heavy is imported at the top, since `tbgrid --help` imports this module.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from tbgrid.types import Json
     from tbgrid.util.cache import Cache, Usage
 
-SHOWN_LEFT_OUT = 5
+MAX_SHOWN = 5
 
 
-def say(text: str) -> None:
-    """Print to stdout. What its encoding lacks is shown escaped; a reader that has left misses the
-    rest, and nothing else happens."""
+def print_line(text: str) -> None:
+    """Print a line to stdout; characters that its encoding lacks are escaped.
+
+    If the reader has closed the pipe, the rest is dropped silently.
+
+    Raises:
+        TbgridError: stdout cannot be written for another reason.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
@@ -40,29 +45,29 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise TbgridError(
-                f"stdout cannot be written ({error.strerror})",
-                "the work is done, only its result could not be printed",
+                f"cannot write to stdout ({error.strerror})",
+                "the work is done; only its result could not be printed",
             ) from error
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns of equal width on stdout; each row has a text for each."""
+    """Print rows as aligned columns."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        say(line.rstrip())
+        print_line(line.rstrip())
 
 
 def _print_rows(rows: Sequence[Json]) -> None:
-    """A table of what several maps have in common."""
+    """Print a table with a column for each key."""
     from tbgrid.util.text_table import as_text
 
     header, lines = as_text(rows)
     print_table([header, *lines])
 
 
-def tell_export(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
-    """The result on stdout: a summary to read, or JSON."""
+def print_export(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
+    """Print the result of an export: a summary, or JSON."""
     from tbgrid.run_format import printable
     from tbgrid.writers.run_directory import weight
 
@@ -72,24 +77,24 @@ def tell_export(result: ExportResult, given: argparse.Namespace, console: Consol
     command = f"tensorboard --logdir {shlex.quote(given.logdir)}"
     size = weight(result.directory)
     if given.json:
-        say(json.dumps(_as_json(result, command), indent=1))
+        print_line(json.dumps(_as_json(result, command), indent=1))
         return
-    _tell_left_out(result.skipped, f"all listed in {printable(result.skipped_tsv)}", console)
+    _note_skipped(result.skipped, f"see {printable(result.skipped_tsv)}", console)
     if tried := result.arranged.candidates:
         _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
     rows = [*result.arranged.lines(), *result.groups.lines(), ("seconds", seconds)]
     print_table([(f"{name}:", value) for name, value in rows])
-    say(f"mosaic: {printable(result.mosaic)}")
+    print_line(f"mosaic: {printable(result.mosaic)}")
     copies = len(result.groups.left)
-    under = f", {copies:,} copies under the tiles of others" if copies else ""
-    say(
+    under = f", {copies:,} duplicates collapsed into other tiles" if copies else ""
+    print_line(
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
-        f"{len(result.skipped):,} left out{under}; "
+        f"{len(result.skipped):,} skipped{under}; "
         f"{size / 1e6:.1f} MB in {printable(result.directory)}"
     )
-    say(f"Now type: {command}")
+    print_line(f"To view it, run: {command}")
 
 
 def _as_json(result: ExportResult, command: str) -> Json:
@@ -101,39 +106,39 @@ def _as_json(result: ExportResult, command: str) -> Json:
         "bytes": weight(result.directory),
         "command": command,
     }
-    return {**result.report, "run": written, "left_out": _left_out(result.skipped)}
+    return {**result.report, "run": written, "skipped": _skipped_rows(result.skipped)}
 
 
-def tell_compared(done: Comparison, given: argparse.Namespace, console: Console) -> None:
-    """The results of several models on stdout: a table to read, or JSON."""
+def print_comparison(comparison: Comparison, given: argparse.Namespace, console: Console) -> None:
+    """Print the results of several models: a table, or JSON."""
     from tbgrid.run_format import printable
     from tbgrid.writers.run_directory import weight
 
     console.close()
-    for note in dict.fromkeys(note for result in done.results for note in result.notes):
+    for note in dict.fromkeys(note for result in comparison.results for note in result.notes):
         console.note(f"note: {note}")
-    command = f"tensorboard --logdir {shlex.quote(os.fspath(done.directory))}"
+    command = f"tensorboard --logdir {shlex.quote(os.fspath(comparison.directory))}"
     if given.json:
-        runs = [_as_json(result, command) for result in done.results]
-        say(json.dumps({"models": done.rows, "runs": runs}, indent=1))
+        runs = [_as_json(result, command) for result in comparison.results]
+        print_line(json.dumps({"models": comparison.rows, "runs": runs}, indent=1))
         return
-    first = done.results[0]
-    _tell_left_out(first.skipped, f"all listed in {printable(first.skipped_tsv)}", console)
-    for result in done.results:
+    first = comparison.results[0]
+    _note_skipped(first.skipped, f"see {printable(first.skipped_tsv)}", console)
+    for result in comparison.results:
         if tried := result.arranged.candidates:
-            say(f"{result.directory.name}:")
+            print_line(f"{result.directory.name}:")
             _print_rows([candidate.row for candidate in tried])
-    _print_rows(done.rows)
-    size = sum(weight(result.directory) for result in done.results)
-    say(
-        f"{len(first.images.photos):,} photos shown in {len(done.results)} runs, "
-        f"{len(first.skipped):,} left out; {size / 1e6:.1f} MB in {printable(done.directory)}"
+    _print_rows(comparison.rows)
+    size = sum(weight(result.directory) for result in comparison.results)
+    print_line(
+        f"{len(first.images.photos):,} photos shown in {len(comparison.results)} runs, "
+        f"{len(first.skipped):,} skipped; {size / 1e6:.1f} MB in {printable(comparison.directory)}"
     )
-    say(f"Now type: {command}")
+    print_line(f"To view it, run: {command}")
 
 
-def tell_embedded(result: EmbedResult, given: argparse.Namespace, console: Console) -> None:
-    """What is embedded now, on stdout: a summary to read, or JSON."""
+def print_embedded(result: EmbedResult, given: argparse.Namespace, console: Console) -> None:
+    """Print the result of embedding in shards: a summary, or JSON."""
     from tbgrid.run_format import printable
     from tbgrid.writers.run_directory import weight
 
@@ -144,7 +149,7 @@ def tell_embedded(result: EmbedResult, given: argparse.Namespace, console: Conso
         f"tbgrid export {shlex.quote(given.out)} --logdir {shlex.quote(f'runs/{source.name}')}"
     )
     if given.json:
-        told = {
+        summary = {
             "directory": os.fspath(result.directory),
             "bytes": size,
             "photos": {"source": source.name, "embedded": len(source.photos)},
@@ -153,44 +158,46 @@ def tell_embedded(result: EmbedResult, given: argparse.Namespace, console: Conso
             "made": result.made,
             "command": command,
             "notes": [*source.notes, *index.model.notes],
-            "left_out": _left_out(source.skipped),
+            "skipped": _skipped_rows(source.skipped),
         }
-        say(json.dumps(told, indent=1))
+        print_line(json.dumps(summary, indent=1))
         return
     for note in (*source.notes, *index.model.notes):
         console.note(f"note: {note}")
-    _tell_left_out(source.skipped, "all listed by tbgrid export", console)
+    _note_skipped(source.skipped, "tbgrid export lists them all", console)
     kept = index.count - result.made
-    say(
+    print_line(
         f"{len(source.photos):,} photos embedded by {index.model.model_id}, "
-        f"{len(source.skipped):,} left out; {index.count:,} shards"
-        f"{f' ({kept:,} of them were there)' if kept else ''}, "
+        f"{len(source.skipped):,} skipped; {index.count:,} shards"
+        f"{f' ({kept:,} of them already there)' if kept else ''}, "
         f"{size / 1e6:.1f} MB in {printable(result.directory)}"
     )
-    say(f"Now type: {command}")
+    print_line(f"To export them, run: {command}")
 
 
-def tell_cache(cache: Cache, usage: Sequence[Usage], as_json: bool) -> None:
-    """What is kept of earlier exports, kind by kind: a table, or JSON."""
+def print_cache(cache: Cache, usage: Sequence[Usage], as_json: bool) -> None:
+    """Print what the cache holds, by kind: a table, or JSON."""
     total = sum(part.size for part in usage)
     if as_json:
         parts = [dataclasses.asdict(part) for part in usage]
-        say(json.dumps({"path": os.fspath(cache.path or ""), "bytes": total, "kinds": parts}))
+        print_line(
+            json.dumps({"path": os.fspath(cache.path or ""), "bytes": total, "kinds": parts})
+        )
         return
     rows = [(part.kind, f"{part.entries:,}", f"{part.size / 1e6:.1f} MB") for part in usage]
     if rows:
-        print_table([("kept", "entries", "size"), *rows])
-    say(f"{total / 1e6:.1f} MB of at most {cache.limit / 1e9:.0f} GB in {cache.path}")
+        print_table([("kind", "entries", "size"), *rows])
+    print_line(f"{total / 1e6:.1f} MB of at most {cache.limit / 1e9:.0f} GB in {cache.path}")
 
 
-def _left_out(skipped: Sequence[SkippedFile]) -> list[dict[str, str]]:
+def _skipped_rows(skipped: Sequence[SkippedFile]) -> list[dict[str, str]]:
     return [{"path": item.name, "reason": item.reason} for item in skipped]
 
 
-def _tell_left_out(skipped: Sequence[SkippedFile], where: str, console: Console) -> None:
-    """The first of what was left out, and `where` the others are told."""
-    for item in skipped[:SHOWN_LEFT_OUT]:
-        console.note(f"left out: {item.name} ({item.reason})")
-    more = len(skipped) - SHOWN_LEFT_OUT
+def _note_skipped(skipped: Sequence[SkippedFile], where: str, console: Console) -> None:
+    """Note the first skipped files, and where the others are listed."""
+    for item in skipped[:MAX_SHOWN]:
+        console.note(f"skipped: {item.name} ({item.reason})")
+    more = len(skipped) - MAX_SHOWN
     if more > 0:
-        console.note(f"left out: {more} more, {where}")
+        console.note(f"skipped {more} more files ({where})")

@@ -1,4 +1,4 @@
-"""The terminal: progress bars and notes on stderr, and silence for libraries that write there."""
+"""The terminal: progress bars and notes on stderr, and libraries kept from writing there."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from typing import IO
 
 from tbgrid.progress import Bars
 
-_TAIL = 4000  # bytes of native output shown beside the traceback of a bug
+_TAIL = 4000  # bytes of native output shown with the traceback of a bug
 
 
 class Console:
-    """Where the story of a command goes. Bars show on a terminal only, and `quiet` hides all but
-    errors."""
+    """Progress and notes of a command.
+
+    Bars are drawn on a terminal only; `quiet` hides everything except errors.
+    """
 
     def __init__(self, stream: IO[str], quiet: bool) -> None:
         self.stream = stream
@@ -31,7 +33,7 @@ class Console:
             self._bars(stage, done, total)
 
     def close(self) -> None:
-        """Leave the last bar as it stands."""
+        """Finish the last bar."""
         if self._bars is not None:
             self._bars.close()
 
@@ -42,7 +44,7 @@ class Console:
             self._print(text)
 
     def error(self, text: str) -> None:
-        """One line that also `--quiet` shows."""
+        """One line that `--quiet` shows too."""
         self.close()
         self._print(f"tbgrid: {text}")
 
@@ -55,7 +57,7 @@ class Console:
 
 @contextlib.contextmanager
 def native_output_hidden(verbose: bool = False) -> Iterator[IO[str]]:
-    """Keep what C libraries write to file descriptor 2 from the user; yield the real stderr.
+    """Hide what C libraries write to file descriptor 2; yield the real stderr.
 
     TensorFlow, libtiff and libjpeg write there past Python. Python's own stderr stays the user's,
     so that a traceback arrives, followed by the end of what was hidden.
@@ -69,7 +71,7 @@ def native_output_hidden(verbose: bool = False) -> Iterator[IO[str]]:
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         fd = sys.stderr.fileno()
-    except (OSError, ValueError, AttributeError):  # stderr is no file: a notebook, a test
+    except (OSError, ValueError, AttributeError):  # stderr is not a file: a notebook, a test
         yield sys.stderr
         return
     sys.stderr.flush()

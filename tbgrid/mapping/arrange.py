@@ -23,7 +23,7 @@ from tbgrid.layouts.procrustes import aligned, aligned_cells
 from tbgrid.layouts.tsne import Layout, title
 from tbgrid.mapping.warm_start import Stability, Start, lay_out_like, measured, snap_like
 from tbgrid.metrics.report_card import ReportCard, report_card
-from tbgrid.options import MapOptions, TsneOptions
+from tbgrid.options import DEFAULT_BUDGET, ExportOptions, TsneOptions
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, Json
 from tbgrid.util.cache import Cache, key_of
@@ -34,7 +34,6 @@ from tbgrid.vectors.pca import normalize_for
 # To be raised when a change of `layouts.tsne`, `layouts.methods`, `layouts.tsne_engines` or what
 # these use moves points.
 LAYOUT = 4
-BUDGET = 120.0  # seconds of CPU time
 ALIKE = 0.01  # of DPQ_16: by so much it strays where photos are sampled
 
 
@@ -92,7 +91,7 @@ def arrange(
     vectors: Float32Array,
     labels: Sequence[str] | None,
     metric: Metric,
-    options: MapOptions,
+    options: ExportOptions,
     cache: Cache,
     *,
     towards: Float64Array | None = None,
@@ -121,8 +120,8 @@ def arrange(
     return _best(work, options)
 
 
-def _best(work: _Work, options: MapOptions) -> Arrangement:
-    budget = BUDGET if options.budget is None else options.budget
+def _best(work: _Work, options: ExportOptions) -> Arrangement:
+    budget = DEFAULT_BUDGET if options.budget is None else options.budget
     found: dict[int, Arrangement] = {}  # by their place among those that were thought of
     thought_of: list[Candidate] = []
     spent = 0.0
@@ -168,7 +167,7 @@ class _Work:
         vectors: Float32Array,
         labels: Sequence[str] | None,
         metric: Metric,
-        options: MapOptions,
+        options: ExportOptions,
         cache: Cache,
         towards: Float64Array | None,
         start: Start | None,

@@ -131,7 +131,7 @@ def compare(
                     one.images.vectors,
                     one.images.labels,
                     one.model["metric"],
-                    one.options.map_options,
+                    one.options,
                     cache,
                     towards=consensus([a.layout.positions for a in arranged]) if arranged else None,
                     times=one.times,

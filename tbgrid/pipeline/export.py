@@ -77,7 +77,7 @@ def export(
                 made.images.vectors,
                 made.images.labels,
                 made.model["metric"],
-                made.options.map_options,
+                made.options,
                 cache,
                 start=None if earlier is None else _start(earlier, made),
                 times=times,

@@ -19,7 +19,7 @@ from tbgrid.errors import TbgridError
 from tbgrid.serve import application_routes, input_routes, schemas, uploads, visualization_routes
 from tbgrid.serve.dependencies import Served, Service
 from tbgrid.serve.errors import told
-from tbgrid.serve.options import as_asked
+from tbgrid.serve.options import name_of
 from tbgrid.serve.store import ClosedError
 from tbgrid.version import __version__
 
@@ -77,7 +77,7 @@ def make_app(service: Service) -> FastAPI:
 
     @app.exception_handler(TbgridError)
     def not_meant(_: Request, error: TbgridError) -> Response:
-        return JSONResponse(told(422, as_asked(str(error))), 422)
+        return JSONResponse(told(422, error.spelled(name_of)), 422)
 
     @app.exception_handler(FormParserError)
     def no_form(_: Request, error: FormParserError) -> Response:

@@ -1,8 +1,7 @@
-"""What can be asked of a visualization: the options of `tbgrid export` that suit a service."""
+"""The options of a visualization: those of `tbgrid export` that suit a service, in JSON."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,61 +18,74 @@ from tbgrid.choices import (
     Metric,
     Solver,
 )
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 from tbgrid.grid.cells import shape_for
 from tbgrid.layouts.tsne import fitted_perplexity
-from tbgrid.options import ExportOptions, GridOptions, GroupOptions, TsneOptions, refining
-from tbgrid.run_format import DEFAULT_PREVIEW
+from tbgrid.options import MAX_SEED, TILE_SIDE, ExportOptions, option_paths
 from tbgrid.serve.paths import Places
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # of applications and runs: a directory on every system
-_OPTION = re.compile(r"--([a-z][a-z-]*)")
-_MOST_SIDE = 1024  # px of a model's input: memory grows as its square
+_MAX_SIDE = 1024  # px of a model's input: memory grows as its square
+_DEFAULT = ExportOptions()
+# Every other option is called by the last part of its path.
+_NAMES = {"grid.shape": "grid", "refine.seconds": "refine_seconds", "run_name": "name"}
+
+
+def name_of(path: str) -> str:
+    """What JSON calls an option: "grid" for "grid.shape"."""
+    return _NAMES.get(path, path.rpartition(".")[2])
 
 
 class Options(BaseModel):
-    """As the command line has them, by the same names."""
+    """The options of `tbgrid export`, by the same names."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: Annotated[str, Field(max_length=500)] = "builtin"
-    image_size: Annotated[int, Field(ge=1, le=_MOST_SIDE)] | None = None
-    input_range: InputRange = "unit"
-    fit: Fit = "crop"
-    metric: Metric | None = None
-    tile: Annotated[int, Field(ge=8, le=512)] = 64
-    preview: Annotated[int, Field(ge=0, le=2**31)] = DEFAULT_PREVIEW
-    layout: LayoutName = "tsne"
-    budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    perplexity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    engine: Engine = "opentsne"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    model: Annotated[str, Field(max_length=500)] = _DEFAULT.model
+    image_size: Annotated[int, Field(ge=1, le=_MAX_SIDE)] | None = _DEFAULT.image_size
+    input_range: InputRange = _DEFAULT.input_range
+    fit: Fit = _DEFAULT.fit
+    metric: Metric | None = _DEFAULT.metric
+    tile: Annotated[int, Field(ge=TILE_SIDE[0], le=TILE_SIDE[1])] = _DEFAULT.tile
+    preview: Annotated[int, Field(ge=0, le=2**31)] = _DEFAULT.preview
+    layout: LayoutName = _DEFAULT.layout
+    budget: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = _DEFAULT.budget
+    perplexity: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = _DEFAULT.tsne.perplexity
+    engine: Engine = _DEFAULT.tsne.engine
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = _DEFAULT.tsne.seed
     grid: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}x[1-9][0-9]{0,5}$")] | None = None
     aspect: Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})?:[0-9]{1,4}$")] = "1:1"
-    assignment_cost: AssignmentCost = "squared"
-    solver: Solver = "auto"
-    exact: bool = False
-    refine: bool = True
+    assignment_cost: AssignmentCost = _DEFAULT.grid.assignment_cost
+    solver: Solver = _DEFAULT.grid.solver
+    exact: bool = _DEFAULT.grid.exact
+    refine: bool = _DEFAULT.refine is not None
     refine_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     like: (
         Annotated[
-            str, Field(pattern="^[0-9a-f]{32}$", description="id of an earlier one, to begin at")
+            str,
+            Field(
+                pattern="^[0-9a-f]{32}$",
+                description="id of an earlier visualization whose map this one starts from",
+            ),
         ]
         | None
     ) = None
-    duplicates: Duplicates = "show"
-    min_cluster: Annotated[int, Field(ge=0, le=2**31)] | None = None
+    duplicates: Duplicates = _DEFAULT.groups.duplicates
+    min_cluster: Annotated[int, Field(ge=0, le=2**31)] | None = _DEFAULT.groups.min_cluster
+
+
+# The options of `ExportOptions` that a client may set; those of the source are the service's own.
+_SERVED = [
+    path
+    for path in (*option_paths(), "refine")
+    if name_of(path) in Options.model_fields and not path.startswith("source.")
+]
 
 
 class Asked(Options):
     """A visualization that is asked for. `name`: of its run, its id if it is left out."""
 
     name: Annotated[str, Field(pattern=NAME)] | None = None
-
-
-def as_asked(line: str) -> str:
-    """A line that names options of the command line, with their names in JSON."""
-    return _OPTION.sub(lambda found: found.group(1).replace("-", "_"), line)
 
 
 def models_by_name(models: Sequence[str]) -> dict[str, str]:
@@ -117,30 +129,14 @@ def export_options(
     """
     if asked.model not in models:
         raise UsageError(f"model {asked.model}", f"expected one of {', '.join(models)}")
+    values = {path: getattr(asked, name_of(path)) for path in _SERVED}
+    values |= {"model": models[asked.model], "cache": places.cache, "like": like}
     width, _, height = asked.aspect.partition(":")
     if not float(height):
-        raise UsageError(f"aspect {asked.aspect}", "expected W:H, such as 16:9")
-    rows, _, columns = (asked.grid or "").partition("x")
-    return ExportOptions(
-        model=models[asked.model],
-        image_size=asked.image_size,
-        input_range=asked.input_range,
-        metric=asked.metric,
-        fit=asked.fit,
-        tile=asked.tile,
-        preview=asked.preview,
-        cache=places.cache,
-        like=like,
-        layout=asked.layout,
-        budget=asked.budget,
-        refine=refining(asked.refine, asked.refine_seconds),
-        tsne=TsneOptions(asked.perplexity, asked.seed, asked.engine),
-        grid=GridOptions(
-            (int(rows), int(columns)) if asked.grid else None,
-            float(width) / float(height),
-            asked.assignment_cost,
-            asked.solver,
-            asked.exact,
-        ),
-        groups=GroupOptions(asked.duplicates, asked.min_cluster),
-    )
+        raise UsageError(f"{option('grid.aspect')} {asked.aspect}", "expected W:H, such as 16:9")
+    values["grid.aspect"] = float(width) / float(height)
+    if asked.grid is not None:
+        rows, _, columns = asked.grid.partition("x")
+        values["grid.shape"] = int(rows), int(columns)
+    given = {path: value for path, value in values.items() if value is not None}
+    return ExportOptions.from_paths(given)

@@ -34,7 +34,7 @@ from tbgrid.pipeline.embed_shards import embed_shards
 from tbgrid.pipeline.export import export
 from tbgrid.pipeline.result import ExportResult
 from tbgrid.serve import jobs
-from tbgrid.serve.options import Options, as_asked, export_options
+from tbgrid.serve.options import Options, export_options, name_of
 from tbgrid.serve.paths import Places, public
 from tbgrid.serve.photos import as_source
 from tbgrid.serve.store import NAME, Reader, Row
@@ -131,7 +131,7 @@ class Worker:
         except Cancelled:
             self.say(cancelled=True)
         except TbgridError as error:
-            self.say(failed=public(as_asked(str(error)), self.places.root))
+            self.say(failed=public(error.spelled(name_of), self.places.root))
         except MemoryError:
             self.say(failed="not enough memory: use a smaller tile or fewer photos")
         except OSError as error:

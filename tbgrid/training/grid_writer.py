@@ -99,7 +99,7 @@ class GridWriter:
             perplexity = max(1.0, min(PERPLEXITY, (count - 1) / 3))
         self._tsne = TsneOptions(perplexity, seed)
         shape = choose_shape(count)
-        self._grid = GridOptions(shape)
+        self._grid = GridOptions(shape=shape)
         least, most = TILES
         side = tile or min(most, max(least, *shown.shape[1:3]))
         side = max(1, min(side, LONGEST // max(shape)))

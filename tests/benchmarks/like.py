@@ -21,7 +21,7 @@ import tbgrid
 from tbgrid.choices import Metric
 from tbgrid.mapping.arrange import arrange
 from tbgrid.mapping.warm_start import Start, measured
-from tbgrid.options import MapOptions
+from tbgrid.options import ExportOptions
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
 
@@ -49,7 +49,7 @@ def compared(vectors: Float32Array, metric: Metric, change: int, seed: int) -> F
     count = len(vectors)
     before = round(count / (1 + change / 100)) if change > 0 else count
     after = count if change > 0 else round(count * (1 + change / 100))
-    options, nothing = MapOptions(tsne=tbgrid.TsneOptions(seed=seed)), Cache(None)
+    options, nothing = ExportOptions(tsne=tbgrid.TsneOptions(seed=seed)), Cache(None)
     old = arrange(vectors[:before], None, metric, options, nothing)
     start = Start(
         "the first",

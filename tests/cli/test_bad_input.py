@@ -255,7 +255,7 @@ def test_strict_tells_by_its_exit_code_that_a_file_was_left_out(
     (few / "notes.txt").write_text("no picture")
     done = tbgrid.export(few, tmp_path / "run", "--strict")
     assert done.code == 1
-    assert done.err.splitlines()[-1] == "tbgrid: 1 files left out, and --strict was given"
+    assert done.err.splitlines()[-1] == "tbgrid: 1 files skipped, and --strict was given"
     assert ledger(tmp_path / "run") == {"notes.txt": "not a picture that Pillow can open"}
 
 
@@ -337,9 +337,9 @@ def test_odd_things_among_the_photos(few: Path, tmp_path: Path, tbgrid: Command)
     assert {name.replace("\ufffd", "\x1b") for name in found} == set(left)
     for name, reason in left.items():
         assert reason in found.get(name, found.get(name.replace("\x1b", "\ufffd"), "")), name
-    assert f"{len(left)} left out" in done.out
+    assert f"{len(left)} skipped" in done.out
     assert "\x1b" not in done.err + done.out
-    assert len(done.err.splitlines()) == done.err.count("note: ") + done.err.count("left out: ")
+    assert len(done.err.splitlines()) == done.err.count("note: ") + done.err.count("skipped: ")
     assert_accepted(tmp_path / "run")
 
 
@@ -456,7 +456,7 @@ def test_a_manifest_with_faults_shows_the_rest(few: Path, tmp_path: Path, tbgrid
     done = tbgrid.export(table, tmp_path / "run")
     assert done.code == 0, done.err
     assert [row["path"] for row in metadata(tmp_path / "run")] == [row[0] for row in rows]
-    assert f"6 photos shown on a grid of 2 x 3, {len(faults)} left out" in done.out
+    assert f"6 photos shown on a grid of 2 x 3, {len(faults)} skipped" in done.out
     found = ledger(tmp_path / "run")
     assert len(found) == len(faults), found
     for name, reason in {
@@ -858,6 +858,6 @@ def test_odd_files_in_one_export(data: Path, tmp_path: Path) -> None:
     assert len(left) + len(shown) == 193
     assert set(left) | {row["path"] for row in shown} == {p.name for p in (data / "odd").iterdir()}
     report = json.loads(done.stdout)
-    assert {item["path"]: item["reason"] for item in report["left_out"]} == left
+    assert {item["path"]: item["reason"] for item in report["skipped"]} == left
     assert all(line.startswith("note: ") for line in done.stderr.splitlines()), done.stderr
     assert_accepted(tmp_path / "run")

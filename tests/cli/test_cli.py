@@ -59,8 +59,8 @@ def finished(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def test_the_last_lines_say_what_came_out(finished: tuple[Path, list[str], str]) -> None:
     logdir, out, _ = finished
-    assert out[-2].startswith("9 photos shown on a grid of 3 x 3, 3 left out; ")
-    assert out[-1] == f"Now type: tensorboard --logdir '{logdir}'"
+    assert out[-2].startswith("9 photos shown on a grid of 3 x 3, 3 skipped; ")
+    assert out[-1] == f"To view it, run: tensorboard --logdir '{logdir}'"
     assert Path(out[-3].removeprefix("mosaic: ")).is_file()
     assert [line for line in out if "DPQ_16" in line and "random order" in line]
     assert [line for line in out if line.startswith("seconds:") and "t-SNE" in line]
@@ -70,10 +70,10 @@ def test_stderr_tells_what_was_left_out_and_nothing_of_libraries(
     finished: tuple[Path, list[str], str],
 ) -> None:
     lines = finished[2].splitlines()
-    assert [line.split(":")[0] for line in lines] == ["note", *["left out"] * 3], lines
+    assert [line.split(":")[0] for line in lines] == ["note", *["skipped"] * 3], lines
     assert "perplexity 2.67, fitted to 9 photos" in lines[0]
-    assert "left out: notes.txt (not a picture that Pillow can open)" in lines
-    assert "left out: red/empty.jpg (empty file)" in lines
+    assert "skipped: notes.txt (not a picture that Pillow can open)" in lines
+    assert "skipped: red/empty.jpg (empty file)" in lines
 
 
 def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Path) -> None:

@@ -83,9 +83,11 @@ def test_the_run_is_that_of_the_photos_by_the_command_line(
     monkeypatch.chdir(tmp_path)
     assert main(["embed", str(photos), "--out", "an embedding"]) == 0
     *_, summary, command = capsys.readouterr().out.splitlines()
-    assert summary.startswith("60 photos embedded by builtin, 0 left out; 1 shards, ")
-    assert command == f"Now type: tbgrid export 'an embedding' --logdir runs/{photos.name}"
-    assert main(shlex.split(command)[3:]) == 0
+    assert summary.startswith("60 photos embedded by builtin, 0 skipped; 1 shards, ")
+    says, _, typed = command.partition(": ")
+    assert says == "To export them, run"
+    assert typed == f"tbgrid export 'an embedding' --logdir runs/{photos.name}"
+    assert main(shlex.split(typed)[1:]) == 0
     # The cache may hold vectors of these photos from other batches, which differ in the last bits.
     assert main(["export", str(photos), "--logdir", "direct", "--no-cache"]) == 0
     made, direct = (
@@ -456,9 +458,9 @@ def test_json_tells_it_to_programs(
     told = json.loads(streams.out)
     assert told["photos"] == {"source": "photos", "embedded": 12}
     assert (told["model"], told["shards"], told["made"]) == ("pixels", 3, 3)
-    assert len(told["left_out"]) == 8
+    assert len(told["skipped"]) == 8
     assert told["bytes"] > 10_000
-    assert streams.err.splitlines() == ["tbgrid: 8 files left out, and --strict was given"]
+    assert streams.err.splitlines() == ["tbgrid: 8 files skipped, and --strict was given"]
 
 
 # Notes

@@ -348,7 +348,7 @@ def test_a_shape_holds_all_and_wastes_less_than_a_row_or_a_column(
         ({"assignment_cost": "manhattan"}, "squared or euclidean"),
         ({"solver": "magic"}, "expected auto"),
         ({"solver": "windows", "assignment_cost": "euclidean"}, "squared distances"),
-        ({"solver": "windows", "exact": True}, "not exact: leave out --solver or --exact"),
+        ({"solver": "windows", "exact": True}, "not exact: leave out grid.solver or grid.exact"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(options: dict[str, object], message: str) -> None:

@@ -24,7 +24,7 @@ from tbgrid.grid.cells import cell_centers
 from tbgrid.layouts import methods
 from tbgrid.layouts.procrustes import aligned_cells
 from tbgrid.mapping.arrange import ALIKE, arrange, best_of
-from tbgrid.options import MapOptions, RefineOptions
+from tbgrid.options import RefineOptions
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
 from tests.pipeline.test_export import events
@@ -76,7 +76,9 @@ def test_neighbours_stay_and_equal_seeds_give_equal_layouts(
     ids=["three", "four", "equal", "two places", "zeros"],
 )
 def test_few_or_equal_vectors_get_places(method: Method, vectors: np.ndarray) -> None:
-    found = arrange(vectors.astype(np.float32), None, "euclidean", MapOptions(method), Cache(None))
+    found = arrange(
+        vectors.astype(np.float32), None, "euclidean", ExportOptions(layout=method), Cache(None)
+    )
     assert np.isfinite(found.layout.positions).all()
     assert len(np.unique(found.grid.cells)) == len(vectors)
 
@@ -87,7 +89,11 @@ def test_flas_chooses_the_cells_and_the_snap_has_nothing_to_do(
 ) -> None:
     pytest.importorskip("vc_flas")
     found = arrange(
-        digits[0], None, "euclidean", MapOptions("flas", grid=GridOptions(shape)), Cache(None)
+        digits[0],
+        None,
+        "euclidean",
+        ExportOptions(layout="flas", grid=GridOptions(shape=shape)),
+        Cache(None),
     )
     assert shape is None or (found.grid.rows, found.grid.columns) == shape
     assert (found.grid.cost, found.grid.gap, found.card.displacement) == (0, 0, 0)
@@ -106,7 +112,7 @@ def test_a_layout_comes_back_from_the_cache_as_it_was(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = MapOptions(method)
+    options = ExportOptions(layout=method)
     with Cache(tmp_path) as cache:
         first = arrange(*digits, "euclidean", options, cache)
         monkeypatch.setattr(methods, "lay_out", None)  # which would fail if it were called
@@ -139,7 +145,7 @@ def test_the_run_names_its_layout_and_tensorboard_accepts_it(
 
 def test_best_is_never_below_a_candidate(digits: tuple[Float32Array, list[str]]) -> None:
     vectors, labels = digits
-    found = arrange(vectors, labels, "euclidean", MapOptions("best"), Cache(None))
+    found = arrange(vectors, labels, "euclidean", ExportOptions(layout="best"), Cache(None))
     tried = [c for c in found.candidates if c.card is not None]
     titles = [c.title for c in found.candidates]
     assert titles[0] == "t-SNE, perplexity 25"
@@ -154,7 +160,7 @@ def test_best_is_never_below_a_candidate(digits: tuple[Float32Array, list[str]])
     assert kept.card == found.card
     assert kept.title == found.layout.title
     # Labels have no part in it.
-    blind = arrange(vectors, None, "euclidean", MapOptions("best"), Cache(None))
+    blind = arrange(vectors, None, "euclidean", ExportOptions(layout="best"), Cache(None))
     assert np.array_equal(blind.grid.cells, found.grid.cells)
     assert all("neighbour_agreement" in c.row for c in tried)
 
@@ -162,7 +168,7 @@ def test_best_is_never_below_a_candidate(digits: tuple[Float32Array, list[str]])
 def test_the_best_is_the_highest_dpq_16_and_of_equals_the_highest_dpq_2(
     digits: tuple[Float32Array, list[str]],
 ) -> None:
-    card = arrange(*digits, "euclidean", MapOptions("pca"), Cache(None)).card
+    card = arrange(*digits, "euclidean", ExportOptions(layout="pca"), Cache(None)).card
 
     def best(*scores: tuple[float | None, float | None]) -> int:
         return best_of([replace(card, dpq_16=near, dpq_2=far) for near, far in scores])
@@ -175,14 +181,16 @@ def test_the_best_is_the_highest_dpq_16_and_of_equals_the_highest_dpq_2(
 
 
 def test_best_of_equal_vectors_is_the_default() -> None:
-    found = arrange(np.ones((9, 3), np.float32), None, "euclidean", MapOptions("best"), Cache(None))
+    found = arrange(
+        np.ones((9, 3), np.float32), None, "euclidean", ExportOptions(layout="best"), Cache(None)
+    )
     assert found.card.dpq_16 is None
     assert found.layout.method == "tsne"
 
 
 def test_a_budget_that_is_used_up_leaves_the_default_and_says_so(photos: Path) -> None:
     images = tbgrid.embed(tbgrid.find_photos(photos), MeanColour())
-    options = MapOptions("best", budget=0.0)
+    options = ExportOptions(layout="best", budget=0.0)
     found = arrange(images.vectors, None, "euclidean", options, Cache(None))
     first, *others = found.candidates
     assert first.card == found.card
@@ -195,7 +203,7 @@ def test_a_refinement_that_ran_out_of_time_is_told(
     digits: tuple[Float32Array, list[str]],
 ) -> None:
     def notes(seconds: float | None) -> tuple[str, ...]:
-        options = MapOptions("pca", refine=RefineOptions(seconds))
+        options = ExportOptions(layout="pca", refine=RefineOptions(seconds))
         return arrange(*digits, "euclidean", options, Cache(None)).notes
 
     assert "refinement was stopped when its time was up" in notes(1e-9)
@@ -241,7 +249,7 @@ def test_a_missing_package_is_told_with_the_way_out(
         ExportOptions(layout="flas")
     with pytest.raises(UsageError, match=r"engine intelex needs.*'tbgrid\[intelex\]'"):
         ExportOptions(tsne=TsneOptions(engine="intelex"))
-    options = MapOptions("best", TsneOptions(10.0))
+    options = ExportOptions(layout="best", tsne=TsneOptions(10.0))
     found = arrange(*digits, "euclidean", options, Cache(None))
     remarks = {c.title: c.remark for c in found.candidates}
     assert "pip install 'tbgrid[umap]'" in remarks["UMAP"]
@@ -251,8 +259,8 @@ def test_a_missing_package_is_told_with_the_way_out(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--layout", "pca", "--perplexity", "5"], "it is t-SNE's: leave out --perplexity"),
-        (["--layout", "pca", "--engine", "sklearn"], "it is t-SNE's: leave out --engine"),
+        (["--layout", "pca", "--perplexity", "5"], "only t-SNE has it: leave out --perplexity"),
+        (["--layout", "pca", "--engine", "sklearn"], "only t-SNE has it: leave out --engine"),
         (["--budget", "5"], "use --layout best"),
         (["--layout", "best", "--budget", "-1"], "give seconds, 0 or more"),
         (["--layout", "best", "--budget", "nan"], "give seconds, 0 or more"),
@@ -276,10 +284,10 @@ def test_options_that_cannot_be_meant_end_in_one_line(
 
 def test_flas_needs_two_rows(digits: tuple[Float32Array, list[str]]) -> None:
     pytest.importorskip("vc_flas")
-    row = GridOptions((1, 300))
+    row = GridOptions(shape=(1, 300))
     with pytest.raises(UsageError, match="it needs two rows and two columns"):
-        arrange(*digits, "euclidean", MapOptions("flas", grid=row), Cache(None))
-    options = MapOptions("best", TsneOptions(10.0), row, budget=0.0)
+        arrange(*digits, "euclidean", ExportOptions(layout="flas", grid=row), Cache(None))
+    options = ExportOptions(layout="best", tsne=TsneOptions(10.0), grid=row, budget=0.0)
     found = arrange(*digits, "euclidean", options, Cache(None))
     assert "it needs two rows" in {c.title: c.remark for c in found.candidates}["FLAS"]
 
@@ -288,7 +296,7 @@ def test_flas_needs_two_rows(digits: tuple[Float32Array, list[str]]) -> None:
 def test_a_map_turned_towards_itself_in_a_mirror_is_that_mirror_image(
     method: Method, digits: tuple[Float32Array, list[str]]
 ) -> None:
-    options = MapOptions(method, grid=GridOptions(SHAPE), refine=None)
+    options = ExportOptions(layout=method, grid=GridOptions(shape=SHAPE), refine=None)
     plain = arrange(*digits, "euclidean", options, Cache(None))
     mirror = plain.layout.positions * (-1, 1)
     turned = arrange(*digits, "euclidean", options, Cache(None), towards=mirror)

@@ -40,7 +40,6 @@ from tbgrid.mapping.warm_start import (
     snap_like,
 )
 from tbgrid.metrics.quality import distance_preservation
-from tbgrid.options import MapOptions
 from tbgrid.run_format import CURRENT, HOME, REPORT
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
@@ -52,11 +51,11 @@ OLD, NEW = 400, 4
 DIGITS = load_digits(return_X_y=True)[0][: OLD + NEW].astype(np.float32)
 
 
-DEFAULT = MapOptions()
+DEFAULT = ExportOptions()
 
 
 def arranged(
-    vectors: Float32Array, start: Start | None = None, options: MapOptions = DEFAULT
+    vectors: Float32Array, start: Start | None = None, options: ExportOptions = DEFAULT
 ) -> Arrangement:
     return arrange(vectors, None, "euclidean", options, Cache(None), start=start)
 
@@ -212,7 +211,7 @@ def test_exchanged_photos_stay_exchanged(old: Arrangement) -> None:
     assert np.array_equal(assign(wanted, rows, columns).cells, cells)
     # Refinement would put right what was exchanged at random here.
     start = dataclasses.replace(start, of=np.array([*range(OLD), *[-1] * NEW]))
-    made = arranged(DIGITS, start, MapOptions(refine=None))
+    made = arranged(DIGITS, start, ExportOptions(refine=None))
     assert made.stability is not None
     assert made.stability.median <= 1
 
@@ -222,11 +221,11 @@ def test_one_row_tells_nothing_of_several() -> None:
         DIGITS[:30],
         None,
         "euclidean",
-        MapOptions(grid=GridOptions((1, 30))),
+        ExportOptions(grid=GridOptions(shape=(1, 30))),
         Cache(None),
     )
     start = start_of(flat, range(30))
-    grid = snap_like(flat.layout, start, GridOptions((5, 6)))
+    grid = snap_like(flat.layout, start, GridOptions(shape=(5, 6)))
     assert (grid.rows, grid.columns) == (5, 6)
     assert np.ptp(grid.places[:, 0]) == pytest.approx(4)
     assert measured(grid, start).kept == 30
@@ -278,9 +277,9 @@ def test_a_grid_that_grows_again_and_again_keeps_its_aspect() -> None:
 
 def test_an_explicit_grid_counts() -> None:
     start = made_up(range(12), 3, 4, [0])
-    assert shape_like(12, start, GridOptions((2, 7))) == (2, 7)
+    assert shape_like(12, start, GridOptions(shape=(2, 7))) == (2, 7)
     with pytest.raises(UsageError, match="grid 3x3 has 9 cells for 12 photos"):
-        shape_like(12, start, GridOptions((3, 3)))
+        shape_like(12, start, GridOptions(shape=(3, 3)))
 
 
 def test_t_sne_goes_the_farther_the_more_has_changed() -> None:
@@ -581,7 +580,7 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
         (["--like", "nowhere"], 1, "no directory nowhere"),
         (["--like", "x" * 5000], 1, "(File name too long): give --like the directory of a run"),
         (["--like", "run", "--engine", "sklearn"], 2, "leave out --engine or --like"),
-        (["--like", "run", "--aspect", "2:1"], 2, "give --grid ROWSxCOLS"),
+        (["--like", "run", "--aspect", "2:1"], 2, "leave out --aspect or --like, or give --grid"),
     ],
 )
 def test_mistakes_end_in_one_line(

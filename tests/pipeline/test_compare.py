@@ -252,8 +252,8 @@ def test_the_command_prints_the_table_or_json(
     lines = told.out.splitlines()
     assert lines[0].split()[:3] == ["run", "layout", "dimensions"]
     assert [line.split()[0] for line in lines[1:3]] == ["pixels", "builtin"]
-    assert lines[3].startswith("60 photos shown in 2 runs, 0 left out; ")
-    assert lines[4] == f"Now type: tensorboard --logdir {tmp_path / 'both'}"
+    assert lines[3].startswith("60 photos shown in 2 runs, 0 skipped; ")
+    assert lines[4] == f"To view it, run: tensorboard --logdir {tmp_path / 'both'}"
     assert len(told.err.splitlines()) == 1, told.err  # what both runs have to say is said once
 
     assert main.main([*command, "--model", "builtin", "--json", "--quiet"]) == 0

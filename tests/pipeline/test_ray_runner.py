@@ -186,8 +186,8 @@ def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path
         process = tbgrid("photos", "--out", tmp_path / runner, *options, cwd=thirty.parent)
         out, err = process.communicate(timeout=500)
         assert process.returncode == 0, err
-        assert err.splitlines() == ["left out: red/003.jpg (not a picture that Pillow can open)"]
-        assert out.startswith("29 photos embedded by builtin, 1 left out; 3 shards, ")
+        assert err.splitlines() == ["skipped: red/003.jpg (not a picture that Pillow can open)"]
+        assert out.startswith("29 photos embedded by builtin, 1 skipped; 3 shards, ")
     assert files(tmp_path / "local") == files(tmp_path / "ray")
 
 

@@ -110,7 +110,7 @@ def exporter(tmp_path: Path, work: Work) -> Exporter:
         ({"tsne": TsneOptions(perplexity=2)}, {**NOTHING, "laid out": 1}),
         ({"tsne": TsneOptions(perplexity=3, seed=1)}, {**NOTHING, "laid out": 1}),
         ({"metric": "cosine"}, {**NOTHING, "laid out": 1}),
-        ({"grid": GridOptions((2, 6))}, NOTHING),
+        ({"grid": GridOptions(shape=(2, 6))}, NOTHING),
         ({"grid": GridOptions(aspect=3.0, assignment_cost="euclidean")}, NOTHING),
         ({"batch": 5}, NOTHING),
         ({"tile": 24}, {**NOTHING, "decoded": COUNT}),
@@ -148,7 +148,7 @@ def test_a_network_that_is_not_needed_is_not_loaded(
         raise AssertionError("loaded")
 
     monkeypatch.setattr(lazy, "load_embedder", loading)
-    again = exporter(**network, tsne=TsneOptions(perplexity=2), grid=GridOptions((3, 5)))
+    again = exporter(**network, tsne=TsneOptions(perplexity=2), grid=GridOptions(shape=(3, 5)))
     assert work.counts == {**NOTHING, "laid out": 1}
     assert again.report["model"] == first.report["model"]
     exporter(**network, tile=24)

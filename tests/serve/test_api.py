@@ -236,8 +236,8 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"model": "https://example.org/model"}, "expected one of builtin"),
         ({"perplexity": -1}, "perplexity: Input should be greater than 0"),
         ({"perplexity": "many"}, "perplexity: "),
-        ({"perplexity": 0.3}, "perplexity 0.3: it is a number of neighbours"),
-        ({"perplexity": 1e308}, "perplexity 1e+308: it is a number of neighbours"),
+        ({"perplexity": 0.3}, "perplexity 0.3: it is a number of neighbors"),
+        ({"perplexity": 1e308}, "perplexity 1e+308: it is a number of neighbors"),
         ({"solver": "windows", "exact": True}, "solver windows is not exact"),
         ({"solver": "windows", "assignment_cost": "euclidean"}, "leave out metric euclidean"),
         ({"grid": "0x3"}, "grid: "),
@@ -245,7 +245,7 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"grid": "2000x2000"}, "use a smaller grid, at most 100 cells a photo"),
         ({"perplexity": 500}, "perplexity 500 needs more than 1500 photos; found 30"),
         ({"aspect": "16:0"}, "aspect 16:0: expected W:H"),
-        ({"min_cluster": 1}, "min cluster 1: give a number of photos from 2"),
+        ({"min_cluster": 1}, "min_cluster 1: give a number of photos from 2"),
         ({"preview": 5}, "preview 5: give a number of pixels from"),
         ({"layout": "pca", "perplexity": 3}, "leave out perplexity"),
         ({"budget": 3}, "budget with layout tsne"),
@@ -315,7 +315,7 @@ def test_the_root_is_served_once(server: Served) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "line"),
     [
-        ([], 2, "tbgrid: no --root: give the directory"),
+        ([], 2, "tbgrid: --root is missing: give the directory"),
         (["--root", "ROOT", "--port", "99999"], 2, "port 99999"),
         (["--root", "ROOT", "--workers", "0"], 2, "workers 0"),
         (["--root", "ROOT", "--max-pixels", "0"], 2, "limit pixels 0"),

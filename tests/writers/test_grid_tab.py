@@ -378,7 +378,7 @@ def test_with_and_without_the_cache_the_files_are_the_same(tmp_path: Path) -> No
         "full": {"cache": tmp_path / "cache"},
         "batch": {"use_cache": False, "batch": 5},
     }.items():
-        chosen = ExportOptions(tile=16, grid=GridOptions((4, 4)), **options)  # type: ignore[arg-type]
+        chosen = ExportOptions(tile=16, grid=GridOptions(shape=(4, 4)), **options)  # type: ignore[arg-type]
         made[name] = export(folder, tmp_path / name, chosen, embedder=PixelEmbedder(16))
     first, *others = [digest(done.export) for done in made.values()]
     assert len(first) > 20

@@ -288,7 +288,7 @@ def test_bookmarks_have_every_key_and_one_finite_place_a_photo(
 def test_the_grid_stands_upright_where_its_photos_fit(shape: tuple[int, int]) -> None:
     count = shape[0] * shape[1]
     positions = np.random.default_rng(0).normal(size=(count, 2))
-    grid = tbgrid.snap(positions, tbgrid.GridOptions(shape))
+    grid = tbgrid.snap(positions, tbgrid.GridOptions(shape=shape))
     names = {"path": [f"{number}.jpg" for number in range(count)]}
     vectors = positions.astype(np.float32)
     layout, cells = projector.bookmarks(vectors, positions, grid, names, "t-SNE", 5.0)
