@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from tbgrid import run_format
-from tbgrid.check.projector_files import Finding, error, some
+from tbgrid.check.projector_files import Finding, enumerate_items, error
 from tbgrid.run_format import column_file
 
 _AGAIN = "run the export again"
 
 
-def grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
+def check_grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
     """Findings on the folder of an export that the Grid tab reads."""
     name = f"{subject}/{run_format.MANIFEST}"
     try:
@@ -56,7 +56,7 @@ def grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
         if not (folder / file).is_file()
     ]
     if absent:
-        message = f"{some('file', absent)} missing: the mosaic has holes"
+        message = f"{enumerate_items('file', absent)} missing: the mosaic has holes"
         yield error(f"{subject}/{run_format.TILES}", message, _AGAIN)
 
 

@@ -25,7 +25,7 @@ from tbgrid.types import Float32Array, Float64Array
 Level: TypeAlias = Literal["error", "warning"]
 Shape: TypeAlias = tuple[int, int]
 
-SHOWN = 5  # lines or numbers that one message names
+MAX_ENUMERATED = 5  # lines or numbers that one message names
 # What JavaScript's trim() removes, which decides whether a line is blank (data-provider.ts).
 _TRIMMED = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
     map(chr, range(0x2000, 0x200B))
@@ -76,16 +76,16 @@ def warning(subject: str, message: str, cure: str) -> Finding:
     return Finding("warning", subject, message, cure)
 
 
-def some(what: str, items: Sequence[object], name: Callable[[Any], str] = str) -> str:
+def enumerate_items(what: str, items: Sequence[object], name: Callable[[Any], str] = str) -> str:
     """`items` in words: "line 3", "lines 3 and 5", "lines 1, 2, 3, 4, 5 and 37 more"."""
-    words = [name(item) for item in items[:SHOWN]]
-    if len(items) > SHOWN:
-        words.append(f"{len(items) - SHOWN:,} more")
+    words = [name(item) for item in items[:MAX_ENUMERATED]]
+    if len(items) > MAX_ENUMERATED:
+        words.append(f"{len(items) - MAX_ENUMERATED:,} more")
     listed = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
     return f"{what}{'s' if len(items) > 1 else ''} {listed}"
 
 
-def metadata(path: Path, subject: str, counts: Sequence[int]) -> Iterator[Finding]:
+def check_metadata(path: Path, subject: str, counts: Sequence[int]) -> Iterator[Finding]:
     """Findings on a metadata TSV that belongs to tensors of `counts` points."""
     data = path.read_bytes()
     try:
@@ -97,7 +97,7 @@ def metadata(path: Path, subject: str, counts: Sequence[int]) -> Iterator[Findin
         return
     if "\r" in text:
         found = [number for number, line in enumerate(text.split("\n"), 1) if "\r" in line]
-        message = f"carriage return in {some('line', found)}: dropped where TensorFlow is installed"
+        message = f"carriage return in {enumerate_items('line', found)}: dropped where TensorFlow is installed"
         cure = "end lines by a line feed alone, and have none within a value"
         yield warning(subject, f"{message}, else a part of the value", cure)
     lines = text.replace("\r", "").split("\n")
@@ -118,7 +118,7 @@ def metadata(path: Path, subject: str, counts: Sequence[int]) -> Iterator[Findin
         if len(rows) != count:
             yield _miscounted(subject, count, len(rows), bool(names), blank)
     if blank and set(counts) <= {len(rows)}:
-        message = f"{some('line', blank)} blank, which the page drops"
+        message = f"{enumerate_items('line', blank)} blank, which the page drops"
         yield warning(subject, message, "remove blank lines")
     first = rows[0][1].strip(_TRIMMED) if rows and not names else ""
     if first.lower() in _HEADERS and len(rows) in counts:
@@ -131,7 +131,10 @@ def _miscounted(subject: str, count: int, rows: int, headed: bool, blank: Sequen
     """data.ts, mergeMetadata: two ways to be one off are refused, others shift the labels."""
     why, cure = "", "write one line a point"
     if blank:
-        why, cure = f"; {some('line', blank)} blank, which the page drops", "fill blank lines"
+        why, cure = (
+            f"; {enumerate_items('line', blank)} blank, which the page drops",
+            "fill blank lines",
+        )
     elif not headed and rows == count + 1:
         why, cure = "; a single column has no header", "remove line 1, or add a second column"
     elif headed and rows == count - 1:
@@ -145,7 +148,9 @@ def _cells(
     tabs = max(0, len(names) - 1)
     ragged = [number for number, line in rows if line.count("\t") != tabs]
     if ragged:
-        message = f"{some('line', ragged)}: not {tabs + 1} cells between tabs, as in line 1"
+        message = (
+            f"{enumerate_items('line', ragged)}: not {tabs + 1} cells between tabs, as in line 1"
+        )
         yield error(subject, message, "write a cell a column, with no tab within a value")
     empty = [
         number
@@ -153,18 +158,22 @@ def _cells(
         if tabs and line.count("\t") == tabs and "\t\t" in f"\t{line}\t"
     ]
     if empty:
-        message = f"empty cell in {some('line', empty)}: the search of its column fails on it"
+        message = (
+            f"empty cell in {enumerate_items('line', empty)}: the search of its column fails on it"
+        )
         yield warning(subject, message, "write something, such as -")
     if len(set(names)) < len(names) or "" in names:
         twice = sorted({name for name in names if names.count(name) > 1 or not name})
-        message = f"{some('column name', twice, repr)} empty or twice: the last one is shown"
+        message = (
+            f"{enumerate_items('column name', twice, repr)} empty or twice: the last one is shown"
+        )
         yield warning(subject, message, "give each column a name of its own")
     for name in set(names) & set(_SEQUENCE):
         message = f"column {name}: draws lines from each point to the row that it names"
         yield warning(subject, message, "rename the column if no lines are meant")
 
 
-def sprite(
+def check_sprite(
     path: Path, subject: str, cell: Sequence[int], counts: Sequence[int]
 ) -> Iterator[Finding]:
     """Findings on a sprite of pictures of `cell` (width, height) for tensors of `counts` points.
@@ -208,7 +217,7 @@ def sprite(
             yield error(subject, message, cure)
 
 
-def bookmarks(path: Path, subject: str, shapes: Sequence[Shape]) -> Iterator[Finding]:
+def check_bookmarks(path: Path, subject: str, shapes: Sequence[Shape]) -> Iterator[Finding]:
     """Findings on a bookmarks file that belongs to tensors of `shapes`."""
     strange: list[str] = []  # NaN and its like, which JSON.parse refuses
     try:
@@ -286,12 +295,14 @@ def _places(
     needed = set(axes.get(str(state.get("selectedProjection")), []))
     lacking = [number for number, point in enumerate(points) if not needed <= point.keys()]
     if lacking:
-        message = f"{which}: {some('projection', lacking)} without {', '.join(sorted(needed))}"
+        message = (
+            f"{which}: {enumerate_items('projection', lacking)} without {', '.join(sorted(needed))}"
+        )
         yield error(subject, message, "give every entry all coordinates of selectedProjection")
     values = list(chain.from_iterable(point.values() for point in points))
     if not _all_finite(values):
         bad = [n for n, point in enumerate(points) if not _all_finite(list(point.values()))]
-        message = f"{which}: not only finite numbers in {some('projection', bad)}"
+        message = f"{which}: not only finite numbers in {enumerate_items('projection', bad)}"
         yield error(subject, message, "write finite numbers only")
 
 
@@ -303,7 +314,7 @@ def _all_finite(values: list[object]) -> bool:
     return array.ndim == 1 and array.dtype.kind in "fiu" and bool(np.isfinite(array).all())
 
 
-def tensor_shape(subject: str, shape: Shape, declared: Sequence[int]) -> Iterator[Finding]:
+def check_tensor_shape(subject: str, shape: Shape, declared: Sequence[int]) -> Iterator[Finding]:
     """Findings on the shape of a tensor, for which the config may declare another."""
     if min(shape) < 2:  # vz-projector-data-panel.ts
         message = f"{shape[0]} x {shape[1]}: listed only with at least 2 rows and 2 columns"
@@ -316,7 +327,7 @@ def tensor_shape(subject: str, shape: Shape, declared: Sequence[int]) -> Iterato
         yield warning(subject, message, "export fewer points")
 
 
-def tensor_file(
+def check_tensor_file(
     path: Path, subject: str, declared: Sequence[int]
 ) -> Generator[Finding, None, Shape | None]:
     """Findings on a tensor's own file; returns its shape where it has one.
@@ -342,15 +353,15 @@ def tensor_file(
             yield error(subject, f"{message}; {fatal}", cure)
             return None
         values = np.fromfile(path, np.float32).reshape(declared[0], declared[1])
-        yield from finite(subject, values)
+        yield from check_finite(subject, values)
         return declared[0], declared[1]
     if wrong or not rows:
-        what = f"{some('line', wrong)} not" if wrong else "nothing, not a line of"
+        what = f"{enumerate_items('line', wrong)} not" if wrong else "nothing, not a line of"
         message = f"{what} {width or 'some'} numbers between tabs; {fatal}"
         yield error(subject, message, "write as many numbers in each line, and no header")
         return None
     if strange:
-        yield _not_finite(subject, some("line", strange))
+        yield _not_finite(subject, enumerate_items("line", strange))
     return rows, width
 
 
@@ -379,12 +390,14 @@ def _parsed(line: str) -> Float64Array:
         return np.empty(0)
 
 
-def finite(subject: str, values: np.ndarray[Any, Any]) -> Iterator[Finding]:
+def check_finite(subject: str, values: np.ndarray[Any, Any]) -> Iterator[Finding]:
     """Findings on the values of a tensor, which the page gets as float32[n, d]."""
     with np.errstate(over="ignore"):
         good = np.isfinite(values.astype(np.float32, copy=False))
     if not good.all():
-        yield _not_finite(subject, some("row", np.flatnonzero(~good.all(axis=1)).tolist()))
+        yield _not_finite(
+            subject, enumerate_items("row", np.flatnonzero(~good.all(axis=1)).tolist())
+        )
 
 
 def _not_finite(subject: str, where: str) -> Finding:

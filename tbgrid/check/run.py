@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 
 from tbgrid import run_format
 from tbgrid.check import projector_files as files
-from tbgrid.check.grid_tab import grid_tab
-from tbgrid.check.projector_files import Finding, error, some, warning
+from tbgrid.check.grid_tab import check_grid_tab
+from tbgrid.check.projector_files import Finding, enumerate_items, error, warning
 from tbgrid.run_format import (
     CHECKPOINT_STATE,
     CONFIG,
@@ -34,14 +34,14 @@ from tbgrid.run_format import (
 
 __all__ = ["Finding", "check", "exit_code", "format_findings"]
 
-OF_A_KIND = 10  # findings with the same cure that are told one by one
+MAX_PER_CURE = 10  # findings with the same cure that are told one by one
 _AGAIN = "run the export again"
 # What tf.train.Checkpoint, and tbgrid (artifacts/projector.py), add to the name of a tensor.
 _ADDED = re.compile(rf"(/\.ATTRIBUTES/VARIABLE_VALUE|-[0-9a-f]{{{TENSOR_DIGEST}}})$")
 _SLOT = ".OPTIMIZER_SLOT"  # projector_plugin.py: variables that are no embeddings
 
 # Findings on the way, and what is known at the end.
-_Check: TypeAlias = Generator[Finding, None, Any]
+_Findings: TypeAlias = Generator[Finding, None, Any]
 
 
 def check(run: str | os.PathLike[str]) -> list[Finding]:
@@ -74,17 +74,17 @@ def format_findings(findings: Iterable[Finding]) -> str:
 
 
 def _summarised(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings, where more than `OF_A_KIND` have the same cure their number instead."""
+    """The findings, where more than `MAX_PER_CURE` have the same cure their number instead."""
     seen: Counter[tuple[str, str]] = Counter()
     kept = []
     for finding in findings:
         kind = (finding.level, finding.cure)
         seen[kind] += 1
-        if seen[kind] <= OF_A_KIND:
+        if seen[kind] <= MAX_PER_CURE:
             kept.append(finding)
     for (level, cure), number in seen.items():
-        if number > OF_A_KIND:
-            more = f"... and {number - OF_A_KIND:,} more of this kind"
+        if number > MAX_PER_CURE:
+            more = f"... and {number - MAX_PER_CURE:,} more of this kind"
             kept.append((error if level == "error" else warning)(".", more, cure))
     return kept
 
@@ -153,7 +153,7 @@ def _own(run: Path) -> Iterator[Finding]:
     if not (run / CONFIG).is_file():
         yield error(CONFIG, "missing in a run of tbgrid", _AGAIN)
     if current and (run / folder / run_format.FOLDER).is_dir():  # older exports have none
-        yield from grid_tab(run / folder / run_format.FOLDER, f"{folder}/{run_format.FOLDER}")
+        yield from check_grid_tab(run / folder / run_format.FOLDER, f"{folder}/{run_format.FOLDER}")
     for path in sorted(home.iterdir()):
         subject = (HOME / printable(path.name)).as_posix()
         if path.name.startswith(STAGING_PREFIX):
@@ -171,7 +171,7 @@ def _own(run: Path) -> Iterator[Finding]:
         yield warning(printable(events[0].name), message, _AGAIN)
 
 
-def _config(run: Path, name: Path) -> _Check:
+def _config(run: Path, name: Path) -> _Findings:
     """The parsed config, or None."""
     from google.protobuf import text_format
     from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
@@ -190,7 +190,7 @@ def _config(run: Path, name: Path) -> _Check:
     return None
 
 
-def _checkpoint(run: Path, config: Any) -> _Check:
+def _checkpoint(run: Path, config: Any) -> _Findings:
     """A reader of the checkpoint that TensorBoard takes, or None."""
     given = config.model_checkpoint_path if config else ""
     infos = config.embeddings if config else []
@@ -230,7 +230,7 @@ def _checkpoint(run: Path, config: Any) -> _Check:
         return None
 
 
-def _given(given: str) -> _Check:
+def _given(given: str) -> _Findings:
     """The prefix that the config's model_checkpoint_path names."""
     message = f"model_checkpoint_path {given!r:.200}"
     if not Path(given).is_absolute():
@@ -243,7 +243,7 @@ def _given(given: str) -> _Check:
     return given
 
 
-def _latest(tf: Any, run: Path, needed: bool) -> _Check:
+def _latest(tf: Any, run: Path, needed: bool) -> _Findings:
     """The prefix that the file `checkpoint` names, as tf.train.latest_checkpoint finds it."""
     path = run / CHECKPOINT_STATE
     if not path.is_file():
@@ -316,7 +316,7 @@ def _tensors(run: Path, name: Path, config: Any, reader: Any) -> Iterator[Findin
             others = set(flat) - {other.tensor_name.removesuffix(":0") for other in infos}
             shape = tuple(shapes[others.pop()]) if len(others) == 1 else None
         if shape:
-            yield from files.tensor_shape(subject, shape, info.tensor_shape)
+            yield from files.check_tensor_shape(subject, shape, info.tensor_shape)
         cell = tuple(info.sprite.single_image_dim)
         for kind, path, extra in (
             ("metadata", info.metadata_path, ()),
@@ -332,7 +332,7 @@ def _tensors(run: Path, name: Path, config: Any, reader: Any) -> Iterator[Findin
 
 def _file(
     run: Path, name: Path, kind: str, given: str, extra: Sequence[int], known: list[files.Shape]
-) -> _Check:
+) -> _Findings:
     """Findings on a file that the config names; returns the shape where it is a tensor's."""
     subject = given
     try:
@@ -342,19 +342,19 @@ def _file(
         subject = _below(run, path)
         counts = sorted({shape[0] for shape in known})
         if kind == "tensor":
-            return (yield from files.tensor_file(path, subject, extra))
+            return (yield from files.check_tensor_file(path, subject, extra))
         if kind == "metadata":
-            yield from files.metadata(path, subject, counts)
+            yield from files.check_metadata(path, subject, counts)
         elif kind == "sprite":
-            yield from files.sprite(path, subject, extra, counts)
+            yield from files.check_sprite(path, subject, extra, counts)
         else:
-            yield from files.bookmarks(path, subject, known)
+            yield from files.check_bookmarks(path, subject, known)
     except OSError as bad:
         yield error(subject, f"cannot be read ({bad.strerror})", "make the file readable")
     return None
 
 
-def _asset(run: Path, name: Path, given: str) -> _Check:
+def _asset(run: Path, name: Path, given: str) -> _Findings:
     """The file that a config names, as projector_plugin.py finds it, or None."""
     given = given.replace("\0", "\ufffd")  # which no file's name holds
     try:
@@ -383,13 +383,17 @@ def _asset(run: Path, name: Path, given: str) -> _Check:
     return path
 
 
-def _variable(subject: str, reader: Any, shapes: Any, flat: list[str]) -> _Check:
+def _variable(subject: str, reader: Any, shapes: Any, flat: list[str]) -> _Findings:
     """The shape of a variable of the checkpoint, or None."""
     if subject not in shapes:
         bare = _ADDED.sub("", subject)
         near = [found for found in sorted(shapes) if _ADDED.sub("", found) == bare]
         near = near or difflib.get_close_matches(subject, flat, 1) or flat
-        message = f"not in the checkpoint, which has {some('tensor', near)}" if near else "missing"
+        message = (
+            f"not in the checkpoint, which has {enumerate_items('tensor', near)}"
+            if near
+            else "missing"
+        )
         yield error(subject, message, "write tensor_name as the checkpoint has it")
         return None
     shape = shapes[subject]
@@ -405,7 +409,7 @@ def _variable(subject: str, reader: Any, shapes: Any, flat: list[str]) -> _Check
     if values.dtype.kind not in "fiubV":
         yield error(subject, f"{values.dtype}, not numbers", "save it as float32")
         return None
-    yield from files.finite(subject, values)
+    yield from files.check_finite(subject, values)
     return tuple(shape)
 
 

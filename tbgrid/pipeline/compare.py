@@ -14,7 +14,7 @@ from pathlib import Path
 from tbgrid.embedding.lazy import open_model
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.layouts.procrustes import consensus
-from tbgrid.mapping.arrange import Arrangement, arrange
+from tbgrid.mapping.arrange import MapResult, arrange
 from tbgrid.options import ExportOptions
 from tbgrid.photos import SkippedFile, Source
 from tbgrid.pipeline.export import Embedded, embedded, find, written
@@ -107,7 +107,9 @@ def compare(
     ]
     given = [None if isinstance(model, str) else model for model in models]
     with open_cache(options) as cache, contextlib.ExitStack() as claims:
-        stagings = [claims.enter_context(run_directory.claimed(path)) for path in directories]
+        stagings = [
+            claims.enter_context(run_directory.claim_directory(path)) for path in directories
+        ]
         for own, embedder in zip(each, given, strict=True):
             if embedder is None:
                 open_model(own, cache, len(found.photos), progress)
@@ -124,7 +126,7 @@ def compare(
                     common, each[at], given[at], stagings[at], cache, before.times, progress
                 )
                 _let_go(made[at])
-        arranged: list[Arrangement] = []
+        arranged: list[MapResult] = []
         for one in made:
             arranged.append(
                 arrange(

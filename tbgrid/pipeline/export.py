@@ -18,15 +18,15 @@ from tbgrid.embedding.lazy import open_model
 from tbgrid.embedding.shard_index import Index, Model, read_index
 from tbgrid.embedding.shards import read_images
 from tbgrid.errors import UsageError
-from tbgrid.grouping.badges import stacked
+from tbgrid.grouping.badges import collapse_duplicates
 from tbgrid.grouping.clusters import find_clusters
 from tbgrid.grouping.duplicates import find_copies
 from tbgrid.grouping.groups import Groups
 from tbgrid.grouping.picture_keys import picture_keys
 from tbgrid.layouts.tsne import fitted_perplexity
-from tbgrid.mapping.arrange import Arrangement, arrange
-from tbgrid.mapping.previous_run import Earlier, read_earlier
-from tbgrid.mapping.warm_start import Start
+from tbgrid.mapping.arrange import MapResult, arrange
+from tbgrid.mapping.previous_run import PreviousRun, read_previous_run
+from tbgrid.mapping.warm_start import WarmStart
 from tbgrid.metrics.harmony import local_coherence
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.photos import Source
@@ -68,9 +68,9 @@ def export(
     """
     directory = run_directory.run_directory(logdir, run_name)
     times = Times()
-    earlier = None if options.like is None else read_earlier(Path(options.like))
+    earlier = None if options.like is None else read_previous_run(Path(options.like))
     found = find(source, options, [directory], times, progress)
-    with run_directory.claimed(directory) as staging, open_cache(options) as cache:
+    with run_directory.claim_directory(directory) as staging, open_cache(options) as cache:
         made = embedded(found, options, embedder, staging, cache, times, progress)
         with limit_threads(len(made.images.photos)):
             arranged = arrange(
@@ -185,7 +185,7 @@ def written(
     directory: Path,
     staging: Path,
     made: Embedded,
-    arranged: Arrangement,
+    arranged: MapResult,
     cache: Cache,
     *,
     also: Json | None = None,
@@ -230,7 +230,7 @@ def written(
             f"the Projector shows a sample of {len(projected)} of the {total} photos, from "
             "each label in proportion; the Grid tab shows all"
         )
-    finished = export_files.Map(
+    finished = export_files.ExportContents(
         made.source.name,
         images,
         tiles,
@@ -281,14 +281,14 @@ def _gathered(
     with times.stage("duplicates"):
         copies = find_copies(images, alike, cache.digests, progress=progress)
     stack = options.groups.duplicates == "stack"
-    if stack and len(copies.kept) < len(names):
+    if stack and len(copies.representatives) < len(names):
         with times.stage("duplicates"):
-            images = stacked(images, copies, previews, previews.parents[2])
+            images = collapse_duplicates(images, copies, previews, previews.parents[2])
         alike = neighbours(images)
     return images, alike, Groups(names, copies, stack)
 
 
-def _start(earlier: Earlier, made: Embedded) -> Start:
+def _start(earlier: PreviousRun, made: Embedded) -> WarmStart:
     """Where the map begins."""
     images = made.images
     return earlier.start(
@@ -300,7 +300,7 @@ def _start(earlier: Earlier, made: Embedded) -> Start:
     )
 
 
-def _aspect(options: ExportOptions, arranged: Arrangement) -> float:
+def _aspect(options: ExportOptions, arranged: MapResult) -> float:
     """The width / height that the grid is meant to be near, for maps that are to be like it."""
     if options.grid.shape is not None:
         return options.grid.shape[1] / options.grid.shape[0]
@@ -363,7 +363,7 @@ def _model(
     }
 
 
-def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
+def _report(made: Embedded, arranged: MapResult, groups: Groups) -> Json:
     images, options, layout, grid = made.images, made.options, arranged.layout, arranged.grid
     labels = images.labels
     tried = [candidate.row for candidate in arranged.candidates]
@@ -388,8 +388,8 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
             "gap": grid.gap,
         },
         **({"refinement": arranged.refined.told()} if arranged.refined else {}),
-        **groups.told(),
-        **({"like": arranged.stability.told()} if arranged.stability else {}),
+        **groups.to_dict(),
+        **({"like": arranged.stability.to_dict()} if arranged.stability else {}),
         "notes": [],
         "seconds": {},
         "versions": report.versions(),

@@ -15,7 +15,7 @@ from tbgrid.embedding.embed import ImageSet
 from tbgrid.grid.cells import Grid
 from tbgrid.grouping.groups import Groups
 from tbgrid.layouts.tsne import Layout
-from tbgrid.mapping.arrange import Arrangement
+from tbgrid.mapping.arrange import MapResult
 from tbgrid.metrics.report_card import ReportCard
 from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
@@ -35,7 +35,7 @@ class ExportResult:
     directory: Path
     export: Path
     images: ImageSet
-    arranged: Arrangement
+    arranged: MapResult
     groups: Groups
     report: Json
 
@@ -81,7 +81,7 @@ class ExportResult:
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
         rows = [("photos", f"{len(self.images.photos)}, {len(self.skipped)} left out")]
-        rows += [*self.arranged.lines(), *self.groups.lines()]
+        rows += [*self.arranged.summary_rows(), *self.groups.summary_rows()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

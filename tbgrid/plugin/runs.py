@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tbgrid import run_format
-from tbgrid.plugin.files import is_there
+from tbgrid.plugin.files import exists
 from tbgrid.run_format import natural_order, printable
 
 MAX_FOLDERS = 100_000  # that a search visits
@@ -96,7 +96,7 @@ def _root(path: str, shown: str, name: str) -> Root:
 def has_run(path: str) -> bool:
     """Whether the directory holds an export, or the beginning of one."""
     home = os.path.join(path, run_format.HOME)
-    if is_there(os.path.join(home, run_format.CURRENT)):
+    if exists(os.path.join(home, run_format.CURRENT)):
         return True
     with contextlib.suppress(OSError, ValueError), os.scandir(home) as entries:
         return any(entry.name.startswith(run_format.STAGING_PREFIX) for entry in entries)

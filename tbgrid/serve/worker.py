@@ -40,7 +40,7 @@ from tbgrid.serve.photos import as_source
 from tbgrid.serve.store import NAME, Reader, Row
 from tbgrid.types import Embedder, Float32Array
 from tbgrid.util.cache import Cache
-from tbgrid.writers.run_directory import weight
+from tbgrid.writers.run_directory import size_on_disk
 
 _OFTEN = 0.1  # s between two lines on one stage
 _MODELS = 2  # that stay loaded
@@ -127,7 +127,7 @@ class Worker:
                 raise Cancelled
             with _alone(self.places, id):
                 result = self._made(row, models)
-            self.say(result=result, weight=weight(self._directory(row)))
+            self.say(result=result, weight=size_on_disk(self._directory(row)))
         except Cancelled:
             self.say(cancelled=True)
         except TbgridError as error:

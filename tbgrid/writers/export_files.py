@@ -13,7 +13,7 @@ from tbgrid import run_format
 from tbgrid.embedding.embed import ImageSet
 from tbgrid.grid.cells import format_gap
 from tbgrid.grouping.groups import CLUSTER, Groups
-from tbgrid.mapping.arrange import Arrangement
+from tbgrid.mapping.arrange import MapResult
 from tbgrid.progress import Progress
 from tbgrid.types import Float32Array, IntArray, Json, UInt8Array
 from tbgrid.util.disk_arrays import release
@@ -32,13 +32,13 @@ from tbgrid.writers.event_file import (
 from tbgrid.writers.scatter import point_colours, scatter
 
 MOSAIC_SIDE = 8192  # px: the longest side of the mosaic's file; the Grid tab has it in full
-SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
+IMAGE_SIDE = 4096  # px: the longest side of a picture in the Images tab
 FRAME_SIDE = 2048  # px: the longest side of one step of the snap
 STEPS = 11  # of the progress of writing
 
 
 @dataclass(frozen=True)
-class Map:
+class ExportContents:
     """All that is known when writing begins. `tiles`: what stands for each photo, the thumbnails
     or, without pictures, cells of one colour. `projected` int64[m]: the photos that the Projector
     shows; `tensors`: what the checkpoint holds of them. `alike`, `harmony`: see
@@ -49,7 +49,7 @@ class Map:
     tiles: UInt8Array
     projected: IntArray
     tensors: dict[str, Float32Array]
-    arranged: Arrangement
+    arranged: MapResult
     alike: Neighbours
     harmony: Float32Array
     groups: Groups
@@ -68,7 +68,7 @@ class Map:
             return self._mosaics[tile]
         grid = self.arranged.grid
         encoded = pictures.jpeg(pictures.mosaic(self.tiles, grid, tile))
-        if tile * max(grid.rows, grid.columns) <= SHOWN_SIDE:
+        if tile * max(grid.rows, grid.columns) <= IMAGE_SIDE:
             self._mosaics[tile] = encoded
         return encoded
 
@@ -82,7 +82,7 @@ def plain_tiles(images: ImageSet, side: int) -> UInt8Array:
     return np.broadcast_to(colours[:, None, None, :], (len(colours), side, side, 3))
 
 
-def columns_of(
+def metadata_columns(
     images: ImageSet, groups: Mapping[str, list[object]] | None = None
 ) -> dict[str, list[object]]:
     """The metadata of each photo; labels first where there are any, since viewers start there, and
@@ -111,7 +111,7 @@ def columns_of(
     return columns
 
 
-def write_files(folder: Path, done: Map, progress: Progress) -> None:
+def write_files(folder: Path, done: ExportContents, progress: Progress) -> None:
     """The files of the export's own directory, beside the previews, which are there already.
 
     Raises:
@@ -120,7 +120,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     images, grid = done.images, done.arranged.grid
     progress("write", 0, STEPS)
     groups = done.groups.columns()
-    columns = columns_of(images, groups)
+    columns = metadata_columns(images, groups)
     clusters = next((name for name, told in columns.items() if told is groups.get(CLUSTER)), None)
     _write_projector(folder, done, columns, clusters, progress)
     release(done.tiles)
@@ -128,7 +128,9 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
     (folder / run_format.MOSAIC).write_bytes(done.mosaic(tile))
     progress("write", 4, STEPS)
-    _write(folder / run_format.SKIPPED, report.skipped_tsv([*images.skipped, *done.groups.left]))
+    _write(
+        folder / run_format.SKIPPED, report.skipped_tsv([*images.skipped, *done.groups.collapsed])
+    )
     if done.groups.copies is not None:
         _write(folder / run_format.DUPLICATES, done.groups.tsv())
     _write(folder / run_format.REPORT, json.dumps(done.report, indent=1) + "\n")
@@ -147,14 +149,14 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
         _manifest(done, cell),
         categories=[clusters] if clusters else [],
     )
-    grid_tab.write_start(shown, done.arranged.layout.positions, images)
+    grid_tab.write_warm_start_files(shown, done.arranged.layout.positions, images)
     release(done.tiles)
     progress("write", 6, STEPS)
 
 
 def _write_projector(
     folder: Path,
-    done: Map,
+    done: ExportContents,
     columns: Mapping[str, Sequence[object]],
     clusters: str | None,
     progress: Progress,
@@ -188,7 +190,7 @@ def _write_projector(
         (folder / run_format.SPRITE).write_bytes(pictures.png(board))
 
 
-def _manifest(done: Map, cell: int) -> Json:
+def _manifest(done: ExportContents, cell: int) -> Json:
     """What the Grid tab says of the export in words; `cell`: a photo's side in its pyramid."""
     model, chosen, shown = done.report["model"], done.report["grid"], len(done.images.photos)
     layout, grid = done.arranged.layout, done.arranged.grid
@@ -210,7 +212,9 @@ def _manifest(done: Map, cell: int) -> Json:
         "cell": cell,
         "preview": done.preview,
         "summary": [list(line) for line in summary.items()],
-        "report": [list(line) for line in (*done.arranged.lines(), *done.groups.lines())],
+        "report": [
+            list(line) for line in (*done.arranged.summary_rows(), *done.groups.summary_rows())
+        ],
         "notes": done.report["notes"],
     }
 
@@ -219,7 +223,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8", newline="\n")
 
 
-def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
+def summaries(done: ExportContents, progress: Progress) -> Iterator[Summary]:
     """What the Images, Text, Scalars and HParams tabs show."""
     images, layout, grid = done.images, done.arranged.layout, done.arranged.grid
     thumbnails, side = done.tiles, done.tiles.shape[1]
@@ -232,18 +236,18 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     yield image(
         "mosaic",
         0,
-        done.mosaic(pictures.tile_within(grid, side, SHOWN_SIDE)),
+        done.mosaic(pictures.tile_within(grid, side, IMAGE_SIDE)),
         f"{len(thumbnails)} {noun} on a grid of {grid.rows} x {grid.columns}; look-alikes lie "
         "side by side. Click to enlarge.",
     )
     progress("write", 7, STEPS)
     if layout.cells is None:  # else the mosaic is all there is to see of it
-        longest = FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE
+        longest = FRAME_SIDE if len(thumbnails) < 2500 else IMAGE_SIDE
         places = f"{layout.name} places"
         yield image(
             layout.method,
             0,
-            pictures.jpeg(pictures.scattered(thumbnails, layout.positions, longest, side)),
+            pictures.jpeg(pictures.scatter_photos(thumbnails, layout.positions, longest, side)),
             f"The {noun} at their {places}.",
         )
         progress("write", 8, STEPS)

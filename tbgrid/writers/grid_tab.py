@@ -110,7 +110,7 @@ def write_tab_files(
     )
 
 
-def write_start(folder: Path, positions: Float64Array, images: ImageSet) -> None:
+def write_warm_start_files(folder: Path, positions: Float64Array, images: ImageSet) -> None:
     """Write what a later export needs, beside the rest, to begin at this one's places.
 
     Raises:

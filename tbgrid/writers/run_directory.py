@@ -98,7 +98,7 @@ def owns(directory: Path, file: Path) -> bool:
 
 
 @contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[Path]:
+def claim_directory(directory: Path) -> Iterator[Path]:
     """Make sure that the run is ours to write, and keep others out meanwhile.
 
     Yields an empty directory on the same disk for the files of the export; what is left of it at
@@ -171,11 +171,11 @@ def publish(
     Raises:
         OSError: the run's directory cannot be written.
     """
-    with _interrupts_wait():
-        return _published(directory, staging, events, names, thumbnail)
+    with _defer_interrupts():
+        return _publish(directory, staging, events, names, thumbnail)
 
 
-def _published(
+def _publish(
     directory: Path, staging: Path, events: Path, names: Iterable[str], thumbnail: int
 ) -> Path:
     fingerprint = _fingerprint(staging)
@@ -184,7 +184,7 @@ def _published(
     previous = [path for path in home.iterdir() if path.is_dir() and path != staging]
     old_events = list(directory.glob(f"{EVENTS_PREFIX}*{EVENTS_SUFFIX}"))
     folder = (HOME / fingerprint).as_posix()
-    newest = max((_time_of(path) for path in old_events), default=0)
+    newest = max((_timestamp_of(path) for path in old_events), default=0)
     stamp = max(int(time.time()), newest + 1)
     new_events = directory / f"{EVENTS_PREFIX}{stamp:010d}.{fingerprint}{EVENTS_SUFFIX}"
     pointers = {
@@ -231,7 +231,7 @@ def _published(
     return final
 
 
-def weight(directory: Path) -> int:
+def size_on_disk(directory: Path) -> int:
     """Bytes of all files of a run."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
@@ -265,13 +265,13 @@ def _fingerprint(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def _time_of(events: Path) -> int:
+def _timestamp_of(events: Path) -> int:
     found = re.match(re.escape(EVENTS_PREFIX) + r"(\d+)\.", events.name)
     return int(found.group(1)) if found else 0
 
 
 @contextlib.contextmanager
-def _interrupts_wait() -> Iterator[None]:
+def _defer_interrupts() -> Iterator[None]:
     """Put Ctrl-C off to the end of the block. Only the main thread gets it, and may say so."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is None:

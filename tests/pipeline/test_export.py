@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info
 import tbgrid
 from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, export, run_format
 from tbgrid.writers import projector
-from tbgrid.writers.mosaic import scattered
+from tbgrid.writers.mosaic import scatter_photos
 from tests.support.embedders import MeanColour
 from tests.support.photos import COLOURS, draw_photos
 
@@ -172,7 +172,7 @@ def test_the_text_tab_tells_model_versions_and_reasons(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "longest"), [(3, 500), (1000, 2048)])
 def test_photos_are_not_lost_on_the_canvas_of_places(count: int, longest: int) -> None:
     thumbnails = np.zeros((count, 64, 64, 3), np.uint8)
-    canvas = scattered(thumbnails, np.random.default_rng(0).normal(size=(count, 2)))
+    canvas = scatter_photos(thumbnails, np.random.default_rng(0).normal(size=(count, 2)))
     assert max(canvas.shape) <= longest
     assert (canvas == 0).mean() > 0.02
 

@@ -262,7 +262,7 @@ def test_the_files_hold_what_the_stages_gave(exported: tbgrid.ExportResult) -> N
     assert (told["title"], told["photos"], told["left_out"]) == (told["title"], 60, 0)
     assert told["grid"] == [grid.rows, grid.columns]
     assert told["report"] == [
-        list(line) for line in (*exported.card.lines(), *exported.groups.lines())
+        list(line) for line in (*exported.card.lines(), *exported.groups.summary_rows())
     ]
     assert dict(told["summary"])["model"] == told["model"] == "builtin"
     assert told["notes"] == exported.notes
