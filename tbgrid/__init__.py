@@ -1,8 +1,8 @@
-"""tbgrid: a folder of photos becomes a TensorBoard run in which look-alikes lie side by side.
+"""tbgrid: turn a folder of photos into a TensorBoard run in which look-alikes lie side by side.
 
-``tbgrid.export("photos", "runs/photos")`` runs the whole job. Each stage can be used alone:
-`find_photos`, `load_embedder`, `embed`, `tsne`, `snap`, `mosaic`. Names are imported when first
-used, so that ``import tbgrid`` costs nothing and never loads TensorFlow.
+``tbgrid.export("photos", "runs/photos")`` runs the whole job. Each stage also works alone:
+`open_source`, `load_embedder`, `embed`, `layout`, `snap`, `refine`, `report_card`, `mosaic`. Names
+are imported on first use, so that ``import tbgrid`` is quick and never loads TensorFlow.
 """
 
 from __future__ import annotations

@@ -9,10 +9,16 @@ _UNITS = {"embed": " photos", "t-SNE": " iterations"}
 
 
 class Progress(Protocol):
-    """Called while a stage runs; `total` is None where the amount of work is unknown."""
+    """A callback that stages call while they run."""
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Report that `done` of `total` units of `stage` are finished."""
+        """Report progress.
+
+        Args:
+            stage: its name, such as "embed".
+            done: finished units of work.
+            total: all units of work, None if that is unknown.
+        """
 
 
 def silent(stage: str, done: int, total: int | None) -> None:
@@ -20,9 +26,9 @@ def silent(stage: str, done: int, total: int | None) -> None:
 
 
 class Bars:
-    """A progress bar for each stage, one below the other; a `tbgrid.progress.Progress`.
+    """A progress bar for each stage, one below the other; a `Progress`.
 
-    In a notebook they are widgets where it has them, else text on stderr or `stream`.
+    In a notebook the bars are widgets where it has them, otherwise text on stderr or `stream`.
     """
 
     def __init__(self, stream: IO[str] | None = None) -> None:
@@ -44,7 +50,7 @@ class Bars:
             self._bar.refresh()
 
     def _new(self, stage: str, total: int | None) -> Any:
-        with warnings.catch_warnings():  # tqdm misses the widgets, and draws text then
+        with warnings.catch_warnings():  # tqdm warns if it has to draw text instead of widgets
             warnings.simplefilter("ignore")
             from tqdm import tqdm as text
             from tqdm.auto import tqdm as anywhere

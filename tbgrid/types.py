@@ -1,4 +1,4 @@
-"""The words the stages share."""
+"""Shared type aliases and protocols."""
 
 from __future__ import annotations
 
@@ -21,27 +21,35 @@ BoolArray: TypeAlias = npt.NDArray[np.bool_]
 class Embedder(Protocol):
     """A network, or anything else that turns pictures into vectors.
 
-    An attribute `fingerprint` (str) that differs whenever its vectors would lets them be cached.
+    Vectors are cached only if there is also an attribute `fingerprint` (str) that changes whenever
+    the vectors would.
     """
 
     @property
     def model_id(self) -> str:
-        """What names the model in reports."""
+        """The name of the model in reports."""
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of its input in pixels."""
+        """Height and width of the input in pixels."""
 
     @property
     def metric(self) -> Metric:
-        """The distance under which its vectors are compared."""
+        """The metric by which its vectors are compared."""
 
     @property
     def notes(self) -> Sequence[str]:
         """What the user should know about how the model is used."""
 
     def __call__(self, images: Float32Array) -> Float32Array:
-        """Embed `images`, float32[b, h, w, 3] in [0, 1], as float32[b, d]."""
+        """Embed a batch of pictures.
+
+        Args:
+            images: float32[b, h, w, 3], RGB in [0, 1], of `input_size`.
+
+        Returns:
+            float32[b, d], one vector per picture.
+        """
 
 
 Json: TypeAlias = dict[str, Any]

@@ -16,37 +16,17 @@ from typing import Any
 
 import PIL
 
-from tbgrid.choices import Metric
 from tbgrid.embedding.embed import DECODING
+from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
-from tbgrid.types import Embedder
 
 INDEX, PHOTOS = "tbgrid-shards.json", "tbgrid-photos.json"
 FORMAT = 1  # a change that older readers would misread gets a new number
 MAKING = ".making-"  # begins the names of directories for what is not whole yet
 DECODER = f"Pillow {PIL.__version__}, decoding {DECODING}"
 _ANEW = "give another --out, or remove that directory"
-
-
-@dataclass(frozen=True)
-class Model:
-    """What is known of an embedder without it; `tbgrid.types.Embedder` says what each part is."""
-
-    model_id: str
-    input_size: tuple[int, int]
-    metric: Metric
-    fingerprint: str
-    notes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, embedder: Embedder) -> Model:
-        """What is known of `embedder`."""
-        height, width = embedder.input_size
-        fingerprint = getattr(embedder, "fingerprint", "")
-        notes = tuple(embedder.notes)
-        return cls(embedder.model_id, (height, width), embedder.metric, fingerprint, notes)
 
 
 @dataclass(frozen=True)
@@ -62,7 +42,7 @@ class Index:
     photos: int
     shard: int
     options: dict[str, Any]
-    model: Model
+    model: ModelInfo
     listing: str
     decoding: str = DECODER
 
@@ -107,7 +87,7 @@ def is_embedded(path: Path) -> bool:
 def begin(
     folder: Path,
     source: Source,
-    model: Model,
+    model: ModelInfo,
     options: Mapping[str, Any],
     shard: int,
 ) -> Index:
@@ -245,9 +225,8 @@ def read_index(folder: Path) -> Index:
         told = json.loads(path.read_text("utf-8"))
         version = told.pop("format")
         if version == FORMAT:
-            model = told.pop("model")
-            model["input_size"], model["notes"] = tuple(model["input_size"]), tuple(model["notes"])
-            return Index(model=Model(**model), **told)
+            model = ModelInfo.from_dict(told.pop("model"))
+            return Index(model=model, **told)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TbgridError(
             f"{printable(path)} is missing or damaged", "embed the photos anew"

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tbgrid import run_format
-from tbgrid.choices import AssignmentCost, Metric
+from tbgrid.choices import AssignmentCost, Fit, Metric
+from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.errors import TbgridError, option
 from tbgrid.mapping.warm_start import WarmStart
 from tbgrid.run_format import CURRENT, HOME, REPORT, column_file, printable
-from tbgrid.types import Float32Array, Float64Array, IntArray, Json
+from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors.neighbors import Neighbours, distances_between
 
 _WAY_OUT = f"give {option('like')} the directory of a run of tbgrid export, or leave it out"
@@ -81,7 +82,8 @@ class PreviousRun:
         names: Sequence[str],
         pictures: npt.NDArray[np.uint64] | None,
         vectors: Float32Array,
-        model: Json,
+        model: ModelInfo,
+        fit: Fit,
         perplexity: float,
     ) -> WarmStart:
         """Where the new map of n photos starts.
@@ -90,14 +92,15 @@ class PreviousRun:
             names: of the photos.
             pictures: uint64[n], keys of their thumbnails; None without pictures.
             vectors: float32[n, d].
-            model: the section "model" of the new report.
+            model: that gave the vectors.
+            fit: how the photos are framed.
             perplexity: of t-SNE on the new map.
 
         Raises:
             TbgridError: none of the photos is on the previous map.
         """
         # Thumbnails that were framed in another way cannot be compared.
-        framed = self.pictures if self.fit == model["fit"] else None
+        framed = self.pictures if self.fit == fit else None
         rows = same_photos(self.names, framed, names, pictures)
         if (rows < 0).all():
             raise TbgridError(
@@ -107,10 +110,10 @@ class PreviousRun:
             )
         notes: tuple[str, ...] = ()
         same = False
-        if (self.model, self.metric) != (model["name"], model["metric"]):
+        if (self.model, self.metric) != (model.model_id, model.metric):
             notes = (
                 f"{self.run} was made with {self.model} and {self.metric} distances: the map "
-                f"starts from its positions and follows the vectors of {model['name']}",
+                f"starts from its positions and follows the vectors of {model.model_id}",
             )
         elif self._distances_unchanged(rows, vectors):
             same = True

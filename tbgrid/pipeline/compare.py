@@ -132,7 +132,7 @@ def compare(
                 arrange(
                     one.images.vectors,
                     one.images.labels,
-                    one.model["metric"],
+                    one.model.metric,
                     one.options,
                     cache,
                     towards=consensus([a.layout.positions for a in arranged]) if arranged else None,
@@ -145,7 +145,7 @@ def compare(
             {
                 "run": name,
                 "layout": done.layout.title,
-                "dimensions": one.model["dimensions"],
+                "dimensions": int(one.images.vectors.shape[1]),
                 **done.card.compared(),
             }
             for name, one, done in zip(names, made, arranged, strict=True)

@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from tbgrid.choices import Runner
 from tbgrid.embedding import shard_index, shards
 from tbgrid.embedding.lazy import open_model
-from tbgrid.embedding.shard_index import MAKING, Index, Model
+from tbgrid.embedding.model_info import ModelInfo
+from tbgrid.embedding.shard_index import MAKING, Index
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.photos import Source
@@ -95,7 +96,7 @@ def embed_shards(
         fixed = {name: getattr(options, name) for name in (*EMBEDDING, "batch")}
         if embedder is not None:
             fixed["model"] = embedder.model_id
-        index = shard_index.begin(folder, found, Model.of(model), fixed, shard)
+        index = shard_index.begin(folder, found, ModelInfo.of(model), fixed, shard)
         job = Job(folder, index, found, options, embedder, str(Path.cwd()))
         todo = [number for number in range(index.count) if not is_done(job, number)]
         run(job, model, todo, workers, progress)

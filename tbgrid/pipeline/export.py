@@ -15,7 +15,8 @@ from tbgrid import run_format
 from tbgrid.choices import Metric
 from tbgrid.embedding.embed import ImageSet, embed
 from tbgrid.embedding.lazy import open_model
-from tbgrid.embedding.shard_index import Index, Model, read_index
+from tbgrid.embedding.model_info import ModelInfo
+from tbgrid.embedding.shard_index import Index, read_index
 from tbgrid.embedding.shards import read_images
 from tbgrid.errors import UsageError
 from tbgrid.grouping.badges import collapse_duplicates
@@ -76,7 +77,7 @@ def export(
             arranged = arrange(
                 made.images.vectors,
                 made.images.labels,
-                made.model["metric"],
+                made.model.metric,
                 made.options,
                 cache,
                 start=None if earlier is None else _start(earlier, made),
@@ -89,14 +90,14 @@ def export(
 @dataclass(frozen=True)
 class Embedded:
     """Photos with the vectors of one model, of which a map can be made. `options`: those that were
-    applied; `model`: what the report says of it; `alike`: the photos most alike; `groups`: copies
-    among them; `notes`: what is to be said so far; `times`: what was spent, and goes on to be
-    counted."""
+    applied; `model`: what is known of it, with the metric that was applied; `alike`: the photos
+    most alike; `groups`: copies among them; `notes`: what is to be said so far; `times`:
+    what was spent, and goes on to be counted."""
 
     source: Source
     options: ExportOptions
     images: ImageSet
-    model: Json
+    model: ModelInfo
     alike: Neighbours
     groups: Groups
     notes: tuple[str, ...]
@@ -140,7 +141,7 @@ def embedded(
         UsageError: options that do not fit photos which are embedded already.
         TbgridError: the photos or the model are at fault.
     """
-    known: Embedder | Model | None = None
+    known: ModelInfo | None = None
     if found.shards is not None:
         index = read_index(found.shards)
         options, known = _as_embedded(options, index, embedder), index.model
@@ -148,7 +149,6 @@ def embedded(
         progress("load model", 0, None)
         with times.stage("load model"):
             embedder = open_model(options, cache, len(found.photos), progress)
-    known = known or embedder
     (staging / run_format.FOLDER).mkdir(exist_ok=True)
     previews = staging / run_format.FOLDER / run_format.PREVIEWS
     with times.stage("embed"):
@@ -172,11 +172,11 @@ def embedded(
                 scratch=staging.parent,
                 progress=progress,
             )
-    notes = (*found.notes, *(known.notes if known else ()), *images.notes)
-    model = _model(found, images, known, options)
+    model = _model(found, known or embedder, options)
+    notes = (*found.notes, *model.notes, *images.notes)
     with limit_threads(len(images.photos)):
         images, alike, groups = _gathered(
-            images, model["metric"], options, cache, previews, times, progress
+            images, model.metric, options, cache, previews, times, progress
         )
     return Embedded(found, options, images, model, alike, groups, notes, times)
 
@@ -198,7 +198,7 @@ def written(
         OSError: it cannot be written.
     """
     images, options, times, groups = made.images, made.options, made.times, made.groups
-    grid, metric = arranged.grid, made.model["metric"]
+    grid, metric = arranged.grid, made.model.metric
     with times.stage("neighbours"):
         fits = local_coherence(images.vectors, grid.cells, grid.rows, grid.columns, metric)
     release(images.vectors)
@@ -296,6 +296,7 @@ def _start(earlier: PreviousRun, made: Embedded) -> WarmStart:
         picture_keys(images.thumbnails) if images.pictured else None,
         images.vectors,
         made.model,
+        made.options.fit,
         fitted_perplexity(len(images.photos), made.options.tsne.perplexity),
     )
 
@@ -341,24 +342,30 @@ def _as_embedded(options: ExportOptions, index: Index, embedder: Embedder | None
 
 
 def _model(
-    found: Source, images: ImageSet, embedder: Embedder | Model | None, options: ExportOptions
-) -> Json:
-    """What the report says of where the vectors are from."""
-    dimensions = int(images.vectors.shape[1])
+    found: Source, embedder: Embedder | ModelInfo | None, options: ExportOptions
+) -> ModelInfo:
+    """What is known of where the vectors are from, with the metric that `options` choose."""
     if found.vectors is not None or embedder is None:
         name = f"vectors of {Path(options.source.vectors or found.name).name}"
-        return {
-            "name": name,
-            "dimensions": dimensions,
-            "metric": options.metric or "euclidean",
-            "fit": options.fit,
-        }
+        # An embedder that was given all the same is not asked, but what it notes is said.
+        notes = tuple(embedder.notes) if embedder else ()
+        return ModelInfo(
+            model_id=name, input_size=(0, 0), metric=options.metric or "euclidean", notes=notes
+        )
+    info = embedder if isinstance(embedder, ModelInfo) else ModelInfo.of(embedder)
+    return dataclasses.replace(info, metric=options.metric or info.metric)
+
+
+def _model_report(made: Embedded) -> Json:
+    """What the report says of the model."""
+    model, options = made.model, made.options
+    computed = made.source.vectors is None
+    inputs: Json = {"input": list(model.input_size), "input_range": options.input_range}
     return {
-        "name": embedder.model_id,
-        "input": list(embedder.input_size),
-        "input_range": options.input_range,
-        "dimensions": dimensions,
-        "metric": options.metric or embedder.metric,
+        "name": model.model_id,
+        **(inputs if computed else {}),
+        "dimensions": int(made.images.vectors.shape[1]),
+        "metric": model.metric,
         "fit": options.fit,
     }
 
@@ -376,7 +383,7 @@ def _report(made: Embedded, arranged: MapResult, groups: Groups) -> Json:
         },
         "report card": arranged.card.scalars(),
         **({"layouts tried": tried} if tried else {}),
-        "model": made.model,
+        "model": _model_report(made),
         layout.name: layout.told(options.tsne.seed, int(images.vectors.shape[1])),
         "grid": {
             "rows_x_columns": [grid.rows, grid.columns],

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tbgrid.embedding import shard_index
-from tbgrid.embedding.shard_index import MAKING, Model
+from tbgrid.embedding.model_info import ModelInfo
+from tbgrid.embedding.shard_index import MAKING
 from tbgrid.errors import TbgridError
 from tbgrid.pipeline.shard_job import (
     CPUS_PER_WORKER,
@@ -113,7 +114,7 @@ def _check_view(job: Job) -> None:
 
 def _check_alike(job: Job, model: Embedder) -> None:
     """Raise if this machine would give other vectors or pictures than the one that began."""
-    found = {"model": Model.of(model), "decoding": shard_index.DECODER}
+    found = {"model": ModelInfo.of(model), "decoding": shard_index.DECODER}
     for name, value in found.items():
         if value != getattr(job.index, name):
             raise TbgridError(

@@ -24,9 +24,9 @@ from typing import IO, Any
 
 from filelock import FileLock
 
-from tbgrid.choices import Metric, Runner
-from tbgrid.embedding.lazy import open_model
-from tbgrid.embedding.tflite import FEWEST
+from tbgrid.choices import Runner
+from tbgrid.embedding.lazy import model_key, open_model
+from tbgrid.embedding.model_info import EmbedderWrapper
 from tbgrid.errors import TbgridError
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.photos import Source
@@ -52,42 +52,18 @@ class Cancelled(BaseException):
     """The job is to be left. No `Exception`, so that nobody who handles those goes on."""
 
 
-@dataclass
-class Counted:
-    """An embedder that knows how many pictures it was given."""
+class CountingEmbedder(EmbedderWrapper):
+    """An embedder that counts the images it embeds."""
 
-    inner: Embedder
-    count: int = 0
-
-    @property
-    def model_id(self) -> str:
-        """As of the embedder itself, like all that follow."""
-        return self.inner.model_id
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of its input in pixels."""
-        return self.inner.input_size
-
-    @property
-    def metric(self) -> Metric:
-        """The distance under which its vectors are compared."""
-        return self.inner.metric
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know of it."""
-        return tuple(self.inner.notes)
-
-    @property
-    def fingerprint(self) -> str:
-        """What its vectors are cached by."""
-        return str(getattr(self.inner, "fingerprint", ""))
+    def __init__(self, inner: Embedder) -> None:
+        super().__init__(inner)
+        self._inner = inner
+        self.count = 0
 
     def __call__(self, images: Float32Array) -> Float32Array:
-        """float32[b, h, w, 3] in [0, 1] -> float32[b, d]."""
+        """Embed float32[b, h, w, 3] in [0, 1] as float32[b, d]."""
         self.count += len(images)
-        return self.inner(images)
+        return self._inner(images)
 
 
 @dataclass
@@ -153,7 +129,7 @@ class Worker:
         source = as_source(photos, self.places, row["application"])
         name = f"{row['application']}/{row['name']}"
         if self.runner == "local":
-            counted = Counted(self._model(options, len(photos)))
+            counted = CountingEmbedder(self._model(options, len(photos)))
             made = export(
                 source,
                 self.places.runs,
@@ -172,7 +148,7 @@ class Worker:
 
     def _model(self, options: ExportOptions, photos: int) -> Embedder:
         """The model, which stays for the next job; many photos have a faster form of it."""
-        key = options.model, options.image_size, options.input_range, photos >= FEWEST
+        key = model_key(options, photos)
         model = self.models.pop(key, None)
         if model is None:
             self.progress("load model", 0, None)

@@ -54,7 +54,7 @@ def split(stage):
 FINISH = "print(json.dumps(spent))"
 CONVERT = """
 with Cache(Path(kept)) as cache:
-    embedder = lazy.open_embedder(model, None, "unit", cache, tflite.FEWEST)
+    embedder = lazy.open_embedder(model, None, "unit", cache, tflite.MIN_PHOTOS)
     side = embedder.input_size[0]
     embedder(np.random.default_rng(0).random((32, side, side, 3), np.float32))
 split("convert")

@@ -50,7 +50,7 @@ run()
 """
 TBGRID = """
 cache = Cache(Path(kept))
-embedder = open_embedder(model, side, "unit", cache, photos=tflite.FEWEST)
+embedder = open_embedder(model, side, "unit", cache, tflite.MIN_PHOTOS)
 run = lambda: embedder(pictures)
 run()
 """

@@ -25,15 +25,19 @@ from tests.support import models
 from tests.support.models import SIDE, seven
 from tests.support.photos import draw_photos
 
-MANY = tflite.FEWEST
+MANY = tflite.MIN_PHOTOS
 
 
 def opened(folder: Path, cache: Cache, photos: int = MANY, **options: Any) -> Embedder:
     return open_embedder(str(folder), None, options.pop("input_range", "unit"), cache, photos)
 
 
-def through_lite(model: Embedder) -> tflite.LiteEmbedder:
-    return tflite.LiteEmbedder(model, lambda: model, Cache(None), silent)
+def fingerprint(embedder: Embedder) -> str:
+    return str(getattr(embedder, "fingerprint", ""))
+
+
+def through_lite(model: Embedder) -> tflite.TfliteEmbedder:
+    return tflite.TfliteEmbedder(model, lambda: model, Cache(None), silent)
 
 
 @pytest.fixture
@@ -104,7 +108,7 @@ def test_networks_of_keras_convert() -> None:
     pictures = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
     np.testing.assert_allclose(fast(pictures), plain(pictures), rtol=1e-3, atol=1e-5)
     assert fast.notes == ()
-    assert tflite.worthwhile(plain)
+    assert tflite.benefits_from_tflite(plain)
     assert fast.fingerprint == "", "random weights are not kept"
 
 
@@ -142,7 +146,7 @@ def test_other_vectors_are_refused_for_good(
     assert model.notes == ()
     np.testing.assert_allclose(model(seven()), reference(seven()), rtol=1e-4)
     (note,) = model.notes
-    assert "TensorFlow Lite, which cannot take its place (its vectors differ)" in note
+    assert "not the faster TensorFlow Lite (its vectors differ)" in note
     monkeypatch.setattr(tflite, "convert", lambda *_: pytest.fail("tried again"))
     again = opened(tmp_path / "network", cache)
     assert again.notes == (note,), "also where nothing is left to embed"
@@ -183,17 +187,17 @@ def test_few_photos_and_dense_networks_and_gpus_are_not_converted(
     few = opened(tmp_path / "network", cache, MANY - 1)
     assert few(seven()).shape == (7, 3)
     many = opened(tmp_path / "network", cache)
-    assert vars(few)["fingerprint"] != getattr(many, "fingerprint", "")
+    assert fingerprint(few) != fingerprint(many)
     for embedder in (
         opened(tmp_path / "dense", cache),
         open_embedder("builtin", None, "unit", cache, MANY),
     ):
-        assert not isinstance(embedder, tflite.LiteEmbedder)
+        assert not isinstance(embedder, tflite.TfliteEmbedder)
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
     with Cache(None) as nothing:
         gpu = opened(tmp_path / "network", nothing)
-    assert not isinstance(gpu, tflite.LiteEmbedder)
-    assert vars(gpu)["fingerprint"] == f"{vars(few)['fingerprint']} GPU"
+    assert not isinstance(gpu, tflite.TfliteEmbedder)
+    assert fingerprint(gpu) == f"{fingerprint(few)} GPU"
 
 
 def test_without_its_runtime_all_goes_on(
@@ -201,13 +205,13 @@ def test_without_its_runtime_all_goes_on(
 ) -> None:
     models.depthwise(tmp_path / "network")
     monkeypatch.setattr(tflite, "available", lambda: False)
-    assert not isinstance(opened(tmp_path / "network", cache), tflite.LiteEmbedder)
+    assert not isinstance(opened(tmp_path / "network", cache), tflite.TfliteEmbedder)
 
 
 def test_vectors_agree_by_cosine_length_and_what_is_no_vector() -> None:
     one = np.array([[1, 0], [3, 4], [0, 0], [np.nan, 1]], np.float32)
-    assert tflite.alike(one, one)
-    assert tflite.alike(one, one * np.float32(1 + 1e-4))
+    assert tflite.vectors_agree(one, one)
+    assert tflite.vectors_agree(one, one * np.float32(1 + 1e-4))
     for row, other in (
         (0, [np.cos(0.015), np.sin(0.015)]),  # a cosine of 0.99989
         (1, [6, 8]),
@@ -218,11 +222,11 @@ def test_vectors_agree_by_cosine_length_and_what_is_no_vector() -> None:
     ):
         changed = one.copy()
         changed[row] = other
-        assert not tflite.alike(changed, one), other
+        assert not tflite.vectors_agree(changed, one), other
     nearly = one.copy()
     nearly[0] = np.cos(0.013), np.sin(0.013)
-    assert tflite.alike(nearly, one)
-    assert not tflite.alike(one[:3], one)
+    assert tflite.vectors_agree(nearly, one)
+    assert not tflite.vectors_agree(one[:3], one)
 
 
 @pytest.mark.parametrize("convert", [CONVERT, other_numbers])
@@ -231,7 +235,7 @@ def test_the_same_export_whatever_the_cache_holds(
 ) -> None:
     models.depthwise(tmp_path / "network")
     folder = draw_photos(tmp_path / "photos", each=15)
-    monkeypatch.setattr(tflite, "FEWEST", 40)
+    monkeypatch.setattr(tflite, "MIN_PHOTOS", 40)
     monkeypatch.setattr(tflite, "convert", convert)
     options = ExportOptions(model=str(tmp_path / "network"), preview=0, cache=tmp_path / "cache")
     stages: list[str] = []

@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 import tbgrid
 from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, UsageError, run_format
 from tbgrid.cli import main
+from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.grid.cells import choose_shape
 from tbgrid.grid.snap import assign
 from tbgrid.grouping.badges import draw_badge
@@ -469,8 +470,8 @@ def test_vectors_are_the_same_if_distances_are(
     names = [*(images.photos[row].name for row in rows), "new"]
     vectors = np.concatenate([images.vectors[rows], images.vectors[:1] + 9])
     vectors[:, ::2] *= factor
-    model = {"name": "mean-colour", "metric": "euclidean", "fit": "crop"}
-    start = earlier.start(names, None, vectors, model, earlier.perplexity)
+    model = ModelInfo(model_id="mean-colour", input_size=(32, 32), metric="euclidean")
+    start = earlier.start(names, None, vectors, model, "crop", earlier.perplexity)
     assert start.previous_rows.tolist() == [*rows.tolist(), -1]
     assert start.same_inputs == (factor < 1.1)
     assert len(start.notes) == (factor > 1.1)

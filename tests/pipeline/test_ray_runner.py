@@ -19,6 +19,7 @@ import pytest
 from tbgrid import ExportOptions, TbgridError, find_photos
 from tbgrid.cli.main import main
 from tbgrid.embedding import shard_index
+from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.pipeline import ray_runner
 from tbgrid.pipeline.embed_shards import embed_shards
 from tbgrid.pipeline.shard_job import Job
@@ -256,7 +257,7 @@ def job(thirty: Path, tmp_path: Path) -> Job:
     source, folder = find_photos(thirty), tmp_path / "out"
     folder.mkdir()
     fixed = {"model": "mean-colour"}
-    index = shard_index.begin(folder, source, shard_index.Model.of(MeanColour()), fixed, SHARD)
+    index = shard_index.begin(folder, source, ModelInfo.of(MeanColour()), fixed, SHARD)
     return Job(folder, index, source, OPTIONS, MeanColour(), str(tmp_path))
 
 
