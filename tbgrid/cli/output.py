@@ -83,7 +83,7 @@ def print_export(result: ExportResult, given: argparse.Namespace, console: Conso
     if tried := result.arranged.candidates:
         _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
-    seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
+    seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.seconds.items())
     rows = [*result.arranged.summary_rows(), *result.groups.summary_rows(), ("seconds", seconds)]
     print_table([(f"{name}:", value) for name, value in rows])
     print_line(f"mosaic: {printable(result.mosaic)}")

@@ -80,11 +80,11 @@ class Groups:
 
     def summary_rows(self) -> list[tuple[str, str]]:
         """(name, value) texts for the terminal, notebooks and the Grid tab."""
-        report, rows = self.to_dict(), []
+        rows: list[tuple[str, str]] = []
         if self.copies is not None:
-            numbers = report["duplicates"]
-            kinds = ("exact", "near", "mirrored")
-            parts = [f"{n:,} {kind}" for kind in kinds if (n := numbers[f"{kind}_copies"])]
+            kinds = {"exact": EXACT, "near": NEAR, "mirrored": MIRRORED}
+            counts = {name: self.copies.kinds.count(kind) for name, kind in kinds.items()}
+            parts = [f"{count:,} {name}" for name, count in counts.items() if count]
             groups = len(self.copies.groups)
             of = f" of {groups:,} photo{'s' if groups != 1 else ''}" if parts else ""
             rows.append(("copies", (", ".join(parts) or "none") + of))

@@ -17,7 +17,7 @@ from tbgrid.layouts.procrustes import consensus
 from tbgrid.mapping.arrange import MapResult, arrange
 from tbgrid.options import ExportOptions
 from tbgrid.photos import SkippedFile, Source
-from tbgrid.pipeline.export import Embedded, embedded, find, written
+from tbgrid.pipeline.export import Embedded, embedded, find, write_run
 from tbgrid.pipeline.result import ExportResult
 from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
@@ -154,12 +154,12 @@ def compare(
         for path, staging, one, done in zip(directories, stagings, made, arranged, strict=True):
             try:
                 results.append(
-                    written(
-                        path, staging, one, done, cache, also={SECTION: rows}, progress=progress
+                    write_run(
+                        path, staging, one, done, cache, tables={SECTION: rows}, progress=progress
                     )
                 )
             except OSError as error:
-                raise _half_written(error, path, results) from error
+                raise _half_write_run(error, path, results) from error
             _let_go(one)
     return Comparison(directory, tuple(results), tuple(rows))
 
@@ -212,7 +212,7 @@ def _let_go(made: Embedded) -> None:
     release(made.images.thumbnails)
 
 
-def _half_written(error: OSError, path: Path, results: Sequence[ExportResult]) -> TbgridError:
+def _half_write_run(error: OSError, path: Path, results: Sequence[ExportResult]) -> TbgridError:
     finished = ", ".join(result.directory.name for result in results) or "none"
     return TbgridError(
         f"cannot write {printable(path)} ({error.strerror})",

@@ -95,7 +95,7 @@ def parse(data: bytes) -> Manifest:
         "cell": cell,
         "tile": _whole(found, "tile", run_format.TILE, run_format.TILE),
         "preview": preview,
-        "left_out": _whole(found, "left_out", 0, _EXACT),
+        "skipped": _whole(found, "skipped", 0, _EXACT),
         "report": _list(found, "report", _MAX_LINES, _pair),
         "notes": _list(found, "notes", _MAX_LINES, _line),
         "summary": _list(found, "summary", _MAX_LINES, _pair),

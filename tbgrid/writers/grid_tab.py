@@ -101,7 +101,7 @@ def write_tab_files(
         "columns": [made.told for made in kept],
         "key": names.index(KEY),
         "tile": run_format.TILE,
-        "left_out": len(images.skipped),
+        "skipped": len(images.skipped),
         **manifest,
         "notes": notes,
     }

@@ -160,7 +160,7 @@ def test_the_text_tab_tells_model_versions_and_reasons(tmp_path: Path) -> None:
     (folder / "a|b <i>.txt").write_text("no picture")
     done = export(folder, tmp_path / "run", embedder=COLOUR_MODEL)
     text = events(done.directory)["tbgrid/report"][0][1].tensor.string_val[0].decode()
-    for word in ("mean-colour", "tensorflow", "perplexity", "1 left out", "not a picture"):
+    for word in ("mean-colour", "tensorflow", "perplexity", "1 skipped", "not a picture"):
         assert word in text
     assert "a&#124;b &lt;i&gt;.txt" in text
     assert done.skipped_tsv.read_text().splitlines() == [

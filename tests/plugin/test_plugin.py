@@ -172,7 +172,7 @@ def test_the_manifest_holds_what_is_known_and_nothing_else(served: Served) -> No
     assert set(found) == set(MANIFEST)
     assert found["title"] == "<script>alert(1)</script>"
     assert found["notes"] == ["x" * 3999 + "…"]
-    unchanged = set(MANIFEST) - {"title", "notes", "left_out"}
+    unchanged = set(MANIFEST) - {"title", "notes", "skipped"}
     assert {key: found[key] for key in unchanged} == {key: MANIFEST[key] for key in unchanged}
 
 
@@ -609,7 +609,7 @@ WRONG_MANIFESTS: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "cell 2^40": ({"cell": 1 << 40}, "'cell' must be"),
     "tile": ({"tile": 256}, "'tile' must be 512"),
     "preview": ({"preview": 1}, "'preview' must be 0, or from 32 to 2048"),
-    "left out": ({"left_out": -1}, "'left_out' must be"),
+    "left out": ({"skipped": -1}, "'skipped' must be"),
     "report": ({"report": {}}, "'report' must be a list"),
     "report of numbers": ({"report": [["a", 1]]}, "'report' is wrong at 0"),
     "report of three": ({"report": [["a", "b", "c"]]}, "'report' is wrong at 0"),
