@@ -22,14 +22,14 @@ export class ReportPanel {
       ...tables,
       notes.length ? element("h3", {}, "Notes") : null,
       notes.length ? element("ul", {}, ...notes.map((note) => element("li", {}, note))) : null,
-      ...runs.filter((run) => run.manifest.left_out > 0).map((run) =>
+      ...runs.filter((run) => run.manifest.skipped > 0).map((run) =>
         element(
           "p",
           {},
           element(
             "a",
             { href: run.fileAddress("skipped.tsv"), target: "_blank", download: "skipped.tsv" },
-            `${run.manifest.left_out} files left out${runs.length > 1 ? ` of ${run.name}` : ""}, ` +
+            `${run.manifest.skipped} files left out${runs.length > 1 ? ` of ${run.name}` : ""}, ` +
               "with the reasons",
           ),
         )),
