@@ -1,6 +1,6 @@
-"""Are the files that the Grid tab reads as large as their manifest says? See `tbgrid.run_format`.
+"""Checks that the files of the Grid tab have the sizes that follow from their manifest.
 
-What they hold is not read, but for the manifest and the ends of the previews.
+Their content is not read, except for the manifest and the last offsets. See `tbgrid.run_format`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from tbgrid import run_format
-from tbgrid.check.projector_files import Finding, enumerate_items, error
+from tbgrid.check.findings import EXPORT_AGAIN, Finding, enumerate_items, error
 from tbgrid.run_format import column_file
-
-_AGAIN = "run the export again"
 
 
 def check_grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
@@ -25,19 +23,21 @@ def check_grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
     try:
         manifest = json.loads((folder / run_format.MANIFEST).read_bytes())
     except OSError as bad:
-        yield error(name, f"cannot be read ({bad.strerror}); the Grid tab lacks the run", _AGAIN)
+        yield error(
+            name, f"cannot be read ({bad.strerror}); the Grid tab lacks the run", EXPORT_AGAIN
+        )
         return
     except (ValueError, RecursionError):
-        yield error(name, "not JSON in UTF-8; the Grid tab lacks the run", _AGAIN)
+        yield error(name, "not JSON in UTF-8; the Grid tab lacks the run", EXPORT_AGAIN)
         return
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version != run_format.FORMAT:
-        message = f"format {version}, where this tbgrid reads {run_format.FORMAT}"
+        message = f"format {version}, but this tbgrid reads {run_format.FORMAT}"
         yield error(name, message, "export again, or update tbgrid")
         return
     wrong = _wrong(manifest)
     if wrong:
-        yield error(name, f"{wrong}; the Grid tab lacks the run", _AGAIN)
+        yield error(name, f"{wrong}; the Grid tab lacks the run", EXPORT_AGAIN)
         return
     kinds = [column["kind"] for column in manifest["columns"]]
     sizes = run_format.array_sizes(
@@ -57,13 +57,13 @@ def check_grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
     ]
     if absent:
         message = f"{enumerate_items('file', absent)} missing: the mosaic has holes"
-        yield error(f"{subject}/{run_format.TILES}", message, _AGAIN)
+        yield error(f"{subject}/{run_format.TILES}", message, EXPORT_AGAIN)
 
 
 def _wrong(manifest: Any) -> str:
-    """What the manifest lacks of what sizes follow from; "" if nothing."""
+    """What is wrong with the values that file sizes follow from; "" if nothing."""
     if not isinstance(manifest, dict) or manifest.get("format") != run_format.FORMAT:
-        return "no manifest of the Grid tab"
+        return "not a manifest of the Grid tab"
 
     def whole(value: object, least: int, most: int) -> bool:
         return type(value) is int and least <= value <= most
@@ -87,12 +87,12 @@ def _wrong(manifest: Any) -> str:
         isinstance(column, dict) and column.get("kind") in run_format.COLUMN_KINDS
         for column in columns
     ):
-        return "columns is no list of categories, numbers and texts"
+        return "columns is not a list of categories, numbers and texts"
     return ""
 
 
 def _texts(folder: Path, subject: str, manifest: Any) -> Iterator[Finding]:
-    """Files whose size another file gives, and lists of values."""
+    """Files whose size another file gives, and the values of categories."""
     pairs = [
         (column_file(number, "u32"), column_file(number, "utf8"), "<u4")
         for number, column in enumerate(manifest["columns"])
@@ -110,16 +110,16 @@ def _texts(folder: Path, subject: str, manifest: Any) -> Iterator[Finding]:
                 )
     for number, column in enumerate(manifest["columns"]):
         if column["kind"] == "category" and not (folder / column_file(number, "json")).is_file():
-            yield error(f"{subject}/{column_file(number, 'json')}", "missing", _AGAIN)
+            yield error(f"{subject}/{column_file(number, 'json')}", "missing", EXPORT_AGAIN)
 
 
 def _file(path: Path, subject: str, size: int) -> Iterator[Finding]:
     found = path.stat().st_size if path.is_file() else None
     if found is None:
-        yield error(subject, "missing; the Grid tab lacks the run", _AGAIN)
+        yield error(subject, "missing; the Grid tab lacks the run", EXPORT_AGAIN)
     elif found != size:
-        message = f"{found:,} bytes, where the manifest asks for {size:,}"
-        yield error(subject, message, _AGAIN)
+        message = f"{found:,} bytes, expected {size:,} by the manifest"
+        yield error(subject, message, EXPORT_AGAIN)
 
 
 def _tiles(height: int, width: int) -> Iterator[str]:
