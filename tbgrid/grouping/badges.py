@@ -15,7 +15,7 @@ from tbgrid.embedding.embed import FEWEST, ImageSet
 from tbgrid.errors import TbgridError, option
 from tbgrid.grouping.duplicates import Copies
 from tbgrid.types import IntArray, UInt8Array
-from tbgrid.util.disk_arrays import spool
+from tbgrid.util.disk_arrays import open_disk_array
 
 BADGE_HEIGHT = 0.3  # of a tile's side
 MIN_LEGIBLE = 9  # px: a badge of less height gets a dot instead of a number
@@ -48,14 +48,14 @@ def collapse_duplicates(
             f"a map needs at least {FEWEST} photos: set {option('groups.duplicates')} to show",
         )
     sizes = copies.sizes[kept]
-    with spool(np.uint8, scratch) as tiles:
+    with open_disk_array(np.uint8, scratch) as tiles:
         for start in range(0, len(kept), _BATCH):
             rows = kept[start : start + _BATCH]
             batch = images.thumbnails[rows]
             for at in np.flatnonzero(sizes[start : start + _BATCH] > 1) if batch.size else ():
                 batch[at] = draw_badge(batch[at], int(sizes[start + at]))
             tiles.add(batch)
-        thumbnails = tiles.finished()
+        thumbnails = tiles.as_array()
     ends = images.previews
     if len(ends) and previews is not None:
         ends = _rewrite_previews(previews, ends, kept, sizes)

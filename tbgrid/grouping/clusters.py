@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tbgrid.types import Float64Array, IntArray
+from tbgrid.util.unique_names import unique_name
 
 NO_CLUSTER = ""  # a name that no label has, and that viewers show grey
 MIN_SIZE = 5  # photos of a cluster by default, at least
@@ -80,14 +81,10 @@ def find_clusters(
     renumbered = np.full(len(order) + 1, -1)
     renumbered[order] = np.arange(len(order))
     found = renumbered[found]
-    taken, unique_names = set[str](), list[str]()
+    unique_names: list[str] = []
     for number in range(len(order)):
         name = _name(np.flatnonzero(found == number), positions, names, labels)
-        unique, nth = name, 2
-        while unique in taken:
-            unique, nth = f"{name} {nth}", nth + 1
-        taken.add(unique)
-        unique_names.append(unique)
+        unique_names.append(unique_name(name, unique_names))
     return Clusters(found, tuple(unique_names), min_size)
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from tbgrid.choices import NAMES, Method, Metric
 from tbgrid.errors import UsageError
 from tbgrid.grid.cells import Grid, cell_centers, grid_from_cells, shape_for
-from tbgrid.grid.refine import Refined, refine
+from tbgrid.grid.layout import Layout, layout_title
+from tbgrid.grid.refine import refine
 from tbgrid.grid.snap import snap
 from tbgrid.layouts import methods
 from tbgrid.layouts.procrustes import aligned, aligned_cells
-from tbgrid.layouts.tsne import Layout, title
 from tbgrid.mapping.warm_start import (
     Stability,
     WarmStart,
@@ -33,9 +33,8 @@ from tbgrid.options import DEFAULT_BUDGET, ExportOptions, TsneOptions
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, Json
 from tbgrid.util.cache import Cache, key_of
-from tbgrid.util.disk_arrays import release
+from tbgrid.util.disk_arrays import drop_pages
 from tbgrid.util.timing import Times
-from tbgrid.vectors.pca import normalize_for
 
 # Raise it when a change of `layouts.tsne`, `layouts.methods`, `layouts.tsne_engines` or of modules
 # that they use moves points.
@@ -64,7 +63,7 @@ class Candidate:
         """Its row in the table of candidates."""
         row: Json = {"layout": self.title}
         if self.card is not None:
-            row |= self.card.compared()
+            row |= self.card.comparable_scores()
             row["cpu_seconds"] = self.seconds
         return {**row, "remark": self.remark}
 
@@ -79,8 +78,6 @@ class MapResult:
         card: the report card.
         candidates: of the layout `best`, all in the order of trying; else empty.
         stability: how far photos moved; None without a previous map.
-        snapped: the grid before refinement, whose cost and gap are in the card.
-        refined: what refinement did; None without refinement.
     """
 
     layout: Layout
@@ -88,20 +85,22 @@ class MapResult:
     card: ReportCard
     candidates: tuple[Candidate, ...] = ()
     stability: Stability | None = None
-    snapped: Grid | None = None
-    refined: Refined | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how options were applied."""
         stability = self.stability.notes if self.stability else ()
         stopped = ("refinement was stopped when its time was up",)
-        late = stopped if self.refined is not None and self.refined.stopped else ()
+        refinement = self.grid.refinement
+        late = stopped if refinement is not None and refinement.stopped else ()
         return (*self.layout.notes, *self.grid.notes, *stability, *late)
 
     def summary_rows(self) -> list[tuple[str, str]]:
         """(name, value) texts for the terminal, notebooks and the Grid tab."""
-        return [*self.card.lines(), *(self.stability.summary_rows() if self.stability else [])]
+        return [
+            *self.card.summary_rows(),
+            *(self.stability.summary_rows() if self.stability else []),
+        ]
 
 
 def arrange(
@@ -148,7 +147,7 @@ def arrange(
         progress=progress,
     )
     if options.layout != "best":
-        methods.require(options.layout, builder.shape)
+        methods.require_method(options.layout, builder.shape)
         return builder.build(options.layout, options.tsne)[0]
     return _build_best(builder, DEFAULT_BUDGET if options.budget is None else options.budget)
 
@@ -159,9 +158,9 @@ def _build_best(builder: _MapBuilder, budget: float) -> MapResult:
     candidates: list[Candidate] = []
     spent = 0.0
     for method, tsne in methods.candidates(builder.options.tsne, len(builder.vectors)):
-        name = title(method, tsne.perplexity)
+        name = layout_title(method, tsne.perplexity)
         try:
-            methods.require(method, builder.shape)
+            methods.require_method(method, builder.shape)
         except UsageError as error:
             candidates.append(Candidate(name, remark=f"not tried: {error}"))
             continue
@@ -212,62 +211,46 @@ class _MapBuilder:
         with self.times.stage(NAMES[method]):
             layout, seconds = self._lay_out(method, tsne)
         start = time.process_time()
-        release(self.vectors)
+        drop_pages(self.vectors)
         if self.towards is not None:
             layout = _align(layout, self.shape, self.towards)
         with self.times.stage("grid"):
             if self.start is not None:
                 snapped = snap_like(layout, self.start, self.options.grid, progress=self.progress)
             elif layout.cells is None:
-                snapped = snap(layout.positions, self.options.grid, progress=self.progress)
+                snapped = snap(layout, self.options.grid, progress=self.progress)
             else:
                 snapped = grid_from_cells(layout.cells, *self.shape, layout.engine)
-        layout, grid, refined = self._refine(layout, snapped)
+        layout, grid = self._refine(layout, snapped)
         with self.times.stage("quality"):
             card = report_card(
-                self.vectors,
-                layout.positions,
-                grid,
-                self.labels,
-                metric=self.metric,
-                kl=layout.kl,
-                layout=layout.name,
-                snapped=None if refined is None else snapped,
-                progress=self.progress,
+                self.vectors, layout, grid, self.labels, metric=self.metric, progress=self.progress
             )
         stability = None if self.start is None else measure_stability(grid, self.start)
         seconds += time.process_time() - start
-        result = MapResult(
-            layout=layout,
-            grid=grid,
-            card=card,
-            stability=stability,
-            snapped=snapped,
-            refined=refined,
-        )
+        result = MapResult(layout=layout, grid=grid, card=card, stability=stability)
         return result, seconds
 
-    def _refine(self, layout: Layout, snapped: Grid) -> tuple[Layout, Grid, Refined | None]:
+    def _refine(self, layout: Layout, snapped: Grid) -> tuple[Layout, Grid]:
         """The refined grid, and the layout, which follows if its positions are cells."""
         if self.options.refine is None:
-            return layout, snapped, None
+            return layout, snapped
         with self.times.stage("refine"):
-            found = refine(
-                normalize_for(self.vectors, self.metric),
-                snapped.cells,
-                snapped.rows,
-                snapped.columns,
+            grid = refine(
+                snapped,
+                self.vectors,
                 self.options.refine,
-                gently=self.start is not None,
+                metric=self.metric,
+                gentle=self.start is not None,
                 progress=self.progress,
             )
-        release(self.vectors)
-        if layout.cells is not None:
-            layout = replace(
-                layout, cells=found.cells, positions=cell_centers(found.cells, snapped.columns)
-            )
-            return layout, grid_from_cells(found.cells, *self.shape, layout.engine), found
-        return layout, replace(snapped, cells=found.cells), found
+        drop_pages(self.vectors)
+        if layout.cells is None:
+            return layout, grid
+        positions = cell_centers(grid.cells, grid.columns)
+        on_cells = grid_from_cells(grid.cells, *self.shape, layout.engine)
+        layout = replace(layout, cells=grid.cells, positions=positions)
+        return layout, replace(on_cells, refinement=grid.refinement)
 
     def _lay_out(self, method: Method, tsne: TsneOptions) -> tuple[Layout, float]:
         """The layout, from the cache if possible, and the CPU seconds that it took."""
@@ -279,7 +262,7 @@ class _MapBuilder:
             return layout, time.process_time() - begin
         key = key_of(
             NAMES[method],
-            methods.version(method, tsne),
+            methods.layout_version(method, tsne),
             LAYOUT_CACHE_VERSION,
             self.vectors.shape,
             np.ascontiguousarray(self.vectors).data,
@@ -290,11 +273,11 @@ class _MapBuilder:
         held = self.cache.get([key]).get(key)
         if held is not None:
             return _deserialize(held)
-        layout = methods.lay_out(
-            method,
+        layout = methods.layout(
             self.vectors,
-            tsne,
-            self.shape,
+            method,
+            options=tsne,
+            shape=self.shape,
             metric=self.metric,
             progress=self.progress,
         )

@@ -22,7 +22,7 @@ from tbgrid.errors import TbgridError, option
 from tbgrid.mapping.warm_start import WarmStart
 from tbgrid.run_format import CURRENT, HOME, REPORT, column_file, printable
 from tbgrid.types import Float32Array, Float64Array, IntArray
-from tbgrid.vectors.neighbors import Neighbours, distances_between
+from tbgrid.vectors.neighbors import Neighbors, distances_between
 
 _WAY_OUT = f"give {option('like')} the directory of a run of tbgrid export, or leave it out"
 _PERPLEXITY_TOLERANCE = 0.1  # relative; a small set's perplexity changes with its size
@@ -66,7 +66,7 @@ class PreviousRun:
     cells: IntArray
     places: Float64Array
     positions: Float64Array
-    alike: Neighbours
+    alike: Neighbors
     model: str
     fit: str
     metric: Metric
@@ -257,7 +257,7 @@ def _read(run: str, export: Path) -> PreviousRun:
     if not (np.isfinite(places).all() and np.isfinite(positions).all()):
         raise ValueError("its positions are not finite")
     near = int(manifest["neighbours"])
-    alike = Neighbours(
+    alike = Neighbors(
         _numbers(folder / run_format.NEIGHBOURS, "<u4", near * count)
         .reshape(count, near)
         .astype(np.int64),

@@ -25,7 +25,7 @@ from tbgrid.grouping.clusters import find_clusters
 from tbgrid.grouping.duplicates import find_copies
 from tbgrid.grouping.groups import Groups
 from tbgrid.grouping.picture_keys import picture_keys
-from tbgrid.layouts.tsne import fitted_perplexity
+from tbgrid.layouts.tsne import choose_perplexity
 from tbgrid.mapping.arrange import MapResult, arrange
 from tbgrid.mapping.previous_run import PreviousRun, read_previous_run
 from tbgrid.mapping.warm_start import WarmStart
@@ -37,11 +37,11 @@ from tbgrid.pipeline.result import ExportResult
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Embedder, Float32Array, IntArray, Json
 from tbgrid.util.cache import Cache, open_cache
-from tbgrid.util.disk_arrays import release
-from tbgrid.util.sampling import stratified
+from tbgrid.util.disk_arrays import drop_pages
+from tbgrid.util.sampling import stratified_sample
 from tbgrid.util.threads import limit_threads
 from tbgrid.util.timing import Times
-from tbgrid.vectors.neighbors import Neighbours, nearest
+from tbgrid.vectors.neighbors import Neighbors, find_neighbors
 from tbgrid.writers import export_files, projector, run_directory
 from tbgrid.writers.event_file import write_events
 from tbgrid.writers.export_contents import ExportContents, plain_tiles
@@ -74,7 +74,7 @@ def export(
     times = Times()
     earlier = None if options.like is None else read_previous_run(Path(options.like))
     found = find(source, options, [directory], times, progress)
-    with run_directory.claim_directory(directory) as staging, open_cache(options) as cache:
+    with run_directory.claim_run(directory) as staging, open_cache(options) as cache:
         made = embedded(found, options, embedder, staging, cache, times, progress)
         with limit_threads(len(made.images.photos)):
             arranged = arrange(
@@ -101,7 +101,7 @@ class Embedded:
     options: ExportOptions
     images: ImageSet
     model: ModelInfo
-    alike: Neighbours
+    alike: Neighbors
     groups: Groups
     notes: tuple[str, ...]
     times: Times
@@ -214,7 +214,7 @@ def write_run(
         harmony = local_coherence(
             images.vectors, grid.cells, grid.rows, grid.columns, made.model.metric
         )
-    release(images.vectors)
+    drop_pages(images.vectors)
     groups = _with_clusters(made, map_result)
     projected, tensors, sample_notes = _for_projector(images, grid, options.tsne.seed)
     pictured = images.pictured
@@ -237,7 +237,7 @@ def write_run(
             *map_result.notes,
             *groups.notes,
             *run_directory.name_notes(directory),
-            *([cache.trouble] if cache.trouble else []),
+            *([cache.failure] if cache.failure else []),
             *sample_notes,
         ),
         seconds=times.seconds,
@@ -308,13 +308,13 @@ def _gathered(
     previews: Path,
     times: Times,
     progress: Progress,
-) -> tuple[ImageSet, Neighbours, Groups]:
+) -> tuple[ImageSet, Neighbors, Groups]:
     """The photos that are shown, those most alike of them, and which are copies."""
 
-    def neighbours(shown: ImageSet) -> Neighbours:
+    def neighbours(shown: ImageSet) -> Neighbors:
         with times.stage("neighbours"):
-            found = nearest(shown.vectors, run_format.NEAREST, metric, progress=progress)
-        release(shown.vectors)
+            found = find_neighbors(shown.vectors, run_format.NEAREST, metric, progress=progress)
+        drop_pages(shown.vectors)
         return found
 
     names, alike = [photo.name for photo in images.photos], neighbours(images)
@@ -339,7 +339,7 @@ def _start(earlier: PreviousRun, made: Embedded) -> WarmStart:
         images.vectors,
         made.model,
         made.options.fit,
-        fitted_perplexity(len(images.photos), made.options.tsne.perplexity),
+        choose_perplexity(len(images.photos), made.options.tsne.perplexity),
     )
 
 
@@ -348,7 +348,7 @@ def _projected(images: ImageSet, seed: int) -> IntArray:
     count = len(images.photos)
     if count <= run_format.MAX_POINTS:
         return np.arange(count)
-    return stratified(images.labels or [""] * count, run_format.MAX_POINTS, seed)
+    return stratified_sample(images.labels or [""] * count, run_format.MAX_POINTS, seed)
 
 
 def _without_the_run(found: Source, directory: Path) -> Source:

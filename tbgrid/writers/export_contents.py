@@ -13,7 +13,7 @@ from tbgrid.grouping.groups import Groups
 from tbgrid.mapping.arrange import MapResult
 from tbgrid.options import ExportOptions
 from tbgrid.types import Float32Array, IntArray, Json, UInt8Array
-from tbgrid.vectors.neighbors import Neighbours
+from tbgrid.vectors.neighbors import Neighbors
 from tbgrid.vectors.pca import principal_components
 from tbgrid.writers import mosaic as pictures
 from tbgrid.writers.scatter import point_colours
@@ -52,7 +52,7 @@ class ExportContents:
     projected: IntArray
     tensors: dict[str, Float32Array]
     map_result: MapResult
-    alike: Neighbours
+    alike: Neighbors
     harmony: Float32Array
     groups: Groups
     tables: Mapping[str, Sequence[Json]]

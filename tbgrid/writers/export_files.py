@@ -13,7 +13,8 @@ from tbgrid.grid.cells import format_gap
 from tbgrid.grouping.groups import CLUSTER
 from tbgrid.progress import Progress
 from tbgrid.types import Json
-from tbgrid.util.disk_arrays import release
+from tbgrid.util.disk_arrays import drop_pages
+from tbgrid.util.unique_names import unique_name
 from tbgrid.writers import deep_zoom, grid_tab, projector
 from tbgrid.writers import mosaic as pictures
 from tbgrid.writers.event_file import (
@@ -63,9 +64,7 @@ def metadata_columns(
         for index, name in enumerate(images.columns)
     ]
     for name, values in (*fields, *(groups or {}).items()):
-        unique, number = name, 2
-        while unique.lower() in taken:
-            unique, number = f"{name} {number}", number + 1
+        unique = unique_name(name, taken, ignore_case=True)
         taken.add(unique.lower())
         columns[unique] = values
     if len(columns) < 2:  # the Projector needs two
@@ -91,7 +90,7 @@ def write_files(folder: Path, contents: ExportContents, report: Json, progress: 
     columns = metadata_columns(images, groups)
     clusters = next((name for name, values in columns.items() if values is groups.get(CLUSTER)), "")
     _write_projector(folder, contents, columns, clusters, progress)
-    release(contents.tiles)
+    drop_pages(contents.tiles)
     progress("write", 3, STEPS)
     tile = pictures.tile_within(grid, contents.tiles.shape[1], MOSAIC_SIDE)
     (folder / run_format.MOSAIC).write_bytes(contents.mosaic(tile))
@@ -103,7 +102,7 @@ def write_files(folder: Path, contents: ExportContents, report: Json, progress: 
     _write_text(folder / run_format.REPORT, json.dumps(report, indent=1) + "\n")
     tab = folder / run_format.FOLDER
     tab.mkdir(exist_ok=True)
-    release(contents.tiles)
+    drop_pages(contents.tiles)
     cell = deep_zoom.write_pyramid(tab, contents.tiles, grid)
     progress("write", 5, STEPS)
     grid_tab.write_tab_files(
@@ -117,7 +116,7 @@ def write_files(folder: Path, contents: ExportContents, report: Json, progress: 
         categories=[clusters] if clusters else [],
     )
     grid_tab.write_warm_start_files(tab, contents.map_result.layout.positions, images)
-    release(contents.tiles)
+    drop_pages(contents.tiles)
     progress("write", 6, STEPS)
 
 
@@ -150,7 +149,7 @@ def _write_projector(
         clusters or None,
     )
     _write_text(folder / run_format.BOOKMARKS, projector.bookmarks_json(states))
-    release(images.vectors)
+    drop_pages(images.vectors)
     progress("write", 2, STEPS)
     if images.pictured:
         chosen = None if len(rows) == len(images.photos) else rows
@@ -171,7 +170,7 @@ def _manifest(contents: ExportContents, cell: int) -> Json:
         "layout": layout.title,
         "seed": str(contents.options.tsne.seed),
         "grid": f"{grid.rows} x {grid.columns}, {empty} cells empty",
-        "solver": f"{grid.solver}; cost {format_gap(grid.gap)}",
+        "solver": f"{grid.solver}; {format_gap(grid.gap)}",
     }
     rows = (*contents.map_result.summary_rows(), *contents.groups.summary_rows())
     return {
@@ -207,7 +206,7 @@ def summaries(contents: ExportContents, report: Json, progress: Progress) -> Ite
     picture = scatter(layout.positions, contents.images.labels, title)
     description = f"One point for each of the {_noun(contents)}, coloured by label."
     yield ImageSummary("tbgrid/scatter", 0, picture, description)
-    texts = {**report, "report card": dict(map_result.card.lines())}
+    texts = {**report, "report card": dict(map_result.card.summary_rows())}
     yield TextSummary("tbgrid/report", markdown(texts, contents.images.skipped))
     for name, value in map_result.card.scalars().items():
         yield ScalarSummary(f"tbgrid/{name}", value)

@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
-from tbgrid.util.text_table import as_text, spoken
+from tbgrid.util.text_table import format_key, format_table
 from tbgrid.version import __version__
 from tbgrid.writers.export_contents import ExportContents
 
@@ -56,7 +56,7 @@ def build_report(contents: ExportContents) -> Json:
         "report card": map_result.card.scalars(),
         **({"layouts tried": candidates} if candidates else {}),
         "model": _model_section(contents, dimensions),
-        layout.name: layout.told(options.tsne.seed, dimensions),
+        layout.name: layout.to_dict(options.tsne.seed, dimensions),
         "grid": {
             "rows_x_columns": [grid.rows, grid.columns],
             "empty_cells": grid.rows * grid.columns - len(images.photos),
@@ -66,7 +66,7 @@ def build_report(contents: ExportContents) -> Json:
             "cost": grid.cost,
             "gap": grid.gap,
         },
-        **({"refinement": map_result.refined.told()} if map_result.refined else {}),
+        **({"refinement": grid.refinement.to_dict()} if grid.refinement else {}),
         **contents.groups.to_dict(),
         **({"like": map_result.stability.to_dict()} if map_result.stability else {}),
         "notes": list(contents.notes),
@@ -107,10 +107,10 @@ def markdown(report: Mapping[str, Json | Sequence[str]], skipped: Sequence[Skipp
     for title, content in report.items():
         heading = title.capitalize() if title.islower() else title
         if _is_table(content):
-            tables.append(f"**{heading}**\n\n{_table(*as_text(content))}")
+            tables.append(f"**{heading}**\n\n{_table(*format_table(content))}")
         elif isinstance(content, Mapping):
             rows.append((_Bold(heading), ""))
-            rows += [(spoken(key), value) for key, value in content.items()]
+            rows += [(format_key(key), value) for key, value in content.items()]
         else:
             rows += [
                 (_Bold(heading) if first == 0 else "", line) for first, line in enumerate(content)

@@ -504,7 +504,7 @@ def test_parallel_clients_never_see_two_exports_mixed(tmp_path: Path) -> None:
     directory = tmp_path / "logdir" / "run"
 
     def publish(token: int) -> None:
-        with run_directory.claim_directory(directory) as staging:
+        with run_directory.claim_run(directory) as staging:
             shutil.copytree(tmp_path / f"new-{token}", staging, dirs_exist_ok=True)
             (staging.parent / "events").write_bytes(b"")
             run_directory.publish(directory, staging, staging.parent / "events", ["a"], 0)
