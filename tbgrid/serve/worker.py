@@ -40,7 +40,7 @@ from tbgrid.serve.photos import make_source
 from tbgrid.serve.store import FILE_NAME, Reader, Row
 from tbgrid.types import Embedder, Float32Array
 from tbgrid.util.cache import Cache
-from tbgrid.writers.run_directory import weight
+from tbgrid.writers.run_directory import size_on_disk
 
 _PROGRESS_INTERVAL = 0.1  # s between two messages about the same stage
 _MAX_MODELS = 2  # that stay loaded
@@ -121,7 +121,7 @@ class Worker:
                 raise JobCancelledError
             with _exclusive(self._paths, id):
                 result = self._make_map(row, models)
-            self.send(result=result, size=weight(jobs.run_directory(self._paths, row)))
+            self.send(result=result, size=size_on_disk(jobs.run_directory(self._paths, row)))
         except JobCancelledError:
             self.send(cancelled=True)
         except TbgridError as error:

@@ -105,7 +105,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def ledger(logdir: Path) -> dict[str, str]:
     """Name -> reason of all that was left out."""
-    (path,) = logdir.glob("plugins/tbgrid/*/ledger.tsv")
+    (path,) = logdir.glob("plugins/tbgrid/*/skipped.tsv")
     rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
     assert rows[0] == ["path", "reason"]
     assert all(len(row) == 2 and row[1].strip() for row in rows)

@@ -92,7 +92,7 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Pa
     )
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
-    assert report["photos"] == {"source": photos.name, "shown": 60, "left_out": 0, "labels": 3}
+    assert report["photos"] == {"source": photos.name, "shown": 60, "skipped": 0, "labels": 3}
     assert report["grid"]["rows_x_columns"] == [5, 12]
     assert report["grid"]["assignment_cost"] == "euclidean"
     assert report["t-SNE"]["perplexity"] == 5

@@ -160,7 +160,7 @@ def test_a_network_that_is_not_needed_is_not_loaded(
 
 def test_the_same_export_again_writes_the_same_files(exporter: Exporter) -> None:
     def written(result: ExportResult) -> dict[str, bytes]:
-        names = ("metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "ledger.tsv")
+        names = ("metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "skipped.tsv")
         return {name: (result.export / name).read_bytes() for name in names}
 
     one = written(exporter())

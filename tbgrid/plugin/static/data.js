@@ -10,9 +10,9 @@ import { DataError, address, get } from "./server.js";
  * @typedef {import("./server.js").Listed} Listed
  * @typedef {{name: string, kind: "category" | "number" | "text"}} ColumnInfo
  * @typedef {{title: string, photos: number, grid: [number, number], pictured: boolean,
- *   model: string, layout: string, distance: string, neighbours: number, neighbours_exact: boolean,
+ *   model: string, layout: string, metric: string, neighbours: number, neighbours_exact: boolean,
  *   columns: ColumnInfo[], key: number, cell: number, tile: number, preview: number,
- *   left_out: number, report: [string, string][], summary: [string, string][], notes: string[]}}
+ *   skipped: number, report: [string, string][], summary: [string, string][], notes: string[]}}
  *   Manifest
  */
 

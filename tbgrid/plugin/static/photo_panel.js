@@ -56,7 +56,7 @@ export class PhotoPanel {
         ["grid cell", `row ${line + 1}, column ${column + 1}`],
         ["harmony with neighbours", formatNumber(run.harmony[row])],
       ]),
-      createElement("h3", {}, `Nearest by embedding (${run.manifest.distance})`),
+      createElement("h3", {}, `Nearest by embedding (${run.manifest.metric})`),
       this.createNearest(run, row, nearest),
     );
   }

@@ -24,7 +24,7 @@ export class ReportPanel {
       notes.length ? createElement("h3", {}, "Notes") : null,
       notes.length
         ? createElement("ul", {}, ...notes.map((note) => createElement("li", {}, note))) : null,
-      ...runs.filter((run) => run.manifest.left_out > 0).map((run) =>
+      ...runs.filter((run) => run.manifest.skipped > 0).map((run) =>
         createElement("p", {}, createSkippedLink(run, several ? ` of ${run.name}` : ""))),
     );
   }
@@ -34,8 +34,8 @@ export class ReportPanel {
 function createSkippedLink(run, ofRun) {
   return createElement(
     "a",
-    { href: run.fileAddress("ledger.tsv"), target: "_blank", download: "ledger.tsv" },
-    `Skipped files${ofRun}, with reasons (${run.manifest.left_out.toLocaleString("en")})`,
+    { href: run.fileAddress("skipped.tsv"), target: "_blank", download: "skipped.tsv" },
+    `Skipped files${ofRun}, with reasons (${run.manifest.skipped.toLocaleString("en")})`,
   );
 }
 
