@@ -31,7 +31,7 @@ _HOME = {
     "load_embedder": "embedding.load_embedder",
     "Embedder": "types",
     "embed": "embedding.embed",
-    "ImageSet": "embedding.embed",
+    "ImageSet": "embedding.image_set",
     "Cache": "util.cache",
     "layout": "layouts.methods",
     "tsne": "layouts.tsne",
@@ -59,8 +59,8 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from tbgrid.embedding.decode import Decoded as Decoded
     from tbgrid.embedding.decode import decode as decode
-    from tbgrid.embedding.embed import ImageSet as ImageSet
     from tbgrid.embedding.embed import embed as embed
+    from tbgrid.embedding.image_set import ImageSet as ImageSet
     from tbgrid.embedding.load_embedder import load_embedder as load_embedder
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError

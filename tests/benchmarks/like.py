@@ -20,7 +20,7 @@ import numpy as np
 import tbgrid
 from tbgrid.choices import Metric
 from tbgrid.mapping.arrange import arrange
-from tbgrid.mapping.warm_start import Start, measured
+from tbgrid.mapping.warm_start import WarmStart, measure_stability
 from tbgrid.options import ExportOptions
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
@@ -50,14 +50,14 @@ def compared(vectors: Float32Array, metric: Metric, change: int, seed: int) -> F
     after = count if change > 0 else round(count * (1 + change / 100))
     options, nothing = ExportOptions(tsne=tbgrid.TsneOptions(seed=seed)), Cache(None)
     old = arrange(vectors[:before], None, metric, options, nothing)
-    start = Start(
-        "the first",
-        np.array([row if row < before else -1 for row in range(after)]),
-        old.grid.rows,
-        old.grid.columns,
-        old.grid.cells,
-        old.grid.places,
-        old.layout.positions,
+    start = WarmStart(
+        run="the first",
+        previous_rows=np.array([row if row < before else -1 for row in range(after)]),
+        rows=old.grid.rows,
+        columns=old.grid.columns,
+        cells=old.grid.cells,
+        places=old.grid.places,
+        positions=old.layout.positions,
         cost=old.grid.cost,
     )
     clock = time.process_time()
@@ -71,10 +71,10 @@ def compared(vectors: Float32Array, metric: Metric, change: int, seed: int) -> F
     return Found(
         like.card.dpq_16,
         fresh.card.dpq_16,
-        like.stability.median,
-        like.stability.most,
-        like.stability.unmoved,
-        measured(fresh.grid, start).median,
+        like.stability.move_median,
+        like.stability.move_p95,
+        like.stability.unmoved_share,
+        measure_stability(fresh.grid, start).move_median,
         end - middle,
         middle - clock,
     )
