@@ -7,11 +7,9 @@ import io
 import json
 import re
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from tbgrid.types import Float64Array, UInt8Array
 from tests.support.chromium import CHROMIUM, Visitor
 from tests.support.embedders import MeanColour
 from tests.support.photos import COLOURS
+from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import tensorboard
 
 PATIENCE = 30  # seconds for anything to appear: the browser draws in software
@@ -74,14 +73,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tbgrid.ExportResult:
 def address(
     exported: tbgrid.ExportResult,
     large: tbgrid.ExportResult,
+    preloaded: Preloaded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """A TensorBoard over both exports, of which it shows `exported` first."""
     logdir = large.directory.parent
     shutil.copytree(exported.directory, logdir / exported.directory.name)
-    executable = Path(sys.executable).with_name("tensorboard")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(executable, logdir, log) as found:
+    with tensorboard(preloaded, logdir, log) as found:
         yield found
 
 
@@ -175,7 +174,7 @@ def test_the_projector_shows_the_photos(projector: Projector) -> None:
             near = int((np.abs(drawn - colour).max(axis=2) < 40).sum())
 
 
-@pytest.mark.parametrize("look", ["by label", "photos"])
+@pytest.mark.parametrize("look", ["by label", pytest.param("photos", marks=pytest.mark.slow)])
 def test_a_click_shows_the_tsne_layout(
     projector: Projector, exported: tbgrid.ExportResult, look: str
 ) -> None:
@@ -186,8 +185,15 @@ def test_a_click_shows_the_tsne_layout(
     assert_stays(projector)
 
 
-@pytest.mark.parametrize("look", ["by label", "photos"])
-@pytest.mark.parametrize("run", ["colours", "large"])
+@pytest.mark.parametrize(
+    ("run", "look"),
+    [
+        ("colours", "by label"),
+        ("large", "photos"),
+        pytest.param("colours", "photos", marks=pytest.mark.slow),
+        pytest.param("large", "by label", marks=pytest.mark.slow),
+    ],
+)
 def test_a_click_shows_the_grid(
     projector: Projector,
     exported: tbgrid.ExportResult,
