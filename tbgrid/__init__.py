@@ -28,21 +28,26 @@ _HOME = {
     "SkippedFile": "photos",
     "decode": "embedding.decode",
     "load_embedder": "embedding.load_embedder",
+    "Embedder": "types",
     "embed": "embedding.embed",
     "ImageSet": "embedding.embed",
+    "layout": "layouts.methods",
     "tsne": "layouts.tsne",
-    "Layout": "layouts.tsne",
+    "Layout": "grid.layout",
     "TsneOptions": "options",
     "snap": "grid.snap",
     "Grid": "grid.cells",
+    "Refinement": "grid.cells",
     "GridOptions": "options",
     "GroupOptions": "options",
     "mosaic": "writers.mosaic",
     "refine": "grid.refine",
     "RefineOptions": "options",
     "report_card": "metrics.report_card",
+    "ReportCard": "metrics.report_card",
     "GridCallback": "training.keras_callback",
     "GridWriter": "training.grid_writer",
+    "Progress": "progress",
     "bars": "progress",
     "TbgridError": "errors",
     "UsageError": "errors",
@@ -57,10 +62,13 @@ if TYPE_CHECKING:
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError
     from tbgrid.grid.cells import Grid as Grid
+    from tbgrid.grid.cells import Refinement as Refinement
+    from tbgrid.grid.layout import Layout as Layout
     from tbgrid.grid.refine import refine as refine
     from tbgrid.grid.snap import snap as snap
-    from tbgrid.layouts.tsne import Layout as Layout
+    from tbgrid.layouts.methods import layout as layout
     from tbgrid.layouts.tsne import tsne as tsne
+    from tbgrid.metrics.report_card import ReportCard as ReportCard
     from tbgrid.metrics.report_card import report_card as report_card
     from tbgrid.options import ExportOptions as ExportOptions
     from tbgrid.options import GridOptions as GridOptions
@@ -78,10 +86,12 @@ if TYPE_CHECKING:
     from tbgrid.pipeline.export import export as export
     from tbgrid.pipeline.inputs import open_source as open_source
     from tbgrid.pipeline.result import ExportResult as ExportResult
+    from tbgrid.progress import Progress as Progress
     from tbgrid.progress import bars as bars
     from tbgrid.sources.folders import find_photos as find_photos
     from tbgrid.training.grid_writer import GridWriter as GridWriter
     from tbgrid.training.keras_callback import GridCallback as GridCallback
+    from tbgrid.types import Embedder as Embedder
     from tbgrid.writers.mosaic import mosaic as mosaic
 
 

@@ -35,7 +35,7 @@ from PIL import Image
 import tbgrid
 from tbgrid.choices import Metric
 from tbgrid.types import Embedder, Float32Array, IntArray
-from tbgrid.vectors.neighbors import nearest
+from tbgrid.vectors.neighbors import find_neighbors
 
 NEAREST = 10
 MNIST_TEST = "t10k-images-idx3-ubyte*"
@@ -133,7 +133,7 @@ def score(data: str, source: tbgrid.Source, name: str, embedder: Embedder) -> Sc
     grid = tbgrid.snap(layout.positions)
     card = tbgrid.report_card(images.vectors, layout.positions, grid, images.labels, metric=metric)
     names, labels = np.unique(np.array(images.labels), return_inverse=True)
-    near = nearest(images.vectors, NEAREST, metric).rows
+    near = find_neighbors(images.vectors, NEAREST, metric).rows
     return Score(
         data,
         len(labels),

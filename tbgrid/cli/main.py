@@ -249,8 +249,8 @@ def _cache(given: argparse.Namespace, _: Console) -> int:
         if given.clear:
             cache.clear()
         usage = cache.usage()
-        if cache.trouble:
-            raise TbgridError(cache.trouble, "remove that file, or give another --cache")
+        if cache.failure:
+            raise TbgridError(cache.failure, "remove that file, or give another --cache")
         print_cache(cache, usage, given.json)
     return 0
 

@@ -60,9 +60,9 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
 def _print_rows(rows: Sequence[Json]) -> None:
     """Print a table with a column for each key."""
-    from tbgrid.util.text_table import as_text
+    from tbgrid.util.text_table import format_table
 
-    header, lines = as_text(rows)
+    header, lines = format_table(rows)
     print_table([header, *lines])
 
 

@@ -19,7 +19,7 @@ from tbgrid.photos import NO_LABEL, Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Embedder, Float32Array, IntArray, UInt8Array
 from tbgrid.util.cache import Cache, key_of
-from tbgrid.util.disk_arrays import Spool, spool
+from tbgrid.util.disk_arrays import DiskArrayWriter, open_disk_array
 
 FEWEST = 3  # photos that make a map
 DECODING = 4  # to be raised when a change of `tbgrid.embedding.decode` gives other pixels
@@ -101,8 +101,8 @@ def embed(
     progress("embed", 0, len(source.photos))
     with (
         Cache(None) as nothing,
-        spool(np.float32, scratch) as vectors,
-        spool(np.uint8, scratch) as thumbnails,
+        open_disk_array(np.float32, scratch) as vectors,
+        open_disk_array(np.uint8, scratch) as thumbnails,
     ):
         work = _Work(source, embedder, thumbnail, fit, batch, cache or nothing, preview, progress)
         work.vectors, work.thumbnails = vectors, thumbnails
@@ -186,8 +186,8 @@ class _Work:
         self.photos: list[Photo] = []
         self.skipped: list[SkippedFile] = list(source.skipped)
         self.sizes: list[tuple[int, int]] = []
-        self.vectors: Spool[np.float32]
-        self.thumbnails: Spool[np.uint8]
+        self.vectors: DiskArrayWriter[np.float32]
+        self.thumbnails: DiskArrayWriter[np.uint8]
         self.ran = False
         self.notes: list[str] = []
         self.done = 0
@@ -343,11 +343,11 @@ class _Work:
     def finished(self) -> ImageSet:
         """All rows as one set."""
         source = self.source
-        thumbnails = self.thumbnails.finished()
+        thumbnails = self.thumbnails.as_array()
         if source.vectors is not None:
             vectors = source.vectors[[photo.row for photo in self.photos]]
         else:
-            vectors = self.vectors.finished()
+            vectors = self.vectors.as_array()
         return ImageSet(
             tuple(self.photos),
             vectors,

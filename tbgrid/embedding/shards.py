@@ -31,7 +31,7 @@ from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
 from tbgrid.types import IntArray
-from tbgrid.util.disk_arrays import Spool, spool
+from tbgrid.util.disk_arrays import DiskArrayWriter, open_disk_array
 
 # What an archive says of the time of its parts, so that equal contents are equal files.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -200,8 +200,8 @@ def read_images(
     wanted = np.array([photo.row for photo in source.photos], np.int64)
     progress("embed", 0, index.photos)
     with (
-        spool(np.float32, scratch) as vectors,
-        spool(np.uint8, scratch) as thumbnails,
+        open_disk_array(np.float32, scratch) as vectors,
+        open_disk_array(np.uint8, scratch) as thumbnails,
         previews.open("wb") if previews else contextlib.nullcontext() as file,
     ):
         images = _Spooled(vectors, thumbnails)
@@ -217,8 +217,8 @@ class _Spooled:
     """Rows of shards on their way into files, which are mapped at the end. `shown`: how many
     photos there were, also those that are not wanted."""
 
-    vectors: Spool[np.float32]
-    thumbnails: Spool[np.uint8]
+    vectors: DiskArrayWriter[np.float32]
+    thumbnails: DiskArrayWriter[np.uint8]
     sizes: list[IntArray] = field(default_factory=list)
     ends: list[int] = field(default_factory=lambda: [0])
     notes: tuple[str, ...] = ()
@@ -252,8 +252,8 @@ class _Spooled:
         """All that was added, which must be as many rows as `source` has photos."""
         return ImageSet(
             source.photos,
-            self.vectors.finished(),
-            self.thumbnails.finished(),
+            self.vectors.as_array(),
+            self.thumbnails.as_array(),
             np.concatenate(self.sizes),
             source.skipped,
             source.columns,

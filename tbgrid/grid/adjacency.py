@@ -8,9 +8,17 @@ from tbgrid.types import IntArray
 
 
 def adjacent_pairs(cells: IntArray, rows: int, columns: int) -> IntArray:
-    """int64[m, 2]: the items in each two cells that share a side or a corner, each pair once.
+    """List the pairs of items in cells that share a side or a corner.
 
-    Nothing is adjacent across the border, and empty cells count for nothing.
+    Cells at opposite borders are not adjacent, and empty cells are skipped.
+
+    Args:
+        cells: int64[n], distinct, row * columns + column.
+        rows: of the grid.
+        columns: of the grid.
+
+    Returns:
+        int64[m, 2], each pair once.
     """
     board = np.full((rows, columns), -1, np.int64)
     board.flat[cells] = np.arange(len(cells))

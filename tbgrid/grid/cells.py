@@ -1,4 +1,4 @@
-"""Cells of a grid: its shape, where its cells lie, and layouts in units of cells."""
+"""The grid: its shape, its cells, and positions in units of cells."""
 
 from __future__ import annotations
 
@@ -7,19 +7,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 from tbgrid.options import GridOptions
-from tbgrid.types import Float64Array, IntArray
+from tbgrid.types import Float64Array, IntArray, Json
+
+MAX_CELLS_PER_PHOTO = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A snapped layout.
+    """Points on the cells of a grid.
 
-    `cells` int64[n]: the cell of each point, row * columns + column, row 0 on top; no cell twice.
-    `places` float64[n, 2]: the points in units of cells, (row, column). `cost`: the sum of
-    (squared) distances from places to cells. `gap`: proven: no assignment costs less than
-    (1 - gap) * cost; 0.0 where it is the least there is, None where nothing is proven.
+    Attributes:
+        rows: number of rows.
+        columns: number of columns.
+        cells: int64[n], the cell of each point, row * columns + column, with row 0 on top; all
+            different.
+        places: float64[n, 2], the layout in units of cells, (row, column).
+        cost: sum of the (squared) distances from places to cells, as the snap left them.
+        solver: what assigned the cells.
+        gap: proven bound: no assignment costs less than (1 - gap) * cost. 0.0 if it is optimal,
+            None if nothing is proven.
+        notes: what the user should know about how the options were applied.
+        refinement: what `refine` has changed; None if the cells are those of the snap.
     """
 
     rows: int
@@ -30,51 +40,98 @@ class Grid:
     solver: str
     gap: float | None
     notes: tuple[str, ...] = ()
+    refinement: Refinement | None = None
+
+    @property
+    def snapped(self) -> Grid:
+        """The grid as the snap left it; itself if it was not refined."""
+        return self.refinement.snapped if self.refinement else self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement:
+    """What `refine` has changed.
+
+    Attributes:
+        snapped: the grid as the snap left it.
+        sum_before: the sum that is minimized (`grid.grid_state`), in mean distances per photo.
+        sum_after: the same for the refined cells.
+        rounds: after this number of rounds, at most 400, no exchange of two cells within reach
+            lowers the sum, unless `stopped`.
+        stopped: whether the limit of time ended the refinement.
+    """
+
+    snapped: Grid
+    sum_before: float
+    sum_after: float
+    rounds: int
+    stopped: bool = False
+
+    def to_dict(self) -> Json:
+        """Describe the refinement for the report."""
+        return {
+            "sum_before": self.sum_before,
+            "sum_after": self.sum_after,
+            "rounds": self.rounds,
+            **({"stopped": "its time was up"} if self.stopped else {}),
+        }
 
 
 def cell_centers(cells: IntArray, columns: int) -> Float64Array:
-    """float64[n, 2]: (x, y up) of the middle of each cell, in cells."""
+    """Compute the centers of cells in units of cells: float64[n, 2], (x, y up)."""
     return np.column_stack([cells % columns, -(cells // columns)]).astype(np.float64)
 
 
 def grid_from_cells(cells: IntArray, rows: int, columns: int, solver: str) -> Grid:
-    """The grid of points that are on their cells already, put there by `solver`: no way to go."""
-    places = cell_centers(cells, columns)[:, ::-1] * (-1, 1)
-    return Grid(rows, columns, cells, places, 0.0, solver, 0.0)
+    """Make the grid of points whose positions are cells already, as `solver` has assigned them."""
+    return Grid(
+        rows=rows,
+        columns=columns,
+        cells=cells,
+        places=cell_centers(cells, columns)[:, ::-1] * (-1, 1),
+        cost=0.0,
+        solver=solver,
+        gap=0.0,
+    )
 
 
 def choose_shape(count: int, aspect: float = 1.0) -> tuple[int, int]:
-    """Rows and columns of the grid near `aspect` (width / height) that holds `count` cells."""
+    """Choose the rows and columns of a grid for `count` points near `aspect`, width / height."""
     rows = max(1, min(count, round(math.sqrt(count / aspect))))
     columns = -(-count // rows)
     return -(-count // columns), columns
 
 
 def shape_for(count: int, options: GridOptions) -> tuple[int, int]:
-    """Rows and columns for `count` points: the options' own, or near their aspect.
+    """Give the rows and columns for `count` points: those of the options, or near their aspect.
 
     Raises:
-        UsageError: the grid that was asked for is too small, or far too large.
+        UsageError: the grid of the options is too small, or far too large.
     """
     rows, columns = options.shape or choose_shape(count, options.aspect)
+    found = f"grid {rows}x{columns} has {rows * columns} cells for {count} photos"
     if rows * columns < count:
         near = choose_shape(count, columns / rows)
+        raise UsageError(found, f"use {option('grid.shape')} {near[0]}x{near[1]} or larger")
+    if rows * columns > max(64, MAX_CELLS_PER_PHOTO * count):
         raise UsageError(
-            f"grid {rows}x{columns} has {rows * columns} cells for {count} photos",
-            f"use --grid {near[0]}x{near[1]} or larger",
-        )
-    if rows * columns > max(64, 100 * count):
-        raise UsageError(
-            f"grid {rows}x{columns} has {rows * columns} cells for {count} photos",
-            "use a smaller --grid, at most 100 cells a photo",
+            found,
+            f"use a smaller {option('grid.shape')}, "
+            f"with at most {MAX_CELLS_PER_PHOTO} cells per photo",
         )
     return rows, columns
 
 
 def scale_to_grid(positions: Float64Array, rows: int, columns: int) -> Float64Array:
-    """(x, y up) float64[n, 2] -> (row, column) float64[n, 2], each axis filling the grid.
+    """Convert positions to units of cells, so that they fill the grid along each axis.
 
-    An axis without extent goes to the middle.
+    Args:
+        positions: float64[n, 2], (x, y up).
+        rows: of the grid.
+        columns: of the grid.
+
+    Returns:
+        float64[n, 2], (row, column). An axis without extent goes to the middle.
     """
     places = np.empty((len(positions), 2))
     for axis, (values, cells) in enumerate(
@@ -87,9 +144,9 @@ def scale_to_grid(positions: Float64Array, rows: int, columns: int) -> Float64Ar
 
 
 def format_gap(gap: float | None) -> str:
-    """A proven gap in words."""
+    """Write a proven gap in words."""
     if gap is None:
-        return "how near the least is not proven"
+        return "optimality gap unknown"
     if gap == 0:
-        return "the least there is"
-    return f"proven to be at most {100 * gap:.2g} % above the least"
+        return "optimal"
+    return f"within {100 * gap:.2g} % of optimal (proven)"

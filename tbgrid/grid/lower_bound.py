@@ -1,12 +1,12 @@
-"""How far an assignment of points to cells can be from the best: a lower bound by duality.
+"""A lower bound of the cost of any assignment of points to cells, by duality.
 
 Give each cell j a price v[j]. Whatever the prices are, no assignment costs less than
 
     sum over points of min over cells (cost[i, j] - v[j])  +  sum over cells of v[j],
 
-if no price is above 0 wherever cells may stay empty (linear programming duality; for assignment
-problems: Bertsekas, Network Optimization, 1998, chapter 7). So any prices prove something, and good
-prices prove that an assignment is near the optimum. Squared distances only.
+provided that no price is above 0 if cells may stay empty (linear programming duality; for
+assignment problems: Bertsekas, Network Optimization, 1998, chapter 7). So any prices prove
+something, and good prices prove that an assignment is near the optimum. Squared distances only.
 """
 
 from __future__ import annotations
@@ -16,33 +16,38 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tbgrid.grid.assignment import cell_places, potential
+from tbgrid.grid.assignment import cell_places, dual_prices
 from tbgrid.types import Float64Array, IntArray
 
-_LEAF = 8  # cells a side of the blocks within which all pairs are looked at
+_LEAF = 8  # rows and columns of the blocks within which every pair is compared
 _CHUNK = 20_000  # points at a time
 
 
 def lower_bound(points: Float64Array, cells: IntArray, rows: int, columns: int) -> float:
-    """A sum of squared distances below which no assignment of `points` to cells can be.
+    """Compute a sum of squared distances that no assignment of the points can be below.
 
-    `points` float64[n, 2] in units of cells, (row, column); `cells` int64[n]: a good assignment,
-    to which the prices are fitted: the better it is, the tighter the bound. Where cells stay empty
-    it is looser.
+    Args:
+        points: float64[n, 2] in units of cells, (row, column).
+        cells: int64[n], an assignment to which the prices are fitted: the better it is, the tighter
+            the bound, which is looser if cells stay empty.
+        rows: of the grid.
+        columns: of the grid.
     """
-    prices = fitted_prices(points, cells, rows, columns)
-    least, _ = least_costs(points, prices, rows, columns, cells)
+    prices = fit_prices(points, cells, rows, columns)
+    least, _ = min_reduced_costs(points, prices, rows, columns, cells)
     return max(0.0, float(least.sum() + prices.sum()))
 
 
-def fitted_prices(points: Float64Array, cells: IntArray, rows: int, columns: int) -> Float64Array:
-    """float64[rows * columns]: the `potential` of an assignment, at most 0 if cells are empty.
+def fit_prices(points: Float64Array, cells: IntArray, rows: int, columns: int) -> Float64Array:
+    """Estimate the prices of cells from an assignment.
 
-    What an empty cell costs is 0, which is what the median of theirs is moved to.
+    Returns:
+        float64[rows * columns], the `dual_prices`; if cells are empty, at most 0, with the median
+        price of empty cells moved to 0, since leaving a cell empty costs nothing.
     """
     occupied = cell_places(rows, columns)
     occupied[cells] = points
-    prices = potential(occupied, rows, columns)
+    prices = dual_prices(occupied, rows, columns)
     if len(points) == len(prices):
         return np.asarray(prices - prices.mean())
     empty = np.ones(len(prices), bool)
@@ -50,16 +55,24 @@ def fitted_prices(points: Float64Array, cells: IntArray, rows: int, columns: int
     return np.minimum(prices - np.median(prices[empty]), 0.0)
 
 
-def least_costs(
+def min_reduced_costs(
     points: Float64Array, prices: Float64Array, rows: int, columns: int, cells: IntArray
 ) -> tuple[Float64Array, IntArray]:
-    """float64[n], the minimum over all cells of squared distance less price, for each point, and
-    int64[n], the cell of that minimum.
+    """Find for each point the cell with the lowest reduced cost, squared distance minus price.
 
-    `cells` int64[n]: a good guess of where that minimum is, which saves time and changes nothing.
-    The grid is halved again and again; a part is left alone where a bound shows that it holds
-    nothing better than what is known: prices are nearly those of a squared distance, so that the
-    cost less the price is nearly linear in the cell's place.
+    The grid is halved again and again, and a part is skipped if a bound shows that it contains no
+    better cell: prices are nearly those of a squared distance, so that the reduced cost is nearly
+    linear in the position of the cell.
+
+    Args:
+        points: float64[n, 2] in units of cells, (row, column).
+        prices: float64[rows * columns].
+        rows: of the grid.
+        columns: of the grid.
+        cells: int64[n], a guess, which saves time and does not change the result.
+
+    Returns:
+        float64[n], the lowest reduced costs, and int64[n], their cells.
     """
     tree = list(_levels(prices, rows, columns))
     least = (points[:, 0] - cells // columns) ** 2 + (points[:, 1] - cells % columns) ** 2
@@ -72,7 +85,7 @@ def least_costs(
 
 
 class _Level:
-    """Blocks of `side` x `side` cells: within each, `lift` (see `_levels`) is at least
+    """Blocks of `side` x `side` cells. Within each, `lift` (see `_levels`) is bounded from below by
     `low + slope . (place - corner)`."""
 
     def __init__(self, lift: Float64Array, side: int) -> None:
@@ -105,7 +118,7 @@ class _Level:
         self.corner = np.stack([every // width, every % width], axis=1) * float(side)
 
     def bound(self, points: Float64Array, blocks: IntArray) -> Float64Array:
-        """At most the least cost less price of each point in the block beside it."""
+        """Lower bounds of the reduced cost of each point in its block."""
         tilt = self.slope[blocks] - 2 * points
         reach = np.minimum(tilt * self.last[blocks], 0.0).sum(axis=1)
         base = (points * (points - 2 * self.corner[blocks])).sum(axis=1)
@@ -113,8 +126,8 @@ class _Level:
 
 
 def _levels(prices: Float64Array, rows: int, columns: int) -> Iterator[_Level]:
-    """From few large blocks to many small ones. Since |p - q|² - v = |p|² - 2 p.q + (|q|² - v),
-    all that a block needs to tell is of `lift` = |q|² - v."""
+    """Levels from few large blocks to many small ones. Since |p - q|² - v equals
+    |p|² - 2 p.q + (|q|² - v), a block only needs to bound `lift` = |q|² - v."""
     lift = ((cell_places(rows, columns) ** 2).sum(axis=1) - prices).reshape(rows, columns)
     side = _LEAF
     while 4 * side < max(rows, columns):
@@ -161,7 +174,7 @@ def _improve(
 def _children(
     level: _Level, finer: _Level, who: IntArray, blocks: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """The pairs of points and blocks again, each block replaced by its four quarters."""
+    """The pairs of points and blocks with each block replaced by its four quarters."""
     row, column = blocks // level.width, blocks % level.width
     below = (2 * row)[:, None] + np.array([0, 0, 1, 1])
     beside = (2 * column)[:, None] + np.array([0, 1, 0, 1])

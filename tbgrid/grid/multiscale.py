@@ -1,9 +1,8 @@
 """Assignments from coarse to fine, for grids too large for one matrix of costs.
 
-Groups of about four neighbours are assigned to a grid of half the rows and columns, by the same
-means down to one that is solved at once. What the coarse solution could not see is then put right
-in overlapping windows, and, for the optimum, by `tbgrid.grid.primal_dual`. Points and cells as in
-`tbgrid.grid.assignment`.
+Groups of about four neighbors are assigned to a grid of half the rows and columns, recursively down
+to a grid that is solved at once. The result is then improved in overlapping windows, and, for the
+optimum, by `tbgrid.grid.primal_dual`. Points and cells are those of `tbgrid.grid.assignment`.
 """
 
 from __future__ import annotations
@@ -20,35 +19,43 @@ from tbgrid.grid.assignment import pair_costs, total_cost
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float64Array, IntArray
 
-WINDOW = 14  # cells a side
+WINDOW = 14  # rows and columns of a window
 COARSEST = 512  # cells that are solved at once
-EXACT_CELLS = 2**17  # a grid up to which the optimum costs some 25 seconds of one core, 400 MB
+EXACT_CELLS = 2**17  # up to which the optimum takes some 25 seconds of one core and 400 MB
 
 
 def optimum(
     points: Float64Array, rows: int, columns: int, progress: Progress = silent
 ) -> tuple[IntArray, float]:
-    """The assignment of least total squared distance, and a proven lower bound of that total.
+    """Find the optimal assignment of squared distances, with a proven lower bound of its cost.
 
-    The bound equals the total but for rounding (see `primal_dual.optimum`).
+    Args:
+        points: float64[n, 2].
+        rows: of the grid.
+        columns: of the grid.
+        progress: called as the work proceeds.
+
+    Returns:
+        int64[n] cells, and the bound, which equals the cost up to rounding (see
+        `primal_dual.optimum`).
     """
     if rows * columns <= COARSEST:
-        cells = assignment.scipy(points, rows, columns, "squared")
+        cells = assignment.solve_scipy(points, rows, columns, "squared")
         return cells, total_cost(points, cells, columns, "squared")
     start = windows(points, rows, columns, progress)
     return primal_dual.optimum(points, start, rows, columns, progress)
 
 
 def windows(points: Float64Array, rows: int, columns: int, progress: Progress = silent) -> IntArray:
-    """Near the optimum of squared distances."""
+    """Find an assignment near the optimum of squared distances, int64[n]."""
     if rows * columns <= COARSEST:
-        return assignment.scipy(points, rows, columns, "squared")
+        return assignment.solve_scipy(points, rows, columns, "squared")
     return sweep(points, from_coarse(points, rows, columns), rows, columns, progress=progress)
 
 
 def from_coarse(points: Float64Array, rows: int, columns: int) -> IntArray:
-    """An assignment that follows the one of groups of neighbours on a grid of half the size."""
-    members = [who for _, _, who in assignment.blocks(points, rows, columns, 2)]
+    """Derive an assignment from that of groups of neighbors on a grid of half the size."""
+    members = [who for _, _, who in assignment.iter_blocks(points, rows, columns, 2)]
     low_rows, low_columns = -(-rows // 2), -(-columns // 2)
     middles = (np.array([points[who].mean(0) for who in members]) - 0.5) / 2
     if low_rows * low_columns <= EXACT_CELLS:
@@ -66,7 +73,7 @@ def from_coarse(points: Float64Array, rows: int, columns: int) -> IntArray:
         places = np.array(room)
         index, taken = linear_sum_assignment(pair_costs(points[who], places, "squared"))
         chosen[who[index]] = places[taken] @ (columns, 1)
-    # A group of four that was given a smaller cell at the border leaves some points over.
+    # Some points are left over if a group of four was given a smaller cell at the border.
     left_over = np.flatnonzero(chosen < 0)
     free = np.setdiff1d(np.arange(rows * columns), chosen)
     if len(left_over):
@@ -75,7 +82,7 @@ def from_coarse(points: Float64Array, rows: int, columns: int) -> IntArray:
 
 
 def _nearest_free(points: Float64Array, free: IntArray, columns: int) -> IntArray:
-    """A cell of `free` for each point, near it, none twice; first come, first served."""
+    """A nearby cell of `free` for each point, all different; first come, first served."""
     places = np.column_stack([free // columns, free % columns])
     tree = cKDTree(places)
     taken: set[int] = set()
@@ -101,9 +108,20 @@ def sweep(
     assignment_cost: AssignmentCost = "squared",
     progress: Progress = silent,
 ) -> IntArray:
-    """Solve every window of WINDOW² cells exactly, half overlapping, one after the other.
+    """Solve all windows of WINDOW² cells exactly, one after the other; they overlap by half.
 
-    No window makes the total distance more, so neither does the sweep.
+    No window increases the total cost, so neither does the sweep.
+
+    Args:
+        points: float64[n, 2].
+        start: int64[n], the assignment to improve.
+        rows: of the grid.
+        columns: of the grid.
+        assignment_cost: the sum to minimize, of "squared" or "euclidean" distances.
+        progress: called after each window.
+
+    Returns:
+        int64[n].
     """
     holder = np.full(rows * columns, -1, np.int64)  # the point that each cell holds
     holder[start] = np.arange(len(points))
@@ -115,7 +133,7 @@ def sweep(
         if not len(filled):
             continue
         who = holder[cells[filled]]
-        local = assignment.scipy(
+        local = assignment.solve_scipy(
             points[who] - (top, left), bottom - top, right - left, assignment_cost, rough=filled
         )
         holder[cells] = -1

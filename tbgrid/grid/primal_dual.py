@@ -1,13 +1,14 @@
-"""The optimal assignment of many points to the cells of a grid, from a good one; with its proof.
+"""The optimal assignment of many points to the cells of a grid, with its proof, from a good one.
 
 The primal-dual method for assignments (Kuhn, 1955; with a search from all free points at once:
-Hopcroft and Karp, 1973), over few arcs: each point may go to its own cell and to those around it.
-Then every pair of point and cell is looked at (`lower_bound`), arcs that were missed are added,
-and the method goes on from where it was, until none is missed. Squared distances only.
+Hopcroft and Karp, 1973), on few arcs: from each point to its own cell and to those around it. Then
+every pair of point and cell is checked (`lower_bound`), missing arcs are added, and the method
+continues until none is missing. Squared distances only.
 
 Every point and every cell has a price, so that cost - price of point - price of cell, the reduced
 cost of an arc, is never below 0, and is 0 where the point holds the cell. Once all points hold
-cells, the prices prove that no assignment costs less. Points and cells as in `grid.assignment`.
+cells, the prices prove that no assignment costs less. Points and cells are those of
+`grid.assignment`.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra, maximum_flow
 
 from tbgrid.grid.assignment import total_cost
-from tbgrid.grid.lower_bound import fitted_prices, least_costs
+from tbgrid.grid.lower_bound import fit_prices, min_reduced_costs
 from tbgrid.progress import Progress, silent
 from tbgrid.types import BoolArray, Float64Array, Int32Array, IntArray
 
-ROUNDS = 20  # of missed arcs
-_REACH = 5  # squared distance, in cells, of cells around a point's own to which it may go
-_WIDEN = 4.0  # how much farther the next search looks if this one found less than half
-_FREE = -1  # the holder of a cell that nobody holds
+ROUNDS = 20  # of adding missing arcs
+_REACH = 5  # squared distance, in cells, up to which arcs lead from a point's own cell
+_WIDEN = 4.0  # factor by which the next search looks farther if this one found less than half
+_FREE = -1  # the holder of a free cell
 
 
 def optimum(
@@ -36,13 +37,21 @@ def optimum(
     columns: int,
     progress: Progress = silent,
 ) -> tuple[IntArray, float]:
-    """int64[n], the assignment of least total squared distance, and a proven lower bound of it.
+    """Find the optimal assignment of squared distances, with a proven lower bound of its cost.
 
-    `start` int64[n], distinct cells: the better it is, the sooner the method ends. The bound is the
-    total itself, but for rounding, unless arcs were still missed after ROUNDS.
+    Args:
+        points: float64[n, 2].
+        start: int64[n], distinct cells; the better they are, the sooner the method ends.
+        rows: of the grid.
+        columns: of the grid.
+        progress: called once per round.
+
+    Returns:
+        int64[n] cells, and the bound: the cost itself, up to rounding, unless arcs were still
+        missing after ROUNDS.
     """
     rounding = 1e-14 * (rows**2 + columns**2)  # squared cells, of one reduced cost
-    prices = fitted_prices(points, start, rows, columns)
+    prices = fit_prices(points, start, rows, columns)
     cells = start
     arcs = _Arcs.around(np.arange(len(points)), start, rows, columns)
     bound = 0.0
@@ -50,7 +59,7 @@ def optimum(
         progress("optimum", number, None)
         search = _Search(points, arcs, cells, prices, rows * columns, columns, rounding)
         cells, prices = search.finish()
-        least, where = least_costs(points, prices, rows, columns, cells)
+        least, where = min_reduced_costs(points, prices, rows, columns, cells)
         bound = float(least.sum() + prices.sum())
         cost = total_cost(points, cells, columns, "squared")
         own = (points[:, 0] - cells // columns) ** 2 + (points[:, 1] - cells % columns) ** 2
@@ -65,26 +74,26 @@ def optimum(
 
 @dataclass(frozen=True)
 class _Arcs:
-    """`point` and `cell` int32[a]: which point may go to which cell; sorted, no pair twice."""
+    """Which point may go to which cell: `point` and `cell` int32[a], sorted, each pair once."""
 
     point: Int32Array
     cell: Int32Array
 
     @classmethod
-    def around(cls, who: IntArray, centre: IntArray, rows: int, columns: int) -> _Arcs:
-        """From each point of `who` to the cell of `centre` beside it and to those around it."""
+    def around(cls, who: IntArray, center: IntArray, rows: int, columns: int) -> _Arcs:
+        """Arcs from each point of `who` to its cell of `center` and to those around it."""
         reach = int(_REACH**0.5)
         steps = np.arange(-reach, reach + 1, dtype=np.int32)
         down, right = (part.ravel() for part in np.meshgrid(steps, steps, indexing="ij"))
         near = down**2 + right**2 <= _REACH
-        row = (centre // columns).astype(np.int32)[:, None] + down[near]
-        column = (centre % columns).astype(np.int32)[:, None] + right[near]
+        row = (center // columns).astype(np.int32)[:, None] + down[near]
+        column = (center % columns).astype(np.int32)[:, None] + right[near]
         there = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
         point = np.broadcast_to(who.astype(np.int32)[:, None], there.shape)[there]
         return cls(point, (row * np.int32(columns) + column)[there])
 
     def joined(self, other: _Arcs) -> _Arcs:
-        """These and the others."""
+        """These arcs and the others."""
         point = np.concatenate([self.point, other.point])
         cell = np.concatenate([self.cell, other.cell])
         order = np.lexsort((cell, point))
@@ -94,10 +103,10 @@ class _Arcs:
 
 
 class _Search:
-    """The primal-dual method over given arcs.
+    """The primal-dual method on given arcs.
 
-    If there are empty cells, one more point, the last, holds them all and may hold any cell at no
-    cost. It wants as many cells as stay empty, every other point wants one.
+    If cells stay empty, one additional point, the last, holds them all; it may hold any cell at no
+    cost, and wants as many cells as stay empty. Every other point wants one.
     """
 
     def __init__(
@@ -139,7 +148,7 @@ class _Search:
         self.holder[self.cell[held & (self.reduced > rounding)]] = _FREE
 
     def finish(self) -> tuple[IntArray, Float64Array]:
-        """int64[n] cells, float64[cells] prices; these at most 0 if cells stay empty."""
+        """Run to the end: int64[n] cells; float64[cells] prices, at most 0 if cells stay empty."""
         limits = {False: np.inf, True: np.inf}
         backwards = False
         while (self.holder == _FREE).any():
@@ -151,11 +160,11 @@ class _Search:
         return cells, self.prices - (self.prices.max() if self.empty else 0.0)
 
     def advance(self, limit: float, backwards: bool) -> float:
-        """Let some points that lack cells find free ones, no farther than `limit` of reduced cost,
-        or as far as it takes. How far to look the next time is returned.
+        """Let some points that lack cells find free ones, and return the limit for the next search.
 
-        The search is from all lacking points at once, or backwards from all free cells. It takes
-        both in turn: where many have but one way to go, searches from them tell them apart.
+        The search starts from all lacking points at once, or `backwards` from all free cells. They
+        alternate: where many nodes have only one way to go, a search from them separates them. It
+        goes up to `limit` of reduced cost, or farther until it finds something.
         """
         free = np.flatnonzero(self.holder == _FREE)
         node = self.holder.copy()  # of each cell: that of its holder; free cells have their own
@@ -191,8 +200,8 @@ class _Search:
         limit: float,
         backwards: bool,
     ) -> Float64Array:
-        """Of each node from the nearest of `starts`, along arcs or against them; infinite past the
-        limit, which is raised until one of `ends` is found."""
+        """Distances of all nodes from the nearest of `starts`, along arcs or against them; infinite
+        beyond the limit, which is raised until one of `ends` is found."""
         nodes = len(self.wanted) + free
         first = np.append(self.first, np.full(free, len(target), np.int32))
         graph = csr_array((self.reduced, target, first), shape=(nodes, nodes))
@@ -205,7 +214,7 @@ class _Search:
             limit *= _WIDEN
 
     def reprice(self, rise: Float64Array, node: Int32Array) -> None:
-        """Raise the price of each node's point by `rise`, and lower that of its cells as much:
+        """Raise the price of each node's point by `rise` and lower those of its cells as much:
         shortest paths become tight, and no reduced cost falls below 0."""
         self.reduced -= np.repeat(rise[: len(self.wanted)], self.arcs_each)
         fall = rise[node]
@@ -214,8 +223,8 @@ class _Search:
         np.maximum(self.reduced, 0.0, out=self.reduced)
 
     def augment(self, tight: IntArray, lack: IntArray, held: IntArray, free: IntArray) -> None:
-        """Move cells along as many tight paths from lacking points to free cells as there are side
-        by side: a maximum flow, from a source over points and cells to a sink."""
+        """Move cells along a maximal number of disjoint tight paths from lacking points to free
+        cells: a maximum flow, from a source through points and cells to a sink."""
         lacking = np.flatnonzero(lack)
         size = len(self.wanted)
         source, sink = size + self.count, size + self.count + 1

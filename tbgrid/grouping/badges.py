@@ -15,7 +15,7 @@ from tbgrid.embedding.embed import FEWEST, ImageSet
 from tbgrid.errors import TbgridError
 from tbgrid.grouping.duplicates import Copies
 from tbgrid.types import IntArray, UInt8Array
-from tbgrid.util.disk_arrays import spool
+from tbgrid.util.disk_arrays import open_disk_array
 
 HEIGHT = 0.3  # of a tile's side: the badge
 LEGIBLE = 9  # px of a badge's height below which it has no number
@@ -42,14 +42,14 @@ def stacked(
             f"a map needs at least {FEWEST} photos: use --duplicates show",
         )
     sizes = copies.sizes[kept]
-    with spool(np.uint8, scratch) as tiles:
+    with open_disk_array(np.uint8, scratch) as tiles:
         for start in range(0, len(kept), _AT_ONCE):
             rows = kept[start : start + _AT_ONCE]
             some = images.thumbnails[rows]
             for at in np.flatnonzero(sizes[start : start + _AT_ONCE] > 1) if some.size else ():
                 some[at] = badged(some[at], int(sizes[start + at]))
             tiles.add(some)
-        thumbnails = tiles.finished()
+        thumbnails = tiles.as_array()
     ends = images.previews
     if len(ends) and previews is not None:
         ends = _without(previews, ends, kept, sizes)

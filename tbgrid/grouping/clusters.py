@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tbgrid.types import Float64Array, IntArray
+from tbgrid.util.unique_names import unique_name
 
 NONE = ""  # of what is in no cluster; so no label is called the same, and viewers show it grey
 LEAST = 5  # photos of a cluster, whatever their number
@@ -67,14 +68,10 @@ def find_clusters(
     renamed = np.full(len(order) + 1, -1)
     renamed[order] = np.arange(len(order))
     of = renamed[of]
-    taken, called = set[str](), list[str]()
+    called: list[str] = []
     for number in range(len(order)):
         name = _name(np.flatnonzero(of == number), positions, names, labels)
-        unique, nth = name, 2
-        while unique in taken:
-            unique, nth = f"{name} {nth}", nth + 1
-        taken.add(unique)
-        called.append(unique)
+        called.append(unique_name(name, called))
     return Clusters(of, tuple(called), least)
 
 

@@ -22,8 +22,8 @@ from tbgrid.grouping.image_registration import likeness
 from tbgrid.progress import Progress, silent
 from tbgrid.types import BoolArray, Float32Array, IntArray, UInt8Array
 from tbgrid.util.cache import key_of
-from tbgrid.util.disk_arrays import release, released
-from tbgrid.vectors.neighbors import Neighbours
+from tbgrid.util.disk_arrays import drop_pages, iter_releasing
+from tbgrid.vectors.neighbors import Neighbors
 
 EXACT, NEAR, MIRRORED = "exact copy", "near copy", "mirrored copy"
 SIDE = 32  # px of the pictures that are compared
@@ -71,7 +71,7 @@ class Copies:
 
 def find_copies(
     images: ImageSet,
-    alike: Neighbours,
+    alike: Neighbors,
     digests: Callable[[Sequence[Path]], Sequence[bytes]],
     *,
     progress: Progress = silent,
@@ -99,7 +99,7 @@ def find_copies(
     area = images.sizes.astype(np.int64).prod(axis=1)
     chosen = _stars(found, area)
     representative, original = chosen[first], np.where(first != np.arange(count), first, chosen)
-    release(images.thumbnails)
+    drop_pages(images.thumbnails)
     for row in np.flatnonzero(chosen != np.arange(count)).tolist():
         if first[row] == row:
             pair = (min(row, int(chosen[row])), max(row, int(chosen[row])))
@@ -113,11 +113,11 @@ def _same_content(
     """int64[n]: the first row of the same content."""
     seen: npt.NDArray[Any] = images.thumbnails if images.pictured else images.vectors
     alike: dict[bytes, list[int]] = defaultdict(list)
-    for row in released(seen, range(len(seen))):
+    for row in iter_releasing(seen, range(len(seen))):
         values = seen[row]
         size = images.sizes[row].tolist() if images.pictured else None
         alike[key_of(size, np.ascontiguousarray(values).data)].append(row)
-    release(seen)
+    drop_pages(seen)
     several = [row for rows in alike.values() if len(rows) > 1 for row in rows]
     files = {row: path for row in several if (path := images.photos[row].path)}
     keys = dict(zip(files, digests(list(files.values())), strict=True))
@@ -159,7 +159,7 @@ class _Pictures:
         return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1), np.float32)
 
 
-def _threshold(pictures: _Pictures, alike: Neighbours) -> float:
+def _threshold(pictures: _Pictures, alike: Neighbors) -> float:
     """From what likeness on two of these pictures are the same.
 
     Measured on photos and on handwritten digits with copies planted among them: different photos
@@ -171,7 +171,7 @@ def _threshold(pictures: _Pictures, alike: Neighbours) -> float:
     return min(MOST, max(LEAST, 1 - (1 - usual) ** 2))
 
 
-def _candidates(alike: Neighbours, first: IntArray) -> IntArray:
+def _candidates(alike: Neighbors, first: IntArray) -> IntArray:
     """int64[m, 2]: pairs of rows that may be copies, the lower first; of equal content only the
     `first`."""
     limit = CLOSE * float(np.median(alike.distances[:, -1]))

@@ -1,4 +1,4 @@
 """Vectors become positions in the plane: t-SNE, UMAP, PCA and FLAS.
 
-Imports `grid`, `vectors` and the layers below them.
+Each gives a `tbgrid.grid.layout.Layout`. Imports `grid`, `vectors` and the layers below them.
 """

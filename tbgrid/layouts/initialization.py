@@ -1,4 +1,4 @@
-"""Where t-SNE and UMAP start from."""
+"""The positions that t-SNE and UMAP start from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from tbgrid.vectors.pca import principal_components
 
 
 def pca_initialization(points: Float32Array, seed: int) -> Float32Array:
-    """Places float32[n, 2] to start from: the first two principal components, the first with
-    standard deviation 1e-4, as Kobak and Berens advise (Nature Communications 10, 2019); noise of
-    that size where there is no spread."""
+    """Compute initial positions: the first two principal components, scaled down.
+
+    The first gets a standard deviation of 1e-4, as Kobak and Berens recommend (Nature
+    Communications 10, 2019). An axis without spread gets noise of that size.
+
+    Args:
+        points: float32[n, d] under the Euclidean distance.
+        seed: of the components and the noise.
+
+    Returns:
+        float32[n, 2].
+    """
     start = principal_components(points, 2, seed)
     scale = start[:, 0].std()
     start = start / scale * 1e-4 if scale > 0 else start

@@ -1,9 +1,8 @@
-"""Layouts by name: vectors become places in the plane by t-SNE, UMAP, PCA, or cells by FLAS."""
+"""Layouts by name: vectors become positions by t-SNE, UMAP or PCA, or cells of a grid by FLAS."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -11,68 +10,58 @@ from typing import Any
 import numpy as np
 
 from tbgrid.choices import NAMES, Method, Metric
-from tbgrid.errors import UsageError
-from tbgrid.grid.cells import cell_centers
+from tbgrid.errors import UsageError, option
+from tbgrid.grid.cells import cell_centers, choose_shape
+from tbgrid.grid.layout import Layout
 from tbgrid.layouts import tsne_engines
 from tbgrid.layouts.initialization import pca_initialization
-from tbgrid.layouts.tsne import DEFAULT_PERPLEXITY, Layout, require_layable, tsne
+from tbgrid.layouts.tsne import DEFAULT_PERPLEXITY, tsne, validate_vectors
 from tbgrid.options import LAYOUT_PACKAGES, TsneOptions, require_layout
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, IntArray
-from tbgrid.vectors import neighbors
+from tbgrid.vectors.neighbors import iter_nearest_points
 from tbgrid.vectors.pca import principal_components, reduce_dimensions
 
-NEIGHBOURS, CLOSEST = 15, 0.1  # of UMAP, its own defaults: neighbours, least distance in the plane
-# What FLAS leaves of its radius from step to step. Its own 0.93 takes a quarter of the time, which
-# is little anyway, and ends at a DPQ_16 on digits that is 0.024 lower.
-DECAY = 0.99
-PERPLEXITIES = (10.0, 5.0, 50.0)  # of the t-SNE layouts that are tried beside the default's
+UMAP_NEIGHBORS, UMAP_MIN_DIST = 15, 0.1  # UMAP's own defaults
+# The share of its radius that FLAS keeps from step to step. Its own 0.93 takes a quarter of the
+# time, which is little anyway, and ends at a DPQ_16 on digits that is 0.024 lower.
+FLAS_RADIUS_DECAY = 0.99
+PERPLEXITIES = (10.0, 5.0, 50.0)  # of the t-SNE layouts that `candidates` adds to the default
 
 
-def require(method: Method, shape: tuple[int, int]) -> None:
-    """Make sure that the method can lay out vectors for a grid of `shape`.
-
-    Raises:
-        UsageError: it is not installed, or serves no such grid.
-    """
-    require_layout(method)
-    if method == "flas" and min(shape) < 2:
-        raise UsageError(
-            f"layout flas on a grid of {shape[0]} x {shape[1]}",
-            "it needs two rows and two columns: use another --grid or --layout",
-        )
-
-
-def version(method: Method, options: TsneOptions) -> str:
-    """The package that lays out, with its version, which its layouts depend on."""
-    if method == "tsne":
-        return tsne_engines.version(options.engine)
-    package = LAYOUT_PACKAGES[method][1] if method in LAYOUT_PACKAGES else "scikit-learn"
-    return f"{package} {importlib.metadata.version(package)}"
-
-
-def lay_out(
-    method: Method,
+def layout(
     vectors: Float32Array,
-    options: TsneOptions,
-    shape: tuple[int, int],
+    method: Method = "tsne",
     *,
+    options: TsneOptions | None = None,
     metric: Metric = "cosine",
+    shape: tuple[int, int] | None = None,
     progress: Progress = silent,
 ) -> Layout:
-    """Lay out float32[n, d] vectors by `method`, for a grid of `shape` (rows, columns).
+    """Compute positions of vectors in the plane.
 
-    Of more than 5,000 vectors each method sees the first 50 principal components. The seed is that
-    of `options`, whose perplexity and engine are t-SNE's alone; equal seeds give equal layouts.
+    More than 5,000 vectors are reduced to their first 50 principal components. Equal seeds give
+    equal layouts.
+
+    Args:
+        vectors: float32[n, d], n >= 3.
+        method: "tsne", "umap", "pca" or "flas".
+        options: the seed, used by all methods; perplexity and engine are for t-SNE only.
+        metric: the distance between vectors.
+        shape: rows and columns of the grid whose cells "flas" assigns; None for a square one.
+        progress: called as the method proceeds.
 
     Raises:
-        UsageError: see `require` and `tbgrid.layouts.tsne.tsne`.
-        TbgridError: fewer than 3 vectors, or vectors that are not finite.
+        UsageError: the method is unknown or not installed, or does not support this shape; or see
+            `tbgrid.layouts.tsne.tsne`.
+        TbgridError: there are fewer than 3 vectors, or some are not finite.
     """
-    require(method, shape)
+    options = options or TsneOptions()
+    shape = shape or choose_shape(max(1, len(vectors)))
+    require_method(method, shape)
     if method == "tsne":
         return tsne(vectors, options, metric=metric, progress=progress)
-    require_layable(vectors)
+    validate_vectors(vectors)
     points, components = reduce_dimensions(vectors, metric, options.seed)
     progress(NAMES[method], 0, None)
     cells = None
@@ -85,24 +74,57 @@ def lay_out(
         positions = principal_components(points, 2, options.seed).astype(np.float64)
     progress(NAMES[method], 1, 1)
     return Layout(
-        positions,
-        engine=version(method, options),
-        components=components,
+        positions=positions,
         method=method,
+        engine=layout_version(method, options),
+        components=components,
         cells=cells,
     )
 
 
-def candidates(options: TsneOptions, count: int) -> list[tuple[Method, TsneOptions]]:
-    """What `best` tries of `count` vectors, in this order: the default, so that it is there
-    whatever the time; what costs little; the rest.
+def require_method(method: Method, shape: tuple[int, int]) -> None:
+    """Make sure that a method can compute layouts for a grid.
 
-    A perplexity that is given is the only one of t-SNE.
+    Args:
+        method: its name.
+        shape: rows and columns of the grid.
+
+    Raises:
+        UsageError: it is unknown or not installed, or does not support this shape.
+    """
+    if method not in NAMES:
+        raise UsageError(f"{option('layout')} {method}", f"expected one of {', '.join(NAMES)}")
+    require_layout(method)
+    if method == "flas" and min(shape) < 2:
+        raise UsageError(
+            f"layout flas on a grid of {shape[0]} x {shape[1]}",
+            "it needs two rows and two columns: "
+            f"use another {option('grid.shape')} or {option('layout')}",
+        )
+
+
+def layout_version(method: Method, options: TsneOptions) -> str:
+    """Name the package that computes the layout, with its version, which the result depends on."""
+    if method == "tsne":
+        return tsne_engines.engine_version(options.engine)
+    package = LAYOUT_PACKAGES[method][1] if method in LAYOUT_PACKAGES else "scikit-learn"
+    return f"{package} {importlib.metadata.version(package)}"
+
+
+def candidates(options: TsneOptions, count: int) -> list[tuple[Method, TsneOptions]]:
+    """List the layouts that "best" tries, in order.
+
+    The default comes first, so that it is tried however short the time is; then those that take
+    little time; then the others.
+
+    Args:
+        options: seed and engine; if they have a perplexity, t-SNE is tried with no other one.
+        count: number of vectors.
     """
     perplexities: list[float] = []
     if options.perplexity is None:
-        fitted = min(DEFAULT_PERPLEXITY, (count - 1) / 3)
-        perplexities = [p for p in PERPLEXITIES if 3 * p < count - 1 and p != fitted]
+        default = min(DEFAULT_PERPLEXITY, (count - 1) / 3)
+        perplexities = [p for p in PERPLEXITIES if 3 * p < count - 1 and p != default]
     tsnes: list[tuple[Method, TsneOptions]] = [
         ("tsne", replace(options, perplexity=perplexity)) for perplexity in perplexities
     ]
@@ -111,27 +133,29 @@ def candidates(options: TsneOptions, count: int) -> list[tuple[Method, TsneOptio
 
 
 def _umap(points: Float32Array, seed: int) -> Float64Array:
-    """UMAP (McInnes, Healy and Melville, 2018) on exact neighbours, from the first two principal
-    components, which keeps more of the large (Kobak and Linderman, Nature Biotechnology 39, 2021)
-    and comes out the same each time."""
+    """UMAP (McInnes, Healy and Melville, 2018) with exact neighbors and PCA initialization.
+
+    That initialization keeps more of the global structure (Kobak and Linderman, Nature
+    Biotechnology 39, 2021) and makes the result reproducible.
+    """
     count = len(points)
-    near = min(NEIGHBOURS, count - 1)
+    near = min(UMAP_NEIGHBORS, count - 1)
     rows, far = np.empty((count, near), np.int64), np.zeros((count, near), np.float32)
-    rows[:, 0] = np.arange(count)  # UMAP counts a point among its neighbours
+    rows[:, 0] = np.arange(count)  # UMAP counts a point among its neighbors
     if near > 1:
-        for chosen, found, distances in neighbors.nearest_points(points, near - 1):
+        for chosen, found, distances in iter_nearest_points(points, near - 1):
             rows[chosen, 1:], far[chosen, 1:] = found, distances
     start = pca_initialization(points, seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its imports, of points that are equal
+        warnings.simplefilter("ignore")  # about its imports, and about equal points
         from umap import UMAP
 
         fitted: Any = UMAP(
             n_neighbors=near,
-            min_dist=CLOSEST,
+            min_dist=UMAP_MIN_DIST,
             init=start / np.abs(start).max() * 10,
             precomputed_knn=(rows, far),
-            force_approximation_algorithm=True,  # or few points have theirs sought all the same
+            force_approximation_algorithm=True,  # else it searches again if there are few points
             random_state=seed,
             n_jobs=1,
         ).fit(points)
@@ -139,13 +163,16 @@ def _umap(points: Float32Array, seed: int) -> Float64Array:
 
 
 def _flas(points: Float32Array, shape: tuple[int, int], seed: int) -> IntArray:
-    """Fast linear assignment sorting (Barthel, Hezel, Jung and Schall, Computer Graphics Forum 42,
-    2023): the cell of each point. Empty cells are moved like points."""
+    """The cells by fast linear assignment sorting; empty cells are moved like points.
+
+    Barthel, Hezel, Jung and Schall, Computer Graphics Forum 42, 2023.
+    """
     from vc_flas import Grid, flas
 
     board = Grid.from_features(np.ascontiguousarray(points), size=shape, freeze_holes=False)
     # Its seed is a signed number of 32 bits.
-    sorting = flas(board, wrap=False, radius_decay=DECAY, seed=seed % (2**31)).sorting.ravel()
+    sorted_board = flas(board, wrap=False, radius_decay=FLAS_RADIUS_DECAY, seed=seed % (2**31))
+    sorting = sorted_board.sorting.ravel()
     taken = np.flatnonzero(sorting >= 0)
     cells = np.empty(len(points), np.int64)
     cells[sorting[taken]] = taken

@@ -1,4 +1,4 @@
-"""Vectors become places in the plane, by t-SNE."""
+"""Vectors become positions in the plane by t-SNE."""
 
 from __future__ import annotations
 
@@ -7,68 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tbgrid.choices import NAMES, Method, Metric
-from tbgrid.errors import TbgridError, UsageError
+from tbgrid.choices import Metric
+from tbgrid.errors import TbgridError, UsageError, option
+from tbgrid.grid.layout import Layout
 from tbgrid.layouts import tsne_engines
 from tbgrid.layouts.initialization import pca_initialization
 from tbgrid.options import TsneOptions
 from tbgrid.progress import Progress, silent
-from tbgrid.types import Float32Array, Float64Array, IntArray, Json
+from tbgrid.types import Float32Array, Float64Array
 from tbgrid.vectors.pca import reduce_dimensions
 
 # Of 20, 25 and the usual 30 the one whose grids, refined, are best on 1,024 photos and digits, all
 # numbers of the report card taken together.
 DEFAULT_PERPLEXITY = 25.0
-LIKES = 5  # nearest neighbours among whom a new point starts
-_CHUNK = 4096  # vectors that are projected together
-
-
-@dataclass(frozen=True)
-class Layout:
-    """`positions` float64[n, 2] (x to the right, y up), by what `method`; the `engine` and its
-    version; how many principal `components` of the vectors it saw, 0 for all dimensions.
-
-    t-SNE's alone, None else: the `perplexity` used; `kl`, the Kullback-Leibler divergence that it
-    ended with, in nats. `cells` int64[n] where the method chose cells of the grid itself, of which
-    the positions are the places; None where the snap is to choose them.
-    """
-
-    positions: Float64Array
-    perplexity: float | None = None
-    kl: float | None = None
-    engine: str = ""
-    components: int = 0
-    notes: tuple[str, ...] = ()
-    method: Method = "tsne"
-    cells: IntArray | None = None
-
-    @property
-    def name(self) -> str:
-        """What people call the method."""
-        return NAMES[self.method]
-
-    @property
-    def title(self) -> str:
-        """The name with what tells it from another layout of the same vectors."""
-        return title(self.method, self.perplexity)
-
-    def told(self, seed: int, dimensions: int) -> Json:
-        """What a report says of it; `dimensions`: those of the vectors."""
-        used = {"perplexity": self.perplexity, "KL_divergence": self.kl}
-        told = {
-            "perplexity": self.perplexity,
-            "seed": seed,
-            "engine": self.engine,
-            "dimensions": self.components or dimensions,
-            "KL_divergence": self.kl,
-        }
-        return {key: value for key, value in told.items() if used.get(key, value) is not None}
-
-
-def title(method: Method, perplexity: float | None) -> str:
-    """A layout in words."""
-    name = NAMES[method]
-    return name if perplexity is None else f"{name}, perplexity {perplexity:.3g}"
+INIT_NEIGHBORS = 5  # nearest points of an earlier layout, at whose mean a new point starts
+_CHUNK = 4096  # vectors that are processed together
 
 
 def tsne(
@@ -76,36 +29,39 @@ def tsne(
     options: TsneOptions | None = None,
     *,
     metric: Metric = "cosine",
-    near: Float64Array | None = None,
+    init: Float64Array | None = None,
     progress: Progress = silent,
 ) -> Layout:
-    """Lay out float32[n, d] vectors in the plane by t-SNE.
+    """Compute positions by t-SNE (van der Maaten and Hinton, JMLR 9, 2008).
 
-    t-SNE: van der Maaten and Hinton, JMLR 9 (2008). It looks at 3 * perplexity neighbours of each
-    point, so an explicit perplexity needs more than three times as many points. Of more than 5,000
-    vectors it sees the first 50 principal components.
+    It looks at 3 * perplexity neighbors of each vector, so a perplexity that is given needs more
+    than three times as many vectors. More than 5,000 vectors are reduced to their first 50
+    principal components.
 
-    `near`: float64[n, 2], the layout of similar vectors, such as those of a network one epoch
-    before. It is where the engine `opentsne` starts from, and the new layout stays near it.
+    Args:
+        vectors: float32[n, d], n >= 3.
+        options: perplexity, seed and engine.
+        metric: the distance between vectors.
+        init: float64[n, 2], the positions of similar vectors, such as those of a network one epoch
+            before. The new layout starts there and stays similar. For engine "opentsne" only.
+        progress: called as the iterations proceed.
 
     Raises:
-        UsageError: the perplexity is too large for n, the engine is not installed, or it is
-            another one where `near` is given.
-        TbgridError: fewer than 3 vectors, or vectors that are not finite.
+        UsageError: the perplexity is too large for n, the engine is not installed, or it cannot
+            start from `init`.
+        TbgridError: there are fewer than 3 vectors, or some are not finite.
     """
     options = options or TsneOptions()
-    if near is not None and options.engine != "opentsne":
-        raise UsageError(f"engine {options.engine} starts from no layout", "use engine opentsne")
-    ready = _prepared(vectors, options, metric)
-    if near is None:
-        engine, start = (
-            tsne_engines.find(options.engine),
-            pca_initialization(ready.points, options.seed),
-        )
+    if init is not None:
+        _require_opentsne(options, "use engine opentsne")
+    prepared = _prepare_input(vectors, options, metric)
+    if init is None:
+        engine = tsne_engines.find_engine(options.engine)
+        start = pca_initialization(prepared.points, options.seed)
     else:
-        engine, start = tsne_engines.settled, near.astype(np.float32)
-    found = engine(ready.points, ready.perplexity, start, options.seed, progress)
-    return ready.layout(*found, tsne_engines.version(options.engine))
+        engine, start = tsne_engines.tsne_warm, init.astype(np.float32)
+    found = engine(prepared.points, prepared.perplexity, start, options.seed, progress)
+    return prepared.layout(*found, tsne_engines.engine_version(options.engine))
 
 
 def tsne_from(
@@ -117,51 +73,75 @@ def tsne_from(
     metric: Metric = "cosine",
     progress: Progress = silent,
 ) -> Layout:
-    """Lay out float32[n, d] vectors by t-SNE that starts from `start`, float64[n, 2] positions of
-    an earlier layout, with NaN for points that it had not.
+    """Continue a t-SNE layout after vectors were added, removed or changed.
 
-    A new point starts at the mean of the `LIKES` points of the earlier layout that are nearest to
-    it by vectors. All then go so many plain `iterations`, without the exaggeration that would mix
-    them anew; with 0 the positions are as they start. Perplexity and vectors as for `tsne`.
+    There is no early exaggeration, which would rearrange the map.
+
+    Args:
+        vectors: float32[n, d], n >= 3.
+        start: float64[n, 2], positions in the earlier layout; NaN for new vectors, which start at
+            the mean of the `INIT_NEIGHBORS` most similar ones that have a position.
+        iterations: of gradient descent; with 0 the positions are the initial ones.
+        options: perplexity and seed, as for `tsne`.
+        metric: the distance between vectors.
+        progress: called as the iterations proceed.
 
     Raises:
-        UsageError: as `tsne`; another engine than opentsne, which alone can do this.
-        TbgridError: as `tsne`; no point has a position.
+        UsageError: the perplexity is too large for n, or the engine is not opentsne.
+        TbgridError: there are fewer than 3 vectors, some are not finite, or none has a position.
     """
     options = options or TsneOptions()
-    if options.engine != "opentsne":
-        raise UsageError(
-            f"engine {options.engine} cannot start from an earlier layout",
-            "leave out --engine or --like",
-        )
-    ready = _prepared(vectors, options, metric)
-    placed = _placed(ready.points, start, options.seed)
-    found = tsne_engines.resumed(
-        ready.points, ready.perplexity, placed, iterations, options.seed, progress
+    _require_opentsne(options, f"leave out {option('tsne.engine')} or {option('like')}")
+    prepared = _prepare_input(vectors, options, metric)
+    initial = _initial_positions(prepared.points, start, options.seed)
+    found = tsne_engines.tsne_resume(
+        prepared.points, prepared.perplexity, initial, iterations, options.seed, progress
     )
-    return ready.layout(*found, tsne_engines.version(options.engine))
+    return prepared.layout(*found, tsne_engines.engine_version(options.engine))
 
 
-def fitted_perplexity(count: int, wanted: float | None) -> float:
-    """The perplexity for `count` points: as `wanted`, or if that is None the default one, or what
-    so few allow.
+def choose_perplexity(count: int, wanted: float | None) -> float:
+    """Choose the perplexity for a number of vectors.
+
+    Args:
+        count: number of vectors.
+        wanted: the perplexity asked for; None for 25, or less if there are few vectors.
 
     Raises:
-        UsageError: so few do not allow what is wanted.
+        UsageError: `wanted` is too large for `count`.
     """
-    limit = max(1.0, (count - 1) / 3)  # 1: no other neighbour counts; less there cannot be
+    limit = max(1.0, (count - 1) / 3)  # at 1 a single neighbor counts; it cannot be lower
     if wanted is None:
         return min(DEFAULT_PERPLEXITY, limit)
     if wanted > limit:
         raise UsageError(
             f"perplexity {wanted:g} needs more than {math.floor(3 * wanted)} photos; found {count}",
-            f"use --perplexity {math.floor(limit)}",
+            f"use {option('tsne.perplexity')} {math.floor(limit)}",
         )
     return float(wanted)
 
 
+def validate_vectors(vectors: Float32Array) -> int:
+    """Make sure that vectors can be laid out, and count them.
+
+    Raises:
+        TbgridError: there are fewer than 3, or some are not finite.
+    """
+    count = len(vectors)
+    if count < 3:
+        raise TbgridError(f"{count} vectors", "a layout needs at least 3")
+    if not all(np.isfinite(vectors[i : i + _CHUNK]).all() for i in range(0, count, _CHUNK)):
+        raise TbgridError("vectors that are not finite", "leave out rows with NaN or infinity")
+    return count
+
+
+def _require_opentsne(options: TsneOptions, hint: str) -> None:
+    if options.engine != "opentsne":
+        raise UsageError(f"engine {options.engine} cannot start from an earlier layout", hint)
+
+
 @dataclass(frozen=True)
-class _Seen:
+class _PreparedInput:
     """What an engine is given."""
 
     points: Float32Array
@@ -170,58 +150,52 @@ class _Seen:
     notes: tuple[str, ...]
 
     def layout(self, positions: Float64Array, kl: float, engine: str) -> Layout:
-        """What came of it, checked."""
+        """The layout, from what the engine has returned."""
         if not np.isfinite(positions).all():
             raise TbgridError(
-                "t-SNE gave places that are not finite", "use another --perplexity or --model"
+                "t-SNE gave positions that are not finite",
+                f"use another {option('tsne.perplexity')} or {option('model')}",
             )
-        return Layout(positions, self.perplexity, kl, engine, self.components, self.notes)
+        return Layout(
+            positions=positions,
+            engine=engine,
+            components=self.components,
+            perplexity=self.perplexity,
+            kl=kl,
+            notes=self.notes,
+        )
 
 
-def _prepared(vectors: Float32Array, options: TsneOptions, metric: Metric) -> _Seen:
-    count = require_layable(vectors)
+def _prepare_input(vectors: Float32Array, options: TsneOptions, metric: Metric) -> _PreparedInput:
+    count = validate_vectors(vectors)
     notes: tuple[str, ...] = ()
-    perplexity = fitted_perplexity(count, options.perplexity)
+    perplexity = choose_perplexity(count, options.perplexity)
     if options.perplexity is None and perplexity < DEFAULT_PERPLEXITY:
         notes = (f"perplexity {perplexity:.3g}, fitted to {count} photos",)
 
-    tsne_engines.find(options.engine)  # before the work: it may not be installed
+    tsne_engines.find_engine(options.engine)  # before the work: it may not be installed
     points, components = reduce_dimensions(vectors, metric, options.seed)
-    return _Seen(points, perplexity, components, notes)
+    return _PreparedInput(points, perplexity, components, notes)
 
 
-def _placed(points: Float32Array, start: Float64Array, seed: int) -> Float64Array:
-    """`start` with positions for all."""
+def _initial_positions(points: Float32Array, start: Float64Array, seed: int) -> Float64Array:
+    """`start` with positions for all points."""
     from sklearn.neighbors import NearestNeighbors
 
     known = np.isfinite(start).all(axis=1)
     old, new = np.flatnonzero(known), np.flatnonzero(~known)
     if not len(old):
-        raise TbgridError("no point has a position to start from", "lay them out anew")
+        raise TbgridError("no photo matches the earlier layout", "run without it")
     placed: Float64Array = start.copy()
     if len(new):
-        near = min(LIKES, len(old))
+        near = min(INIT_NEIGHBORS, len(old))
         index = NearestNeighbors(n_neighbors=near, algorithm="brute").fit(points[old])
         for first in range(0, len(new), _CHUNK):
             some = new[first : first + _CHUNK]
-            likes = old[index.kneighbors(points[some], return_distance=False)]
-            placed[some] = start[likes].mean(axis=1)
-        # Points at one place would never part: nothing drives them away from each other.
+            similar = old[index.kneighbors(points[some], return_distance=False)]
+            placed[some] = start[similar].mean(axis=1)
+        # Points at one position would never part: nothing drives them away from each other.
         rng = np.random.default_rng(seed)
         width = np.ptp(start[old], axis=0).max() or 1.0
         placed[new] += rng.normal(0, 1e-3 * width, (len(new), 2))
     return placed
-
-
-def require_layable(vectors: Float32Array) -> int:
-    """How many vectors there are.
-
-    Raises:
-        TbgridError: fewer than 3, or one is not finite.
-    """
-    count = len(vectors)
-    if count < 3:
-        raise TbgridError(f"{count} vectors", "a layout needs at least 3")
-    if not all(np.isfinite(vectors[i : i + _CHUNK]).all() for i in range(0, count, _CHUNK)):
-        raise TbgridError("vectors that are not finite", "leave out rows with NaN or infinity")
-    return count

@@ -1,7 +1,6 @@
-"""Engines of t-SNE: points with a starting layout become places in the plane.
+"""Engines of t-SNE: points with initial positions become a layout.
 
-Each engine takes float32[n, d] points under the Euclidean distance, the perplexity, float32[n, 2]
-places to start from and a seed; it gives float64[n, 2] and the Kullback-Leibler divergence in nats.
+Every engine is a `TsneEngine`. Divergences are Kullback-Leibler divergences, in nats.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,39 +21,40 @@ from tbgrid.choices import Engine
 from tbgrid.layouts.exact_gradient import ExactGradient
 from tbgrid.options import require_engine
 from tbgrid.progress import Progress, silent
-from tbgrid.types import Float32Array, Float64Array, IntArray
+from tbgrid.types import Float32Array, Float64Array
 from tbgrid.util.threads import THREADS_FROM
-from tbgrid.vectors.neighbors import nearest_points
+from tbgrid.vectors.neighbors import iter_nearest_points
 
 STAGE = "t-SNE"
 PACKAGES = {"opentsne": "openTSNE", "sklearn": "scikit-learn", "intelex": "scikit-learn-intelex"}
 
-# The descent of `opentsne`. Measured on photos and digits, 800 to 20,000: exaggeration 4 ends at a
-# lower divergence than the usual 12, in fewer iterations, and keeps more neighbours on the grid.
-EXAGGERATION = 4.0  # of attraction at first; a power of two, so that undoing it rounds nothing
-EXAGGERATED, PLAIN = 150, 250  # iterations
-# (exaggeration, iterations) of `settled`, and the standard deviation that it starts with. On the
-# vectors of a network in training, step after step, they keep as many neighbours as `opentsne` in
+# Of `opentsne`. Measured on photos and digits, 800 to 20,000: exaggeration 4 ends at a lower
+# divergence than the usual 12, in fewer iterations, and keeps more neighbors on the grid.
+EARLY_EXAGGERATION = 4.0  # of attraction; a power of two, so that undoing it rounds nothing
+EARLY_EXAGGERATION_ITERATIONS, ITERATIONS = 150, 250
+MOMENTUM, LARGE_N_MOMENTUM = 0.8, 0.95
+LARGE_N = 2500  # points from which larger steps pay: the layout has farther to spread
+# (exaggeration, iterations) of `tsne_warm`, and the standard deviation that it starts with. On the
+# vectors of a network in training, step after step, they keep as many neighbors as `opentsne` in
 # less than half the time, and points move half as far as between aligned layouts of that. A little
-# exaggeration lets points pass each other; drawn together at first, the layout does not spread
-# further at each step, which would cost the grid.
-SETTLING, DRAWN = ((1.5, 50), (1.0, 100)), 3.0
-# The same below `FEW` points, where the sum over all pairs takes a third of the tree's time, and so
-# more of it no longer: photos of a network that did not change move by less than a cell.
-SETTLING_FEW, FEW = ((1.5, 50), (1.0, 250)), 500
-MOMENTUM, FAST_MOMENTUM = 0.8, 0.95
-FAST = 2500  # points from which larger steps pay: the layout has farther to spread
-SUMMED = 2500  # points below which the sum over all pairs takes less time than a tree of points
-INTERPOLATED = 10_000  # points beyond which repulsion comes by interpolation (FIt-SNE)
-# Its mesh in units of the layout. At 10,000 points one of 2 ends 4 % higher than one of 1.5, at
-# 20,000 less than 1 %, in two thirds of the time.
-MESH, WIDE_MESH, WIDE_FROM = 1.5, 2.0, 15_000
+# exaggeration lets points pass each other; scaled down at first, the layout does not spread further
+# at each step, which would be worse for the grid.
+WARM_SCHEDULE, WARM_INIT_STD = ((1.5, 50), (1.0, 100)), 3.0
+# The same below `SMALL_N` points, where the sum over all pairs takes a third of the tree's time, so
+# that more iterations take no longer: photos of a network that did not change move by less than a
+# cell.
+WARM_SCHEDULE_SMALL_N, SMALL_N = ((1.5, 50), (1.0, 250)), 500
+EXACT_BELOW = 2500  # points: with fewer, the sum over all pairs is faster than a Barnes-Hut tree
+FFT_ABOVE = 10_000  # points: with more, repulsion is interpolated (FIt-SNE)
+# The interval of its mesh in units of the layout. At 10,000 points one of 2 ends 4 % higher than
+# one of 1.5, at 20,000 less than 1 %, in two thirds of the time.
+FFT_INTERVAL, WIDE_FFT_INTERVAL, WIDE_FFT_FROM = 1.5, 2.0, 15_000
 MAX_ITER = 1000  # of the other engines
-_CHUNK = 4096  # points whose neighbours are sought together
+_CHUNK = 4096  # points from which the search for neighbors reports progress
 
 
-class Descent(Protocol):
-    """What an engine is."""
+class TsneEngine(Protocol):
+    """Signature of a t-SNE engine."""
 
     def __call__(
         self,
@@ -64,56 +64,80 @@ class Descent(Protocol):
         seed: int,
         progress: Progress,
     ) -> tuple[Float64Array, float]:
-        """Places float64[n, 2] and their divergence."""
+        """Compute a layout.
+
+        Args:
+            points: float32[n, d] under the Euclidean distance.
+            perplexity: at most (n - 1) / 3, but at least 1.
+            start: float32[n, 2], the initial positions.
+            seed: of random numbers.
+            progress: called as the iterations proceed.
+
+        Returns:
+            float64[n, 2] positions and their divergence.
+        """
+
+
+class _Phase(NamedTuple):
+    """Some iterations of gradient descent with the same settings."""
+
+    exaggeration: float
+    iterations: int
+    learning_rate: float
+    momentum: float
 
 
 @functools.cache
-def version(engine: Engine) -> str:
-    """The engine's package with its version, which its layouts depend on."""
+def engine_version(engine: Engine) -> str:
+    """Name the engine's package with its version, which the result depends on."""
     return f"{PACKAGES[engine]} {importlib.metadata.version(PACKAGES[engine])}"
 
 
-def find(engine: Engine) -> Descent:
-    """The engine of that name.
+def find_engine(engine: Engine) -> TsneEngine:
+    """Give the engine of that name.
 
     Raises:
         UsageError: it is not installed.
     """
     require_engine(engine)
-    return {"opentsne": opentsne, "sklearn": scikit, "intelex": intelex}[engine]
+    return _ENGINES[engine]
 
 
-def opentsne(
+def tsne_opentsne(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
-    """openTSNE (Poličar, Stražar and Zupan, 2024) on exact neighbours.
+    """Compute a layout by openTSNE (Poličar, Stražar and Zupan, 2024) on exact neighbors.
 
-    Repulsion comes from all pairs below `SUMMED` points (`layouts.exact_gradient`), is that of
-    Barnes and Hut up to `INTERPOLATED` and interpolated beyond (Linderman et al., Nature Methods
-    16, 2019). The learning rate is n over the exaggeration, as Belkina et al. advise (Nature
-    Communications 10, 2019), twice that for many points.
+    Repulsion is summed over all pairs below `EXACT_BELOW` points (`layouts.exact_gradient`), by a
+    Barnes-Hut tree up to `FFT_ABOVE`, and interpolated beyond (Linderman et al., Nature Methods 16,
+    2019). The learning rate is n over the exaggeration, as Belkina et al. recommend (Nature
+    Communications 10, 2019), and twice that for many points. See `TsneEngine`.
     """
     count = len(points)
-    fast = count >= FAST
+    large = count >= LARGE_N
+    rate = count * (2 if large else 1)
+    momentum = LARGE_N_MOMENTUM if large else MOMENTUM
     schedule = (
-        (EXAGGERATION, EXAGGERATED, count / EXAGGERATION, MOMENTUM),
-        (1.0, PLAIN, count * (2 if fast else 1), FAST_MOMENTUM if fast else MOMENTUM),
+        _Phase(
+            EARLY_EXAGGERATION, EARLY_EXAGGERATION_ITERATIONS, count / EARLY_EXAGGERATION, MOMENTUM
+        ),
+        _Phase(1.0, ITERATIONS, rate, momentum),
     )
-    return _descended(points, perplexity, start, seed, progress, schedule)
+    return _run_opentsne(points, perplexity, start, seed, progress, schedule)
 
 
-def settled(
+def tsne_warm(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
-    """`opentsne` from a `start` that is a layout of similar points: the new one is like it."""
-    centred = start - start.mean(axis=0)
-    start = centred * (DRAWN / max(float(centred.std()), 1e-12))
-    settling = SETTLING_FEW if len(points) < FEW else SETTLING
-    schedule = tuple((more, steps, len(points) / more, MOMENTUM) for more, steps in settling)
-    return _descended(points, perplexity, start, seed, progress, schedule)
+    """Compute a layout that is like `start`, a layout of similar points. See `TsneEngine`."""
+    centered = start - start.mean(axis=0)
+    start = centered * (WARM_INIT_STD / max(float(centered.std()), 1e-12))
+    phases = WARM_SCHEDULE_SMALL_N if len(points) < SMALL_N else WARM_SCHEDULE
+    schedule = [_Phase(more, steps, len(points) / more, MOMENTUM) for more, steps in phases]
+    return _run_opentsne(points, perplexity, start, seed, progress, schedule)
 
 
-def resumed(
+def tsne_resume(
     points: Float32Array,
     perplexity: float,
     start: Float64Array,
@@ -121,128 +145,135 @@ def resumed(
     seed: int,
     progress: Progress,
 ) -> tuple[Float64Array, float]:
-    """`opentsne` from float64[n, 2] places of a layout that is made already: so many plain
-    `iterations`, in its smaller steps, so that what lies well stays; 0 only measures.
+    """Continue a finished layout, in small steps, so that what is in place stays there.
 
-    Always by a tree or by interpolation: of so few iterations that is quick too, and on sets of 400
-    to 700 digits photos moved a little less than by all pairs.
+    Uses a tree or interpolation for few points, too: for so few iterations that is fast enough, and
+    on sets of 400 to 700 digits photos moved a little less than with the sum over all pairs.
+
+    Args:
+        points: float32[n, d] under the Euclidean distance.
+        perplexity: as for `TsneEngine`.
+        start: float64[n, 2], the positions to continue from.
+        iterations: without exaggeration; with 0 only the divergence is computed.
+        seed: of random numbers.
+        progress: called as the iterations proceed.
+
+    Returns:
+        float64[n, 2] positions and their divergence.
     """
-    schedule = ((1.0, iterations, float(len(points)), MOMENTUM),) if iterations else ()
-    return _descended(points, perplexity, start, seed, progress, schedule, by_tree=True)
+    schedule = [_Phase(1.0, iterations, float(len(points)), MOMENTUM)] if iterations else []
+    return _run_opentsne(points, perplexity, start, seed, progress, schedule, by_tree=True)
 
 
-def _descended(
+def _run_opentsne(
     points: Float32Array,
     perplexity: float,
     start: Float32Array | Float64Array,
     seed: int,
     progress: Progress,
-    schedule: Sequence[tuple[float, int, float, float]],
+    schedule: Sequence[_Phase],
     *,
     by_tree: bool = False,
 ) -> tuple[Float64Array, float]:
-    """`schedule`: exaggeration, iterations, learning rate and momentum, one after the other.
-    `by_tree`: not by all pairs, however few points there are."""
+    """Run the phases of `schedule`; `by_tree`: not by all pairs, however few points there are."""
     from openTSNE import TSNEEmbedding
-    from openTSNE.affinity import PerplexityBasedNN
-    from openTSNE.nearest_neighbors import PrecomputedNeighbors
 
     count = len(points)
-    iterations = sum(steps for _, steps, _, _ in schedule)
-    near = min(count - 1, int(3 * perplexity))
+    iterations = sum(phase.iterations for phase in schedule)
     jobs = -1 if count >= THREADS_FROM else 1
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="openTSNE")
-        affinities = PerplexityBasedNN(
-            perplexity=perplexity,
-            knn_index=PrecomputedNeighbors(*_neighbours(points, near, progress)),
-            n_jobs=jobs,
-        )
-        exact: Any = ExactGradient(affinities.P) if count < SUMMED else "bh"
-        gradient: Any = "fft" if count > INTERPOLATED else "bh"
-        if count < SUMMED and not by_tree:
+        affinities = _affinities(points, perplexity, jobs, progress)
+        exact: Any = ExactGradient(affinities.P) if count < EXACT_BELOW else "bh"
+        gradient: Any = "fft" if count > FFT_ABOVE else "bh"
+        if count < EXACT_BELOW and not by_tree:
             gradient = exact
-        common: dict[str, Any] = {"random_state": seed}
         progress(STAGE, 0, iterations)
         layout = TSNEEmbedding(
             start.astype(np.float64),
             affinities,
             negative_gradient_method=gradient,
-            ints_in_interval=WIDE_MESH if count >= WIDE_FROM else MESH,
+            ints_in_interval=WIDE_FFT_INTERVAL if count >= WIDE_FFT_FROM else FFT_INTERVAL,
             n_jobs=jobs,
-            **common,
+            random_state=seed,
         )
         done = 0
-        for exaggeration, steps, rate, momentum in schedule:
+        for phase in schedule:
             layout = layout.optimize(
-                steps,
-                exaggeration=exaggeration,
-                learning_rate=rate,
-                momentum=momentum,
-                callbacks=_Told(progress, done, iterations),
+                phase.iterations,
+                exaggeration=phase.exaggeration,
+                learning_rate=phase.learning_rate,
+                momentum=phase.momentum,
+                callbacks=_ProgressCallback(progress, done, iterations),
                 callbacks_every_iters=10,
             )
-            done += steps
+            done += phase.iterations
         positions = np.array(layout, np.float64)
-        # Measured anew: interpolation errs by some per cent, and on several threads the sum's last
-        # digits depend on their order.
+        # The divergence is computed again, without interpolation, which errs by some per cent, and
+        # on one thread: on several, the last digits of the sum depend on their order.
         last = TSNEEmbedding(
             positions.copy(),
             affinities,
             negative_gradient_method=exact,
             n_jobs=1,
-            **common,
+            random_state=seed,
         )
         divergence = max(0.0, float(last.optimize(0).kl_divergence))
     progress(STAGE, iterations, iterations)
     return positions, divergence
 
 
-class _Told:
-    """What openTSNE calls as it goes."""
+def _affinities(points: Float32Array, perplexity: float, jobs: int, progress: Progress) -> Any:
+    """openTSNE's affinities between points and their exact nearest neighbors."""
+    from openTSNE.affinity import PerplexityBasedNN
+    from openTSNE.nearest_neighbors import PrecomputedNeighbors
+
+    count = len(points)
+    near = min(count - 1, int(3 * perplexity))
+    rows = np.empty((count, near), np.int64)
+    far = np.empty((count, near))
+    for chosen, found, distances in iter_nearest_points(points, near):
+        if count > _CHUNK:  # it takes a while
+            progress("neighbours", int(chosen[-1]) + 1, count)
+        rows[chosen], far[chosen] = found, distances
+    return PerplexityBasedNN(
+        perplexity=perplexity, knn_index=PrecomputedNeighbors(rows, far), n_jobs=jobs
+    )
+
+
+class _ProgressCallback:
+    """Called by openTSNE every few iterations."""
 
     def __init__(self, progress: Progress, done: int, total: int) -> None:
         self.progress, self.done, self.total = progress, done, total
 
     def __call__(self, iteration: int, _error: float, _layout: object) -> bool:
-        """Report; False, so that it goes on."""
+        """Report progress, and answer that the optimization shall not stop."""
         self.progress(STAGE, self.done + iteration, self.total)
         return False
 
 
-def _neighbours(
-    points: Float32Array, near: int, progress: Progress
-) -> tuple[IntArray, Float64Array]:
-    rows = np.empty((len(points), near), np.int64)
-    far = np.empty((len(points), near))
-    for chosen, found, distances in nearest_points(points, near):
-        if len(points) > _CHUNK:  # it takes a while
-            progress("neighbours", int(chosen[-1]) + 1, len(points))
-        rows[chosen], far[chosen] = found, distances
-    return rows, far
-
-
-def scikit(
+def tsne_sklearn(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
-    """scikit-learn's Barnes-Hut t-SNE with its own settings."""
+    """Compute a layout by scikit-learn's Barnes-Hut t-SNE with its defaults. See `TsneEngine`."""
     from sklearn.manifold import TSNE
 
-    with _iterations(progress):
-        return _fitted(TSNE, points, perplexity, start, seed, progress)
+    with _report_printed_iterations(progress):
+        return _run_sklearn(TSNE, points, perplexity, start, seed, progress)
 
 
-def intelex(
+def tsne_intelex(
     points: Float32Array, perplexity: float, start: Float32Array, seed: int, progress: Progress
 ) -> tuple[Float64Array, float]:
-    """The same by Intel's extension of scikit-learn, which says nothing on its way."""
+    """Compute the same by Intel's extension, which reports no progress. See `TsneEngine`."""
     from sklearnex.manifold import TSNE
 
     progress(STAGE, 0, None)
-    return _fitted(TSNE, points, perplexity, start, seed, silent)
+    return _run_sklearn(TSNE, points, perplexity, start, seed, silent)
 
 
-def _fitted(
+def _run_sklearn(
     kind: Any,
     points: Float32Array,
     perplexity: float,
@@ -268,8 +299,8 @@ def _fitted(
 
 
 @contextlib.contextmanager
-def _iterations(progress: Progress) -> Iterator[None]:
-    """Turn what scikit-learn prints at each 50 iterations, its only word of them, into progress."""
+def _report_printed_iterations(progress: Progress) -> Iterator[None]:
+    """Turn the lines that scikit-learn prints every 50 iterations into progress."""
     if progress is silent:
         yield
         return
@@ -283,3 +314,10 @@ def _iterations(progress: Progress) -> Iterator[None]:
 
     with contextlib.redirect_stdout(Printed()):
         yield
+
+
+_ENGINES: dict[Engine, TsneEngine] = {
+    "opentsne": tsne_opentsne,
+    "sklearn": tsne_sklearn,
+    "intelex": tsne_intelex,
+}

@@ -16,20 +16,19 @@ import numpy as np
 from tbgrid.choices import NAMES, Method, Metric
 from tbgrid.errors import UsageError
 from tbgrid.grid.cells import Grid, cell_centers, grid_from_cells, shape_for
-from tbgrid.grid.refine import Refined, refine
+from tbgrid.grid.layout import Layout, layout_title
+from tbgrid.grid.refine import refine
 from tbgrid.grid.snap import snap
 from tbgrid.layouts import methods
 from tbgrid.layouts.procrustes import aligned, aligned_cells
-from tbgrid.layouts.tsne import Layout, title
 from tbgrid.mapping.warm_start import Stability, Start, lay_out_like, measured, snap_like
 from tbgrid.metrics.report_card import ReportCard, report_card
 from tbgrid.options import DEFAULT_BUDGET, ExportOptions, TsneOptions
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Float32Array, Float64Array, Json
 from tbgrid.util.cache import Cache, key_of
-from tbgrid.util.disk_arrays import release
+from tbgrid.util.disk_arrays import drop_pages
 from tbgrid.util.timing import Times
-from tbgrid.vectors.pca import normalize_for
 
 # To be raised when a change of `layouts.tsne`, `layouts.methods`, `layouts.tsne_engines` or what
 # these use moves points.
@@ -52,7 +51,7 @@ class Candidate:
         """A row of the table of all that were tried."""
         told: Json = {"layout": self.title}
         if self.card is not None:
-            told |= self.card.compared()
+            told |= self.card.comparable_scores()
             told["cpu_seconds"] = self.seconds
         return {**told, "remark": self.remark}
 
@@ -62,8 +61,7 @@ class Arrangement:
     """A finished map of n points: its `layout` in the plane, its `grid`, its report `card`.
 
     `candidates`: where it is the best of several, all of them, in the order of trying. `stability`:
-    where it began at an earlier map, how far it is from that. `snapped`: the grid as the snap left
-    it, whose cost and gap are in the card; `refined`: what became of it in `grid`, or None.
+    where it began at an earlier map, how far it is from that.
     """
 
     layout: Layout
@@ -71,20 +69,19 @@ class Arrangement:
     card: ReportCard
     candidates: tuple[Candidate, ...] = ()
     stability: Stability | None = None
-    snapped: Grid | None = None
-    refined: Refined | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know about how the options were applied."""
         stability = self.stability.notes if self.stability else ()
+        refinement = self.grid.refinement
         stopped = ("refinement was stopped when its time was up",)
-        late = stopped if self.refined is not None and self.refined.stopped else ()
+        late = stopped if refinement is not None and refinement.stopped else ()
         return (*self.layout.notes, *self.grid.notes, *stability, *late)
 
     def lines(self) -> list[tuple[str, str]]:
         """(name, value) of all that is measured, for people."""
-        return [*self.card.lines(), *(self.stability.lines() if self.stability else [])]
+        return [*self.card.summary_rows(), *(self.stability.lines() if self.stability else [])]
 
 
 def arrange(
@@ -115,7 +112,7 @@ def arrange(
         vectors, labels, metric, options, cache, towards, start, times or Times(), progress
     )
     if options.layout != "best":
-        methods.require(options.layout, work.shape)
+        methods.require_method(options.layout, work.shape)
         return work.arranged(options.layout, options.tsne)[0]
     return _best(work, options)
 
@@ -126,9 +123,9 @@ def _best(work: _Work, options: ExportOptions) -> Arrangement:
     thought_of: list[Candidate] = []
     spent = 0.0
     for method, tsne in methods.candidates(options.tsne, len(work.vectors)):
-        told = title(method, tsne.perplexity)
+        told = layout_title(method, tsne.perplexity)
         try:
-            methods.require(method, work.shape)
+            methods.require_method(method, work.shape)
         except UsageError as error:
             thought_of.append(Candidate(told, remark=f"not tried: {error}"))
             continue
@@ -185,57 +182,45 @@ class _Work:
         with self.times.stage(NAMES[method]):
             layout, seconds = self._layout(method, tsne)
         start = time.process_time()
-        release(self.vectors)
+        drop_pages(self.vectors)
         if self.towards is not None:
             layout = _turned(layout, self.shape, self.towards)
         with self.times.stage("grid"):
             if self.start is not None:
                 snapped = snap_like(layout, self.start, self.options, progress=self.progress)
             elif layout.cells is None:
-                snapped = snap(layout.positions, self.options, progress=self.progress)
+                snapped = snap(layout, self.options, progress=self.progress)
             else:
                 snapped = grid_from_cells(layout.cells, *self.shape, layout.engine)
-        layout, grid, refined = self._refined(layout, snapped)
+        layout, grid = self._refined(layout, snapped)
         with self.times.stage("quality"):
             card = report_card(
-                self.vectors,
-                layout.positions,
-                grid,
-                self.labels,
-                metric=self.metric,
-                kl=layout.kl,
-                layout=layout.name,
-                snapped=None if refined is None else snapped,
-                progress=self.progress,
+                self.vectors, layout, grid, self.labels, metric=self.metric, progress=self.progress
             )
         stability = None if self.start is None else measured(grid, self.start)
         seconds += time.process_time() - start
-        found = Arrangement(
-            layout, grid, card, stability=stability, snapped=snapped, refined=refined
-        )
-        return found, seconds
+        return Arrangement(layout, grid, card, stability=stability), seconds
 
-    def _refined(self, layout: Layout, snapped: Grid) -> tuple[Layout, Grid, Refined | None]:
+    def _refined(self, layout: Layout, snapped: Grid) -> tuple[Layout, Grid]:
         """The grid with refined cells, and the layout, which goes along if its places are cells."""
         if self.refine is None:
-            return layout, snapped, None
+            return layout, snapped
         with self.times.stage("refine"):
-            found = refine(
-                normalize_for(self.vectors, self.metric),
-                snapped.cells,
-                snapped.rows,
-                snapped.columns,
+            grid = refine(
+                snapped,
+                self.vectors,
                 self.refine,
-                gently=self.start is not None,
+                metric=self.metric,
+                gentle=self.start is not None,
                 progress=self.progress,
             )
-        release(self.vectors)
-        if layout.cells is not None:
-            layout = replace(
-                layout, cells=found.cells, positions=cell_centers(found.cells, snapped.columns)
-            )
-            return layout, grid_from_cells(found.cells, *self.shape, layout.engine), found
-        return layout, replace(snapped, cells=found.cells), found
+        drop_pages(self.vectors)
+        if layout.cells is None:
+            return layout, grid
+        positions = cell_centers(grid.cells, grid.columns)
+        on_cells = grid_from_cells(grid.cells, *self.shape, layout.engine)
+        layout = replace(layout, cells=grid.cells, positions=positions)
+        return layout, replace(on_cells, refinement=grid.refinement)
 
     def _layout(self, method: Method, tsne: TsneOptions) -> tuple[Layout, float]:
         """The layout, and the CPU seconds that it took; from the cache if these very vectors were
@@ -248,7 +233,7 @@ class _Work:
             return layout, time.process_time() - begin
         key = key_of(
             NAMES[method],
-            methods.version(method, tsne),
+            methods.layout_version(method, tsne),
             LAYOUT,
             self.vectors.shape,
             np.ascontiguousarray(self.vectors).data,
@@ -259,11 +244,11 @@ class _Work:
         held = self.cache.get([key]).get(key)
         if held is not None:
             return _unpacked(held)
-        layout = methods.lay_out(
-            method,
+        layout = methods.layout(
             self.vectors,
-            tsne,
-            self.shape,
+            method,
+            options=tsne,
+            shape=self.shape,
             metric=self.metric,
             progress=self.progress,
         )

@@ -22,7 +22,7 @@ from tbgrid.errors import TbgridError
 from tbgrid.mapping.warm_start import Start
 from tbgrid.run_format import CURRENT, HOME, REPORT, printable
 from tbgrid.types import Float32Array, Float64Array, IntArray
-from tbgrid.vectors.neighbors import Neighbours, distances_between
+from tbgrid.vectors.neighbors import Neighbors, distances_between
 
 _WAY_OUT = "give --like the directory of a run that tbgrid export has written, or leave it out"
 _PERPLEXITY = 0.1  # a smaller relative change of it is that of a small set's size
@@ -51,7 +51,7 @@ class Earlier:
     cells: IntArray
     places: Float64Array
     positions: Float64Array
-    alike: Neighbours
+    alike: Neighbors
     model: str
     fit: str
     metric: Metric
@@ -224,7 +224,7 @@ def _read(run: str, export: Path) -> Earlier:
     if not (np.isfinite(places).all() and np.isfinite(positions).all()):
         raise ValueError("its places are not finite")
     near = int(told["neighbours"])
-    alike = Neighbours(
+    alike = Neighbors(
         _numbers(folder / run_format.NEIGHBOURS, "<u4", near * count)
         .reshape(count, near)
         .astype(np.int64),

@@ -18,9 +18,10 @@ from scipy.spatial import cKDTree
 from tbgrid.choices import AssignmentCost, Metric
 from tbgrid.grid.assignment import total_cost
 from tbgrid.grid.cells import Grid, choose_shape, scale_to_grid, shape_for
+from tbgrid.grid.layout import Layout
 from tbgrid.grid.snap import assign
-from tbgrid.layouts.tsne import LIKES, Layout, tsne_from
-from tbgrid.layouts.tsne_engines import PLAIN
+from tbgrid.layouts.tsne import INIT_NEIGHBORS, tsne_from
+from tbgrid.layouts.tsne_engines import ITERATIONS
 from tbgrid.options import GridOptions, TsneOptions
 from tbgrid.progress import Progress, silent
 from tbgrid.types import BoolArray, Float32Array, Float64Array, IntArray, Json
@@ -74,13 +75,13 @@ class Start:
         DPQ_16 of a fresh map, be 1 %, 30 % or half of the photos new, all of a kind, or gone.
         """
         if not self.comparable:
-            return PLAIN
+            return ITERATIONS
         kept = int(self.known.sum())
         all_of_both = len(self.of) + len(self.cells) - kept
         share = 1 - kept / all_of_both
         if share == 0:
             return 0
-        return max(FEWEST_ITERATIONS, round(PLAIN * min(1.0, share / WHOLE_SHARE)))
+        return max(FEWEST_ITERATIONS, round(ITERATIONS * min(1.0, share / WHOLE_SHARE)))
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,15 @@ def snap_like(
     )
     if same and not start.iterations:
         cells = start.cells[start.of]
-        grid = Grid(rows, columns, cells, places, start.cost, start.solver, start.gap)
+        grid = Grid(
+            rows=rows,
+            columns=columns,
+            cells=cells,
+            places=places,
+            cost=start.cost,
+            solver=start.solver,
+            gap=start.gap,
+        )
     else:
         wanted = places + _exchanged(places, start, rows, columns, options)
         grid = assign(wanted, rows, columns, options, progress=progress)
@@ -299,7 +308,7 @@ def _exchanged(
     stretch = (rows / start.rows, columns / start.columns)
     shift[known] = ((anchors - start.places) * stretch)[start.of[known]]
     if not known.all():
-        near = min(LIKES, int(known.sum()))
+        near = min(INIT_NEIGHBORS, int(known.sum()))
         found = cKDTree(places[known]).query(places[~known], k=near)[1].reshape(-1, near)
         shift[~known] = shift[known][found].mean(axis=1)
     return shift

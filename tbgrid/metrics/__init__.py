@@ -1,4 +1,4 @@
-"""Numbers that say how good a map is.
+"""Quality measures of maps.
 
 Imports `grid`, `vectors` and the layers below them.
 """

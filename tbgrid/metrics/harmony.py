@@ -1,4 +1,4 @@
-"""How well each photo fits the photos beside it on the grid."""
+"""How similar each photo is to the photos around it on the grid; shown as "harmony"."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 from tbgrid.choices import Metric
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.types import Float32Array, IntArray
-from tbgrid.vectors.neighbors import _pair_distances, _told
+from tbgrid.vectors.neighbors import pair_distances, to_metric
 from tbgrid.vectors.pca import normalize_for
 
-PAIRS = 10_000  # random pairs whose mean distance is the measure of chance
+PAIRS = 10_000  # random pairs from which the mean distance is estimated
 
 
 def local_coherence(
@@ -22,27 +22,36 @@ def local_coherence(
     *,
     seed: int = 0,
 ) -> Float32Array:
-    """float32[n]: 1 - a photo's mean distance to those in the adjacent cells, up to 8, over the
-    mean distance of random pairs.
+    """Compute how well each photo fits the photos in the adjacent cells, up to eight.
 
-    1 is the best, 0 what a random order gets in the mean; below 0 is worse. NaN where no adjacent
-    cell holds a photo; 0 where all vectors are equal. Random pairs: all there are, or `PAIRS` of
-    them under `seed`.
+    It is 1 - the mean distance to them, divided by the mean distance of random pairs: 1 at best, 0
+    for a random order on average, and negative if worse.
+
+    Args:
+        vectors: float32[n, d].
+        cells: int64[n], distinct, row * columns + column.
+        rows: of the grid.
+        columns: of the grid.
+        metric: the distance between vectors.
+        seed: of the random pairs, `PAIRS` of them unless there are fewer.
+
+    Returns:
+        float32[n]; NaN if all adjacent cells are empty, 0 if all vectors are equal.
     """
     points, count = normalize_for(vectors, metric), len(vectors)
     pairs = adjacent_pairs(cells, rows, columns)
-    apart = _told(_pair_distances(points, pairs), metric)
+    apart = to_metric(pair_distances(points, pairs), metric)
     ends, twice = pairs.T.ravel(), np.concatenate([apart, apart])
-    beside = np.bincount(ends, minlength=count)
+    adjacent = np.bincount(ends, minlength=count)
     sums = np.bincount(ends, twice, minlength=count)
-    mean = _told(_pair_distances(points, _random_pairs(count, seed)), metric).mean()
+    mean = to_metric(pair_distances(points, _random_pairs(count, seed)), metric).mean()
     with np.errstate(invalid="ignore"):
-        share = sums / beside / mean if mean > 0 else np.where(beside > 0, 1.0, np.nan)
+        share = sums / adjacent / mean if mean > 0 else np.where(adjacent > 0, 1.0, np.nan)
     return np.asarray(1 - share, np.float32)
 
 
 def _random_pairs(count: int, seed: int) -> IntArray:
-    """int64[m, 2] pairs of different numbers below `count`: all of them or `PAIRS`."""
+    """int64[m, 2], pairs of different numbers below `count`: all of them, or `PAIRS`."""
     if count * (count - 1) // 2 <= PAIRS:
         return np.stack(np.triu_indices(count, 1), axis=1).astype(np.int64)
     rng = np.random.default_rng(seed)

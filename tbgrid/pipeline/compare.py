@@ -24,8 +24,9 @@ from tbgrid.run_format import printable
 from tbgrid.types import Embedder, Json
 from tbgrid.util import text_table
 from tbgrid.util.cache import open_cache
-from tbgrid.util.disk_arrays import release
+from tbgrid.util.disk_arrays import drop_pages
 from tbgrid.util.timing import Times
+from tbgrid.util.unique_names import unique_name
 from tbgrid.writers import run_directory
 
 SECTION = "models compared"  # of the report
@@ -48,7 +49,7 @@ class Comparison:
     rows: tuple[Json, ...]
 
     def _repr_html_(self) -> str:
-        header, lines = text_table.as_text(self.rows)
+        header, lines = text_table.format_table(self.rows)
         table = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>"
             for line in (header, *lines)
@@ -144,7 +145,7 @@ def compare(
                 "run": name,
                 "layout": done.layout.title,
                 "dimensions": int(one.images.vectors.shape[1]),
-                **done.card.compared(),
+                **done.card.comparable_scores(),
             }
             for name, one, done in zip(names, made, arranged, strict=True)
         ]
@@ -178,10 +179,7 @@ def run_names(models: Sequence[str | Embedder]) -> list[str]:
         shown = Path(text).resolve().name if is_path else re.sub(r"^\w+://", "", text)
         safe = _UNSAFE.sub("-", shown).strip("-.")[-_LONGEST:].strip("-.") or "model"
         taken = {name.lower() for name in names}
-        unique, number = safe, 2
-        while unique.lower() in taken:
-            unique, number = f"{safe}-{number}", number + 1
-        names.append(unique)
+        names.append(unique_name(safe, taken, separator="-", ignore_case=True))
     return names
 
 
@@ -206,8 +204,8 @@ def _without(found: Source, skipped: Sequence[SkippedFile]) -> Source:
 
 def _let_go(made: Embedded) -> None:
     """Leave to the disk what is large."""
-    release(made.images.vectors)
-    release(made.images.thumbnails)
+    drop_pages(made.images.vectors)
+    drop_pages(made.images.thumbnails)
 
 
 def _half_written(error: OSError, path: Path, results: Sequence[ExportResult]) -> TbgridError:

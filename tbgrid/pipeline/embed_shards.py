@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from tbgrid.choices import Runner
 from tbgrid.embedding import shard_index, shards
 from tbgrid.embedding.lazy import open_model
@@ -37,6 +35,7 @@ from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
 from tbgrid.types import Embedder
 from tbgrid.util.cache import open_cache
+from tbgrid.util.locks import claim_directory
 
 
 @dataclass(frozen=True)
@@ -116,29 +115,17 @@ def _without_own(found: Source, folder: Path) -> Source:
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
     """Make the directory, and keep others out of it meanwhile."""
-    shown = printable(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise TbgridError(
-            f"another tbgrid embed is writing {shown}", "wait for it, or give another --out"
-        ) from error
-    except OSError as error:
-        raise TbgridError(
-            f"cannot write {shown} ({error.strerror})", "give --out a directory, which may be new"
-        ) from error
-    try:
-        _clear(folder)
-        yield
-    except OSError as error:
-        if not str(error.filename or "").startswith(str(folder)):
-            raise
-        raise unwritable(folder, error) from error
-    finally:
-        _clear(folder)
-        lock.release()
+    busy = "another tbgrid embed is writing"
+    with claim_directory(folder, root=folder, busy=busy, parameter="out"):
+        try:
+            _clear(folder)
+            yield
+        except OSError as error:
+            if not str(error.filename or "").startswith(str(folder)):
+                raise
+            raise unwritable(folder, error) from error
+        finally:
+            _clear(folder)
 
 
 def _clear(folder: Path) -> None:

@@ -24,7 +24,7 @@ from tbgrid.grouping.clusters import find_clusters
 from tbgrid.grouping.duplicates import find_copies
 from tbgrid.grouping.groups import Groups
 from tbgrid.grouping.picture_keys import picture_keys
-from tbgrid.layouts.tsne import fitted_perplexity
+from tbgrid.layouts.tsne import choose_perplexity
 from tbgrid.mapping.arrange import Arrangement, arrange
 from tbgrid.mapping.previous_run import Earlier, read_earlier
 from tbgrid.mapping.warm_start import Start
@@ -36,11 +36,11 @@ from tbgrid.pipeline.result import ExportResult
 from tbgrid.progress import Progress, silent
 from tbgrid.types import Embedder, IntArray, Json
 from tbgrid.util.cache import Cache, open_cache
-from tbgrid.util.disk_arrays import release
-from tbgrid.util.sampling import stratified
+from tbgrid.util.disk_arrays import drop_pages
+from tbgrid.util.sampling import stratified_sample
 from tbgrid.util.threads import limit_threads
 from tbgrid.util.timing import Times
-from tbgrid.vectors.neighbors import Neighbours, nearest
+from tbgrid.vectors.neighbors import Neighbors, find_neighbors
 from tbgrid.writers import export_files, projector, report, run_directory
 from tbgrid.writers.event_file import write_events
 
@@ -98,7 +98,7 @@ class Embedded:
     options: ExportOptions
     images: ImageSet
     model: ModelInfo
-    alike: Neighbours
+    alike: Neighbors
     groups: Groups
     notes: tuple[str, ...]
     times: Times
@@ -201,7 +201,7 @@ def written(
     grid, metric = arranged.grid, made.model.metric
     with times.stage("neighbours"):
         fits = local_coherence(images.vectors, grid.cells, grid.rows, grid.columns, metric)
-    release(images.vectors)
+    drop_pages(images.vectors)
     if options.groups.min_cluster != 0:
         with times.stage("clusters"):
             names = [photo.name for photo in images.photos]
@@ -215,7 +215,7 @@ def written(
         *arranged.notes,
         *groups.notes,
         *run_directory.name_notes(directory),
-        *([cache.trouble] if cache.trouble else []),
+        *([cache.failure] if cache.failure else []),
     ]
     told["seconds"] = times.seconds
     tiles = images.thumbnails if images.pictured else export_files.plain_tiles(images, options.tile)
@@ -266,13 +266,13 @@ def _gathered(
     previews: Path,
     times: Times,
     progress: Progress,
-) -> tuple[ImageSet, Neighbours, Groups]:
+) -> tuple[ImageSet, Neighbors, Groups]:
     """The photos that are shown, those most alike of them, and which are copies."""
 
-    def neighbours(shown: ImageSet) -> Neighbours:
+    def neighbours(shown: ImageSet) -> Neighbors:
         with times.stage("neighbours"):
-            found = nearest(shown.vectors, run_format.NEAREST, metric, progress=progress)
-        release(shown.vectors)
+            found = find_neighbors(shown.vectors, run_format.NEAREST, metric, progress=progress)
+        drop_pages(shown.vectors)
         return found
 
     names, alike = [photo.name for photo in images.photos], neighbours(images)
@@ -297,7 +297,7 @@ def _start(earlier: Earlier, made: Embedded) -> Start:
         images.vectors,
         made.model,
         made.options.fit,
-        fitted_perplexity(len(images.photos), made.options.tsne.perplexity),
+        choose_perplexity(len(images.photos), made.options.tsne.perplexity),
     )
 
 
@@ -313,7 +313,7 @@ def _projected(images: ImageSet, seed: int) -> IntArray:
     count = len(images.photos)
     if count <= projector.MOST:
         return np.arange(count)
-    return stratified(images.labels or [""] * count, projector.MOST, seed)
+    return stratified_sample(images.labels or [""] * count, projector.MOST, seed)
 
 
 def _without_the_run(found: Source, directory: Path) -> Source:
@@ -384,7 +384,7 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
         "report card": arranged.card.scalars(),
         **({"layouts tried": tried} if tried else {}),
         "model": _model_report(made),
-        layout.name: layout.told(options.tsne.seed, int(images.vectors.shape[1])),
+        layout.name: layout.to_dict(options.tsne.seed, int(images.vectors.shape[1])),
         "grid": {
             "rows_x_columns": [grid.rows, grid.columns],
             "empty_cells": grid.rows * grid.columns - len(images.photos),
@@ -394,7 +394,7 @@ def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
             "cost": grid.cost,
             "gap": grid.gap,
         },
-        **({"refinement": arranged.refined.told()} if arranged.refined else {}),
+        **({"refinement": grid.refinement.to_dict()} if grid.refinement else {}),
         **groups.told(),
         **({"like": arranged.stability.told()} if arranged.stability else {}),
         "notes": [],

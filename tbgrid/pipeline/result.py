@@ -13,8 +13,8 @@ from PIL import Image
 from tbgrid import run_format
 from tbgrid.embedding.embed import ImageSet
 from tbgrid.grid.cells import Grid
+from tbgrid.grid.layout import Layout
 from tbgrid.grouping.groups import Groups
-from tbgrid.layouts.tsne import Layout
 from tbgrid.mapping.arrange import Arrangement
 from tbgrid.metrics.report_card import ReportCard
 from tbgrid.photos import SkippedFile

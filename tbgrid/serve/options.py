@@ -20,7 +20,7 @@ from tbgrid.choices import (
 )
 from tbgrid.errors import UsageError, option
 from tbgrid.grid.cells import shape_for
-from tbgrid.layouts.tsne import fitted_perplexity
+from tbgrid.layouts.tsne import choose_perplexity
 from tbgrid.options import MAX_SEED, TILE_SIDE, ExportOptions, option_paths
 from tbgrid.serve.paths import Places
 
@@ -115,7 +115,7 @@ def require_fit(options: ExportOptions, count: int) -> None:
     if options.groups.duplicates != "stack" or rows * columns > count:
         shape_for(count, options.grid)
     if options.layout == "tsne":
-        fitted_perplexity(count, options.tsne.perplexity)
+        choose_perplexity(count, options.tsne.perplexity)
 
 
 def export_options(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
-from filelock import FileLock, Timeout
 
 from tbgrid.choices import Runner
 from tbgrid.embedding import registry
@@ -28,6 +27,7 @@ from tbgrid.serve.options import models_by_name
 from tbgrid.serve.paths import Places
 from tbgrid.serve.store import Store, opened
 from tbgrid.serve.worker_pool import Workers
+from tbgrid.util.locks import claim_directory
 
 _BACKLOG = 2048  # connections that wait to be taken
 
@@ -66,7 +66,11 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
         TbgridError: the root cannot be written or is being served, or the port is taken.
     """
     places = Places(Path(os.path.abspath(options.root)))  # as answers must not show it
-    with _claimed(places), opened(places.service) as store:
+    busy = "another tbgrid serve serves"
+    with (
+        claim_directory(places.service, root=places.root, busy=busy, parameter="root"),
+        opened(places.service) as store,
+    ):
         loopback = options.host in LOOPBACK
         keyed = options.keyed or not loopback
         if keyed and store.one("SELECT 1 FROM keys") is None:
@@ -100,26 +104,6 @@ def serve(options: ServeOptions, tell: Callable[[str], None], log: logging.Handl
 def _recover(store: Store, places: Places) -> None:
     photos.prepare(store, places)
     jobs.recover(store, places)
-
-
-@contextlib.contextmanager
-def _claimed(places: Places) -> Iterator[None]:
-    """Make the root, and keep other servers out of it."""
-    shown = printable(places.root)
-    try:
-        places.service.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(places.service / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise TbgridError(f"another tbgrid serve serves {shown}", "give another --root") from error
-    except OSError as error:
-        raise TbgridError(
-            f"cannot write {shown} ({error.strerror})", "give --root a directory, which may be new"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from tbgrid.sources import arrays, tables
 from tbgrid.sources.folders import WAY_OUT, find_pattern, find_photos, is_file
 from tbgrid.sources.manifests import read_manifest, read_points, row_names, with_metadata
 from tbgrid.types import Float32Array
-from tbgrid.util.sampling import stratified
+from tbgrid.util.sampling import stratified_sample
 
 
 def open_photos(
@@ -147,7 +147,7 @@ def chosen(found: Source, options: SourceOptions) -> Source:
     if options.sample is not None and options.sample < len(photos):
         notes.append(f"a sample of {options.sample} of {len(photos)} photos (seed {options.seed})")
         labels = [photo.label for photo in photos]
-        rows = stratified(labels, options.sample, options.seed)
+        rows = stratified_sample(labels, options.sample, options.seed)
         photos = tuple(photos[row] for row in rows)
     if options.limit is not None and options.limit < len(photos):
         notes.append(f"the first {options.limit} of {len(photos)} photos")

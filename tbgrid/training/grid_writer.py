@@ -162,14 +162,12 @@ class GridWriter:
             points,
             self._tsne,
             metric=self._distance,
-            near=None if last is None else last.positions,
+            init=None if last is None else last.positions,
         )
         if last is not None:
             layout = replace(layout, positions=aligned(layout.positions, last.positions))
-        grid = snap(layout.positions, self._grid)
-        card = report_card(
-            points, layout.positions, grid, self._labels, metric=self._distance, kl=layout.kl
-        )
+        grid = snap(layout, self._grid)
+        card = report_card(points, layout, grid, self._labels, metric=self._distance)
         return Arrangement(layout, grid, card)
 
     def _summaries(

@@ -1,4 +1,4 @@
-"""Tools without knowledge of photos or maps: cache, disk arrays, sampling, timing, threads, tables.
+"""Tools without knowledge of photos or maps: cache, disk arrays, locks, sampling, tables, timing.
 
 Imports `options`, `types` and the layers below them.
 """

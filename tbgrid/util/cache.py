@@ -1,8 +1,8 @@
-"""What earlier exports computed, kept by content: vectors, thumbnails, layouts, networks.
+"""The cache of computed vectors, thumbnails, layouts and converted networks, keyed by content.
 
-One SQLite file in the user's cache directory. Every entry is written whole or not at all, by
-several exports at once if need be, so that an interrupted export goes on where it was. A key is
-made of all that its value depends on; a file counts by its bytes, not its name.
+It is one SQLite file in the user's cache directory. Every entry is written whole or not at all,
+also by several exports at once, so that an interrupted export continues where it stopped. A key is
+a hash of everything its value depends on; of a file it is the content, not the name.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tbgrid.errors import TbgridError
+from tbgrid.errors import TbgridError, option
 from tbgrid.options import ExportOptions
 
-DEFAULT_LIMIT = (
-    8_000_000_000  # bytes: vectors, thumbnails and previews of a quarter of a million photos
-)
-_NAME = "cache-1.sqlite"  # a new layout of the tables gets a new number
+# Bytes: vectors, thumbnails and previews of a quarter of a million photos.
+DEFAULT_LIMIT = 8_000_000_000
+_NAME = "cache-1.sqlite"  # the number changes with the tables
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     key BLOB PRIMARY KEY, kind TEXT NOT NULL, value BLOB NOT NULL, used INTEGER NOT NULL
@@ -38,17 +37,25 @@ CREATE TABLE IF NOT EXISTS files (
 """
 _USAGE = "SELECT kind, COUNT(*), SUM(LENGTH(value)) FROM entries GROUP BY kind ORDER BY kind"
 _PAGE = 16384  # bytes: most values fill one, and are written in half the time of four small ones
-_TURN = 16  # files that a thread reads at a time: for one of them it would wait longer than read
+_TURN = 16  # files per task of a thread: a single one is read in less time than handing it out
 _BLOCK = 2**18  # bytes of a file read at a time
 _AT_ONCE = 500  # keys in one query; SQLite allows 999 on old systems
-# A file changed so shortly before it was read may change again within its time stamp's grain.
-_GRAIN = 3600  # s: how exactly the cache knows when an entry was used, since writing takes its time
-_SETTLED = 2_000_000_000  # ns
+# Seconds between updates of the time at which an entry was last used, since each is a write.
+_GRAIN = 3600
+# Nanoseconds: a file that was read sooner after its last change may have changed again since,
+# within the resolution of its time stamp.
+_SETTLED = 2_000_000_000
 
 
 @dataclass(frozen=True)
 class Usage:
-    """How many entries of a kind there are, and their bytes."""
+    """What the cache holds of one kind.
+
+    Attributes:
+        kind: such as "vector" or "layout".
+        entries: number of entries.
+        size: their values in bytes.
+    """
 
     kind: str
     entries: int
@@ -56,14 +63,14 @@ class Usage:
 
 
 def default_directory() -> Path:
-    """The user's cache directory for tbgrid, as the system places it."""
+    """Give the user's cache directory for tbgrid, where the system has such directories."""
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("tbgrid", appauthor=False))
 
 
 def key_of(*parts: object) -> bytes:
-    """A key that differs whenever a part does: SHA-256 over the parts with their lengths."""
+    """Make a key that differs whenever a part does: SHA-256 over the parts and their lengths."""
     total = hashlib.sha256()
     for part in parts:
         data = part if isinstance(part, (bytes, memoryview)) else repr(part).encode()
@@ -74,7 +81,7 @@ def key_of(*parts: object) -> bytes:
 
 
 def digest_of(path: str | os.PathLike[str]) -> bytes:
-    """SHA-256 of a file, or of all files below a directory with their names."""
+    """Compute the SHA-256 of a file, or of all files below a directory with their names."""
     root = Path(path)
     total = hashlib.sha256()
     files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.is_file())
@@ -90,7 +97,7 @@ def digest_of(path: str | os.PathLike[str]) -> bytes:
 
 
 def _state_of(path: Path) -> tuple[int, int] | None:
-    """Size in bytes and time of modification in ns of a file; None of anything else."""
+    """Size in bytes and time of modification in ns; None if `path` is not a file."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -109,21 +116,28 @@ def _read_digests(paths: Sequence[Path]) -> list[bytes]:
 
 
 class Cache:
-    """An open cache; `None` as directory is one that holds nothing and keeps nothing.
+    """An open cache.
 
-    A cache that fails (a full disk, a damaged file) fails silently for its callers, who compute
-    anew; `trouble` then says why.
+    If the cache fails later on (a full disk, a damaged file), it behaves as if it were empty, and
+    `failure` says why.
+
+    Args:
+        directory: where its file lies; None for a cache that keeps nothing.
+        limit: bytes of values; on closing, the least recently used entries beyond it are removed.
+
+    Raises:
+        TbgridError: the file is damaged.
     """
 
     def __init__(self, directory: Path | None, limit: int = DEFAULT_LIMIT) -> None:
         self.path = directory / _NAME if directory else None
         self.limit = limit
-        self.trouble = ""
+        self.failure = ""
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         if self.path is not None:
-            with self._tolerated():
-                self._connection = _opened(self.path)
+            with self._failures_recorded():
+                self._connection = _open_database(self.path)
 
     def __enter__(self) -> Cache:
         return self
@@ -132,7 +146,7 @@ class Cache:
         self.close()
 
     def close(self) -> None:
-        """Forget the longest unused entries past the limit, and close."""
+        """Remove the least recently used entries beyond the limit, and close."""
         with self._locked() as connection:
             if connection is not None:
                 _prune(connection, self.limit)
@@ -141,10 +155,13 @@ class Cache:
             self._connection = None
 
     def digests(self, paths: Sequence[Path], workers: int | None = None) -> list[bytes]:
-        """SHA-256 of the bytes of each file, b"" where it cannot be read.
+        """Compute the SHA-256 of each file; b"" if it cannot be read.
 
-        None is read again while its size and modification time stay; others are, on `workers`
-        threads.
+        Files whose size and time of modification are unchanged are not read again.
+
+        Args:
+            paths: the files.
+            workers: threads that read; None for one per core, at most 8.
         """
         found: list[bytes] = []
         workers = workers or min(8, os.cpu_count() or 1)
@@ -193,7 +210,7 @@ class Cache:
         return found
 
     def get(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """The values of those `keys` that are there."""
+        """Look up the values of those `keys` that are in the cache."""
         found: dict[bytes, bytes] = {}
         with self._locked() as connection:
             if connection is None:
@@ -213,7 +230,7 @@ class Cache:
         return found
 
     def put(self, kind: str, items: Iterable[tuple[bytes, bytes]]) -> None:
-        """Keep (key, value) pairs, all of them or none."""
+        """Store (key, value) pairs, all of them or none."""
         now = int(time.time())
         with self._locked() as connection:
             if connection is None:
@@ -226,7 +243,7 @@ class Cache:
                 )
 
     def usage(self) -> list[Usage]:
-        """What is there, by kind."""
+        """List what the cache holds, by kind."""
         rows = []
         with self._locked() as connection:
             if connection is not None:
@@ -234,7 +251,7 @@ class Cache:
         return [Usage(str(kind), int(count), int(size)) for kind, count, size in rows]
 
     def clear(self) -> None:
-        """Forget everything and give the space back."""
+        """Remove everything and free the space on disk."""
         with self._locked() as connection:
             if connection is not None:
                 connection.execute("DELETE FROM entries")
@@ -243,23 +260,23 @@ class Cache:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, for one thread at a time; None if there is none, or none any more."""
-        with self._lock, self._tolerated():
+        """The connection, for one thread at a time; None if there is none or it has failed."""
+        with self._lock, self._failures_recorded():
             yield self._connection
 
     @contextlib.contextmanager
-    def _tolerated(self) -> Iterator[None]:
+    def _failures_recorded(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            self.trouble = f"the cache {self.path} is not used ({error})"
+            self.failure = f"the cache {self.path} is not used ({error})"
             if self._connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.close()
             self._connection = None
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open_database(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
     try:
@@ -272,7 +289,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         if isinstance(error, sqlite3.OperationalError):
             raise
         raise TbgridError(
-            f"the cache {path} is damaged ({error})", "remove it, or use --no-cache"
+            f"the cache {path} is damaged ({error})",
+            f"remove that file, or do without the cache ({option('use_cache')})",
         ) from error
     return connection
 

@@ -1,4 +1,4 @@
-"""Arrays that grow row by row on disk and are then mapped, so that memory stays flat."""
+"""Arrays that grow row by row on disk and are then memory-mapped, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ _OFTEN = 4096  # rows that are read before their memory is given back
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-class Spool(Generic[Scalar]):
-    """Rows of one shape in a file without a name, which goes when the last array of it does."""
+class DiskArrayWriter(Generic[Scalar]):
+    """Writes rows of one shape to an unnamed file, which is deleted with the last array of it."""
 
     def __init__(self, file: IO[bytes], kind: type[Scalar]) -> None:
         self._file, self._kind = file, kind
         self._rows, self._shape = 0, (0,)
 
     def add(self, rows: npt.NDArray[Any]) -> None:
-        """Append `rows`, kind[m, ...]; all that are added have the same shape but for m.
+        """Append rows.
+
+        Args:
+            rows: kind[m, ...], of the same shape as rows before, except for m.
 
         Raises:
             OSError: the disk is full.
@@ -35,8 +38,8 @@ class Spool(Generic[Scalar]):
         self._rows, self._shape = self._rows + len(rows), rows.shape[1:]
         self._file.write(np.ascontiguousarray(rows, self._kind).data)
 
-    def finished(self) -> npt.NDArray[Scalar]:
-        """kind[n, ...]: all rows. What is changed in it stays in memory."""
+    def as_array(self) -> npt.NDArray[Scalar]:
+        """Map all rows as kind[n, ...]. Changes to the array stay in memory."""
         shape = (self._rows, *self._shape)
         if not math.prod(shape):
             return np.zeros(shape, self._kind)
@@ -46,25 +49,29 @@ class Spool(Generic[Scalar]):
 
 
 @contextmanager
-def spool(kind: type[Scalar], folder: Path | None) -> Iterator[Spool[Scalar]]:
-    """A new one, with its file in `folder`, None for the system's own place."""
+def open_disk_array(kind: type[Scalar], folder: Path | None) -> Iterator[DiskArrayWriter[Scalar]]:
+    """Open a new array on disk.
+
+    Args:
+        kind: the type of its numbers.
+        folder: where its file lies; None for the system's directory of temporary files.
+    """
     with tempfile.TemporaryFile(dir=folder) as file:
-        yield Spool(file, kind)
+        yield DiskArrayWriter(file, kind)
 
 
-def released(array: npt.NDArray[Any], rows: Iterable[int]) -> Iterator[int]:
-    """`rows` of a spooled array, one after another, with its memory given back now and then."""
+def iter_releasing(array: npt.NDArray[Any], rows: Iterable[int]) -> Iterator[int]:
+    """Yield `rows` and give back the memory of `array`, from `as_array`, every few thousand."""
     for number, row in enumerate(rows):
         if number % _OFTEN == _OFTEN - 1:
-            release(array)
+            drop_pages(array)
         yield row
 
 
-def release(array: npt.NDArray[Any]) -> None:
-    """Give back the memory of a spooled array's rows; they are read again when they are needed.
+def drop_pages(array: npt.NDArray[Any]) -> None:
+    """Give back the memory of an array from `as_array`; its rows are read again when needed.
 
-    Nothing happens to other arrays, or where the system has no such call. What was changed in the
-    array is lost.
+    Changes to the array are lost. Does nothing to other arrays, or on systems without `madvise`.
     """
     base: Any = array
     while isinstance(base, (np.ndarray, memoryview)):

@@ -1,4 +1,4 @@
-"""Samples in which each label has its share."""
+"""Random samples, stratified by label."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ import numpy as np
 from tbgrid.types import IntArray
 
 
-def stratified(labels: Sequence[Hashable], count: int, seed: int) -> IntArray:
-    """int64[count]: rows in their order, from each label in proportion (largest remainders).
+def stratified_sample(labels: Sequence[Hashable], count: int, seed: int) -> IntArray:
+    """Draw rows at random, from each label in proportion to its rows (largest remainders).
 
-    `labels`: one of each of n rows, n >= `count`. Equal seeds give equal samples.
+    Args:
+        labels: the label of each of n rows.
+        count: rows to draw, at most n.
+        seed: equal seeds give equal samples.
+
+    Returns:
+        int64[count], ascending.
     """
     members: dict[Hashable, list[int]] = defaultdict(list)
     for row, label in enumerate(labels):

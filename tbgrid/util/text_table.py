@@ -1,4 +1,4 @@
-"""Tables of rows as text."""
+"""Tables as text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from collections.abc import Sequence
 from tbgrid.types import Json
 
 
-def as_text(rows: Sequence[Json]) -> tuple[list[str], list[list[str]]]:
-    """The header and the lines of a table of `rows`: a column for each key of any row, and nothing
-    where a row has no value for it; numbers to three decimals."""
+def format_table(rows: Sequence[Json]) -> tuple[list[str], list[list[str]]]:
+    """Format rows as the header and the lines of a table.
+
+    Args:
+        rows: values by key. Each key of any row becomes a column.
+
+    Returns:
+        The header, and the cells of each line: numbers to three decimals, and an empty cell where
+        a row has no value.
+    """
     keys = list(dict.fromkeys(key for row in rows for key in row))
 
     def cell(value: object) -> str:
@@ -17,9 +24,10 @@ def as_text(rows: Sequence[Json]) -> tuple[list[str], list[list[str]]]:
             return ""
         return f"{value:.3f}" if isinstance(value, float) else str(value)
 
-    return [spoken(key) for key in keys], [[cell(row.get(key)) for key in keys] for row in rows]
+    header = [format_key(key) for key in keys]
+    return header, [[cell(row.get(key)) for key in keys] for row in rows]
 
 
-def spoken(key: str) -> str:
-    """`left_out` in words; a name such as DPQ_16 as it is."""
+def format_key(key: str) -> str:
+    """Write `left_out` with spaces; a name such as DPQ_16 stays."""
     return key.replace("_", " ") if key.islower() else key

@@ -6,11 +6,10 @@ import contextlib
 
 from threadpoolctl import threadpool_limits
 
-THREADS_FROM = (
-    4000  # points from which several threads pay: on a busy machine they wait for each other
-)
+# Points from which several threads pay: with fewer, on a busy machine, they wait for each other.
+THREADS_FROM = 4000
 
 
 def limit_threads(photos: int) -> contextlib.AbstractContextManager[object]:
-    """A context in which so few `photos` that threads would mostly wait are computed on one."""
+    """Use one thread within the block if there are fewer than `THREADS_FROM` photos."""
     return threadpool_limits(1) if photos < THREADS_FROM else contextlib.nullcontext()

@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Times:
-    """Wall seconds of each stage, in the order in which they were first begun."""
+    """Times of the stages of an export.
+
+    Attributes:
+        seconds: wall time of each stage, in the order in which the stages began.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside as that stage; one that comes again is added to."""
+        """Add the time that the block takes to the stage `name`."""
         start = time.perf_counter()
         yield
         taken = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Distances of points to all others, some rows at a time."""
+"""Euclidean distances from points to all others, computed in blocks of rows to bound memory."""
 
 from __future__ import annotations
 
@@ -10,44 +10,62 @@ import numpy as np
 from tbgrid.types import Float32Array, Float64Array, IntArray
 
 _BLOCK = 2**21  # numbers held at a time in one array: 16 MiB
-_DISTANCES = 2**23  # in the array of distances 64 MiB, since large matrix products are cheaper
+_DISTANCES = 2**23  # in the array of distances: 64 MiB, since large matrix products are cheaper
 # Vectors come as float32: a smaller share of two squared lengths is rounding, not distance.
 _NOISE = (4 * float(np.finfo(np.float32).eps)) ** 2
 
 
 @dataclass(frozen=True)
-class Block:
-    """Points `chosen` int64[m], their `distances` float64[m, n] to all, and these sorted.
+class DistanceBlock:
+    """Distances from some points to all n points.
 
-    A point's distance to itself is 0 and the first of its sorted ones.
+    Attributes:
+        chosen: int64[m], rows of the points.
+        distances: float64[m, n], their distances to all points; 0 to themselves.
+        ascending: float64[m, n], each row of `distances` sorted, so that its first value is the 0
+            of the point itself.
     """
 
     chosen: IntArray
     distances: Float64Array
     ascending: Float64Array
 
-    def first(self, rows: int) -> Block:
-        """Its first `rows` points."""
+    def first(self, rows: int) -> DistanceBlock:
+        """The block of the first `rows` points; of none if `rows` is negative."""
         rows = max(0, rows)
-        return Block(self.chosen[:rows], self.distances[:rows], self.ascending[:rows])
+        return DistanceBlock(self.chosen[:rows], self.distances[:rows], self.ascending[:rows])
 
 
-def blocks(points: Float32Array | Float64Array, chosen: IntArray) -> Iterator[Block]:
-    """All of `chosen`, some rows at a time so that memory stays bounded."""
+def iter_distance_blocks(
+    points: Float32Array | Float64Array, chosen: IntArray
+) -> Iterator[DistanceBlock]:
+    """Yield the distances of the `chosen` points, as many rows at a time as memory allows.
+
+    Args:
+        points: float[n, d] under the Euclidean distance.
+        chosen: int64[m], rows of `points`.
+    """
     many, few = (max(1, size // len(points)) for size in (_DISTANCES, _BLOCK))
     for start in range(0, len(chosen), many):
         distances = distances_from(points, chosen[start : start + many])
         for first in range(0, len(distances), few):
             part = distances[first : first + few]
             at = start + first
-            yield Block(chosen[at : at + len(part)], part, np.sort(part, axis=1))
+            yield DistanceBlock(chosen[at : at + len(part)], part, np.sort(part, axis=1))
 
 
 def distances_from(points: Float32Array | Float64Array, chosen: IntArray) -> Float64Array:
-    """float64[m, n]: Euclidean distances of the `chosen` points to all, equal points at 0.
+    """Compute the Euclidean distances of some points to all points.
 
     |a - b|^2 = |a|^2 + |b|^2 - 2ab is many times faster than differences, and in double precision
-    as good as these on float32 data.
+    as accurate as differences of float32 data.
+
+    Args:
+        points: float[n, d].
+        chosen: int64[m], rows of `points`.
+
+    Returns:
+        float64[m, n]; exactly 0 between equal points.
     """
     mine = points[chosen].astype(np.float64)
     own = np.einsum("ij,ij->i", mine, mine)[:, None]
@@ -55,7 +73,7 @@ def distances_from(points: Float32Array | Float64Array, chosen: IntArray) -> Flo
     step = max(1, _BLOCK // max(len(chosen), points.shape[1]))
     same = len(points) <= step and np.array_equal(chosen, np.arange(len(points)))
     for start in range(0, len(points), step):
-        # Of an array and itself NumPy finds half the products.
+        # NumPy computes only half of the products of an array with itself.
         others = mine if same else points[start : start + step].astype(np.float64)
         lengths = own + np.einsum("ij,ij->i", others, others)
         squared = found[:, start : start + step]

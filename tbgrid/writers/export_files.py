@@ -17,8 +17,9 @@ from tbgrid.mapping.arrange import Arrangement
 from tbgrid.progress import Progress
 from tbgrid.run_format import DUPLICATES, LEDGER, MOSAIC, REPORT
 from tbgrid.types import Float32Array, IntArray, Json, UInt8Array
-from tbgrid.util.disk_arrays import release
-from tbgrid.vectors.neighbors import Neighbours
+from tbgrid.util.disk_arrays import drop_pages
+from tbgrid.util.unique_names import unique_name
+from tbgrid.vectors.neighbors import Neighbors
 from tbgrid.vectors.pca import principal_components
 from tbgrid.writers import deep_zoom, grid_tab, projector, report
 from tbgrid.writers import mosaic as pictures
@@ -51,7 +52,7 @@ class Map:
     projected: IntArray
     tensors: dict[str, Float32Array]
     arranged: Arrangement
-    alike: Neighbours
+    alike: Neighbors
     harmony: Float32Array
     groups: Groups
     report: Json
@@ -102,9 +103,7 @@ def columns_of(
         for index, name in enumerate(images.columns)
     ]
     for name, values in (*fields, *(groups or {}).items()):
-        unique, number = name, 2
-        while unique.lower() in taken:
-            unique, number = f"{name} {number}", number + 1
+        unique = unique_name(name, taken, ignore_case=True)
         taken.add(unique.lower())
         columns[unique] = values
     if len(columns) < 2:  # the Projector wants two
@@ -124,7 +123,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     columns = columns_of(images, groups)
     clusters = next((name for name, told in columns.items() if told is groups.get(CLUSTER)), None)
     _write_projector(folder, done, columns, clusters, progress)
-    release(done.tiles)
+    drop_pages(done.tiles)
     progress("write", 3, STEPS)
     tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
     (folder / MOSAIC).write_bytes(done.mosaic(tile))
@@ -135,7 +134,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
     _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
     shown = folder / run_format.FOLDER
     shown.mkdir(exist_ok=True)
-    release(done.tiles)
+    drop_pages(done.tiles)
     cell = deep_zoom.write_pyramid(shown, done.tiles, grid)
     progress("write", 5, STEPS)
     grid_tab.write_tab_files(
@@ -149,7 +148,7 @@ def write_files(folder: Path, done: Map, progress: Progress) -> None:
         categories=[clusters] if clusters else [],
     )
     grid_tab.write_start(shown, done.arranged.layout.positions, images)
-    release(done.tiles)
+    drop_pages(done.tiles)
     progress("write", 6, STEPS)
 
 
@@ -181,7 +180,7 @@ def _write_projector(
         clusters,
     )
     _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
-    release(images.vectors)
+    drop_pages(images.vectors)
     progress("write", 2, STEPS)
     if images.pictured:
         chosen = None if len(rows) == len(images.photos) else rows
@@ -201,7 +200,7 @@ def _manifest(done: Map, cell: int) -> Json:
         "layout": layout.title,
         "seed": str(done.seed),
         "grid": f"{grid.rows} x {grid.columns}, {chosen['empty_cells']} cells empty",
-        "solver": f"{grid.solver}; cost {format_gap(grid.gap)}",
+        "solver": f"{grid.solver}; {format_gap(grid.gap)}",
     }
     return {
         "title": done.title,
@@ -259,7 +258,7 @@ def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
     )
     picture = scatter(layout.positions, images.labels, title)
     yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
-    told = {**done.report, "report card": dict(done.arranged.card.lines())}
+    told = {**done.report, "report card": dict(done.arranged.card.summary_rows())}
     yield TextSummary("tbgrid/report", report.markdown(told, images.skipped))
     for name, value in done.arranged.card.scalars().items():
         yield ScalarSummary(f"tbgrid/{name}", value)

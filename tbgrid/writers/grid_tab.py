@@ -18,7 +18,7 @@ from tbgrid.grid.cells import Grid
 from tbgrid.grouping.picture_keys import picture_keys
 from tbgrid.run_format import natural_order
 from tbgrid.types import Float32Array, Float64Array, Json
-from tbgrid.vectors.neighbors import Neighbours
+from tbgrid.vectors.neighbors import Neighbors
 
 KEY = "path"  # the column that names a photo
 CATEGORY_VALUES = 256  # distinct values up to which a column is a category
@@ -51,7 +51,7 @@ def write_tab_files(
     folder: Path,
     images: ImageSet,
     grid: Grid,
-    alike: Neighbours,
+    alike: Neighbors,
     harmony: Float32Array,
     columns: Mapping[str, Sequence[object]],
     manifest: Json,

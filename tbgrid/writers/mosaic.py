@@ -16,7 +16,7 @@ from PIL import Image
 from tbgrid.errors import UsageError
 from tbgrid.grid.cells import Grid
 from tbgrid.types import Float64Array, UInt8Array
-from tbgrid.util.disk_arrays import released
+from tbgrid.util.disk_arrays import iter_releasing
 
 BACKGROUND = 255
 JPEG_QUALITY = 90
@@ -86,7 +86,7 @@ def resized(thumbnails: UInt8Array, side: int) -> UInt8Array:
     if thumbnails.shape[1] == side:
         return thumbnails
     small = np.empty((len(thumbnails), side, side, 3), np.uint8)
-    for row in released(thumbnails, range(len(thumbnails))):
+    for row in iter_releasing(thumbnails, range(len(thumbnails))):
         picture = Image.fromarray(thumbnails[row]).resize((side, side), Image.Resampling.LANCZOS)
         small[row] = np.asarray(picture)
     return small

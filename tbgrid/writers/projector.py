@@ -19,7 +19,7 @@ import numpy as np
 from tbgrid.grid.cells import Grid
 from tbgrid.run_format import SPRITE_LIMIT
 from tbgrid.types import Float32Array, Float64Array, IntArray, UInt8Array
-from tbgrid.util.disk_arrays import release, released
+from tbgrid.util.disk_arrays import drop_pages, iter_releasing
 from tbgrid.vectors.pca import principal_components
 from tbgrid.writers.mosaic import resized
 
@@ -92,7 +92,7 @@ def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
                 path = prefix.with_name(f"{prefix.name}.part-{len(parts)}")
                 save(path, [name], [f"{count} {width} {first},{len(part)}:0,{width}"], [part])
                 parts.append(str(path))
-                release(array)
+                drop_pages(array)
         tf.raw_ops.MergeV2Checkpoints(
             checkpoint_prefixes=parts, destination_prefix=str(prefix), delete_old_dirs=False
         )
@@ -126,7 +126,7 @@ def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> UInt8Array:
     side = sprite_side(len(chosen), thumbnails.shape[1])
     across = max(2, math.ceil(math.sqrt(len(chosen))))
     board = np.zeros((across * side, across * side, 3), np.uint8)
-    for at, row in enumerate(released(thumbnails, chosen)):
+    for at, row in enumerate(iter_releasing(thumbnails, chosen)):
         down, right = at // across * side, at % across * side
         board[down : down + side, right : right + side] = resized(thumbnails[row : row + 1], side)
     return board

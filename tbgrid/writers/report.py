@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
-from tbgrid.util.text_table import as_text, spoken
+from tbgrid.util.text_table import format_key, format_table
 from tbgrid.version import __version__
 
 SHOWN_SKIPPED = 20
@@ -48,17 +48,17 @@ def ledger_tsv(skipped: Iterable[SkippedFile]) -> str:
 def markdown(report: Mapping[str, Json | Sequence[str]], skipped: Sequence[SkippedFile]) -> str:
     """The report as Markdown tables, with the first files that were left out.
 
-    Lists of rows (`as_text`) are tables of their own, on top; the rest is one.
+    Lists of rows (`format_table`) are tables of their own, on top; the rest is one.
     """
     rows: list[tuple[object, object]] = []
     tables: list[str] = []
     for title, content in report.items():
         heading = title.capitalize() if title.islower() else title
         if _is_table(content):
-            tables.append(f"**{heading}**\n\n{_table(*as_text(content))}")
+            tables.append(f"**{heading}**\n\n{_table(*format_table(content))}")
         elif isinstance(content, Mapping):
             rows.append((_Bold(heading), ""))
-            rows += [(spoken(key), value) for key, value in content.items()]
+            rows += [(format_key(key), value) for key, value in content.items()]
         else:
             rows += [
                 (_Bold(heading) if first == 0 else "", line) for first, line in enumerate(content)

@@ -20,9 +20,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from tbgrid.errors import TbgridError, UsageError
+from tbgrid.errors import TbgridError, UsageError, option
 from tbgrid.run_format import (
     CHECKPOINT,
     CONFIG,
@@ -35,6 +33,7 @@ from tbgrid.run_format import (
     URL_UNSAFE,
     printable,
 )
+from tbgrid.util.locks import claim_directory, directory_errors
 from tbgrid.writers import projector
 
 
@@ -100,25 +99,11 @@ def claimed(directory: Path) -> Iterator[Path]:
             being written by another export.
     """
     shown = printable(directory)
-    try:
+    home = directory / HOME
+    with directory_errors(directory, "logdir"):
         _refuse_foreign(directory)
-        home = directory / HOME
-        home.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(home / ".lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise TbgridError(
-            f"another export is writing {shown}", "wait for it, or give another --logdir"
-        ) from error
-    except (NotADirectoryError, FileExistsError) as error:
-        raise TbgridError(
-            f"{shown} is not a directory", "give --logdir a directory, which may be new"
-        ) from error
-    except OSError as error:
-        raise TbgridError(
-            f"cannot write {shown} ({error.strerror})", "give another --logdir"
-        ) from error
-    try:
+    busy = "another export is writing"
+    with claim_directory(home, root=directory, busy=busy, parameter="logdir"):
         for stale in home.glob(f"{STAGING}*"):  # of an export that was killed: the lock is ours
             if stale.is_dir():
                 shutil.rmtree(stale, ignore_errors=True)
@@ -132,12 +117,11 @@ def claimed(directory: Path) -> Iterator[Path]:
             if not _is_below(error.filename, directory):
                 raise
             raise TbgridError(
-                f"cannot write {shown} ({error.strerror})", "free space or give another --logdir"
+                f"cannot write {shown} ({error.strerror})",
+                f"free space or give another {option('logdir')}",
             ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-    finally:
-        lock.release()
 
 
 def _is_below(name: object, directory: Path) -> bool:

@@ -19,7 +19,7 @@ from tbgrid.embedding.embed import ImageSet
 from tbgrid.grid.cells import Grid, choose_shape
 from tbgrid.photos import Photo
 from tbgrid.types import Float64Array, UInt8Array
-from tbgrid.vectors.neighbors import Neighbours
+from tbgrid.vectors.neighbors import Neighbors
 from tbgrid.writers import deep_zoom, grid_tab, run_directory
 from tbgrid.writers.event_file import ImageSummary, write_events
 
@@ -70,7 +70,15 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
     """
     places = places_of(count)
     rows, columns = choose_shape(count)
-    grid = Grid(rows, columns, cells_of(places, rows, columns), places, 0.0, "windows", 0.0)
+    grid = Grid(
+        rows=rows,
+        columns=columns,
+        cells=cells_of(places, rows, columns),
+        places=places,
+        cost=0.0,
+        solver="windows",
+        gap=0.0,
+    )
     tiles = pictures(count) if tiles is None else tiles
     labels = [LABELS[row % len(LABELS)] for row in range(count)]
     names = [f"{label.replace(' ', '_')}/photo_{row:06d}.jpg" for row, label in enumerate(labels)]
@@ -92,7 +100,7 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
             np.full((count, 2), SIDE),
             previews=previews,
         )
-        near = Neighbours(
+        near = Neighbors(
             rng.integers(0, count, (count, run_format.NEAREST)),
             np.sort(rng.random((count, run_format.NEAREST), np.float32), axis=1),
             False,

@@ -21,8 +21,8 @@ import numpy as np
 
 import tbgrid
 from tbgrid.choices import Metric
-from tbgrid.grid.refine import smoothed
-from tbgrid.metrics.quality import distance_preservation, neighbour_agreement
+from tbgrid.grid.refine import linear_assignment_sorting
+from tbgrid.metrics.quality import distance_preservation, neighbor_agreement
 from tbgrid.types import Float32Array, IntArray
 from tbgrid.vectors.pca import normalize_for
 
@@ -48,16 +48,15 @@ def made(way: str, vectors: Float32Array, metric: Metric, seed: int) -> tuple[In
     start = time.process_time()
     if way == "plain":
         options = tbgrid.TsneOptions(30, seed, "sklearn")
-        cells = tbgrid.snap(tbgrid.tsne(vectors, options, metric=metric).positions).cells
+        cells = tbgrid.snap(tbgrid.tsne(vectors, options, metric=metric)).cells
     elif way == "vc-flas":
         cells = flas(points, seed)
     elif way == "LAS":
         order = np.random.default_rng(seed).permutation(COUNT)
-        cells = smoothed(points, order, SIDE, SIDE)
+        cells = linear_assignment_sorting(points, order, SIDE, SIDE)
     else:
         layout = tbgrid.tsne(vectors, tbgrid.TsneOptions(seed=seed), metric=metric)
-        snapped = tbgrid.snap(layout.positions).cells
-        cells = tbgrid.refine(points, snapped, SIDE, SIDE).cells
+        cells = tbgrid.refine(tbgrid.snap(layout), vectors, metric=metric).cells
     return cells, time.process_time() - start
 
 
@@ -66,7 +65,7 @@ def scores(
 ) -> tuple[float, float, float]:
     """DPQ_16, DPQ_2, agreement (NaN without labels)."""
     near, whole = (distance_preservation(points, cells, SIDE, power) for power in (16, 2))
-    alike = neighbour_agreement(labels, cells, SIDE, SIDE) if labels else None
+    alike = neighbor_agreement(labels, cells, SIDE, SIDE) if labels else None
     return near or np.nan, whole or np.nan, np.nan if alike is None else alike
 
 
@@ -100,15 +99,14 @@ def compared(
 def growth(vectors: Float32Array, metric: Metric, counts: list[int]) -> None:
     """Print what refinement costs, for more and more points."""
     for count in counts:
-        points = normalize_for(vectors[:count], metric)
-        layout = tbgrid.tsne(vectors[:count], metric=metric)
-        grid = tbgrid.snap(layout.positions)
+        grid = tbgrid.snap(tbgrid.tsne(vectors[:count], metric=metric))
         start = time.process_time()
-        found = tbgrid.refine(points, grid.cells, grid.rows, grid.columns)
+        found = tbgrid.refine(grid, vectors[:count], metric=metric).refinement
         seconds = time.process_time() - start
+        assert found is not None
         print(
             f"{count:,} points: {seconds:.1f} CPU-s, {1e3 * seconds / count:.2f} ms a point, "
-            f"sum {found.before:.4f} to {found.after:.4f}",
+            f"sum {found.sum_before:.4f} to {found.sum_after:.4f}",
             flush=True,
         )
 

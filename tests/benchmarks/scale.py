@@ -49,7 +49,7 @@ vectors = images[:20000].reshape(20000, -1).astype(np.float32) / 255
 start = time.process_time()
 """
 OURS = """
-layout = tbgrid.tsne(vectors, distance="euclidean")
+layout = tbgrid.tsne(vectors, metric="euclidean")
 np.save(sys.argv[2], layout.positions)
 finish()
 """
@@ -64,13 +64,13 @@ from openTSNE import TSNEEmbedding
 from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.nearest_neighbors import PrecomputedNeighbors
 from sklearn.neighbors import NearestNeighbors
-from tbgrid.metrics.quality import neighbours_in_plane
+from tbgrid.metrics.quality import neighbors_in_plane
 far, near = NearestNeighbors(n_neighbors=90, algorithm="brute").fit(vectors).kneighbors()
 P = PerplexityBasedNN(perplexity=30, knn_index=PrecomputedNeighbors(near, far), n_jobs=2)
 for name, path in zip(("ours", "theirs"), sys.argv[2:]):
     places = np.load(path).astype(float)
     layout = TSNEEmbedding(places.copy(), P, negative_gradient_method="bh", theta=0.2, n_jobs=2)
-    told[name] = [float(layout.optimize(0).kl_divergence), neighbours_in_plane(vectors, places)[0]]
+    told[name] = [float(layout.optimize(0).kl_divergence), neighbors_in_plane(vectors, places)[0]]
 finish()
 """
 EXPORT = """

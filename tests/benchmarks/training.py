@@ -82,7 +82,7 @@ def told(maps: list[Arrangement]) -> str:
         mean_movement(one.grid.cells, other.grid.cells, one.grid.columns)
         for one, other in itertools.pairwise(maps)
     ]
-    kept = np.mean([one.card.neighbours_kept or 0 for one in maps[1:]])
+    kept = np.mean([one.card.neighbors_kept or 0 for one in maps[1:]])
     agreement = " to ".join(f"{one.card.agreement:.3f}" for one in (maps[0], maps[-1]))
     return f"{np.mean(moved):.2f} cells, neighbours kept {kept:.3f}, agreement {agreement}"
 

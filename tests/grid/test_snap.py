@@ -163,7 +163,7 @@ def test_from_coarse_to_fine_each_step_is_better(
         start = multiscale.from_coarse(places, rows, columns)
         swept = multiscale.sweep(places, start, rows, columns)
         best, least = primal_dual.optimum(places, swept, rows, columns)
-    dense = assignment.scipy(places, rows, columns, "squared")
+    dense = assignment.solve_scipy(places, rows, columns, "squared")
     costs = []
     for cells in (start, swept, best, dense):
         assert len(np.unique(cells)) == len(where)
@@ -184,7 +184,7 @@ def test_the_optimum_is_found_from_any_start(where: Float64Array, spare: int, se
     places = scale_to_grid(where, rows, columns)
     start = np.random.default_rng(seed).permutation(rows * columns)[: len(where)]
     cells, least = primal_dual.optimum(places, start, rows, columns)
-    dense = assignment.scipy(places, rows, columns, "squared")
+    dense = assignment.solve_scipy(places, rows, columns, "squared")
     cost = total_cost(places, dense, columns, "squared")
     assert total_cost(places, cells, columns, "squared") == pytest.approx(cost, abs=1e-9)
     assert least == pytest.approx(cost, abs=1e-9)
@@ -217,20 +217,20 @@ def test_exact_goes_on_where_auto_would_stop(monkeypatch: pytest.MonkeyPatch) ->
     assert near.solver == "windows"
     assert near.gap is not None
     assert 0 < near.gap < 0.05
-    assert format_gap(near.gap).startswith("proven to be at most")
+    assert format_gap(near.gap).startswith("within ")
     assert best.gap == 0
     assert near.cost * (1 - near.gap) <= best.cost <= near.cost
 
 
 def test_plain_distances_past_what_can_be_solved_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snap_module, "SQUARED_ONLY", 1000)
+    monkeypatch.setattr(snap_module, "MAX_EUCLIDEAN_CELLS", 1000)
     where = clustered(1200)
     near = snap(where, GridOptions(assignment_cost="euclidean"))
     best = snap(where, GridOptions(assignment_cost="euclidean", exact=True))
     squared = snap(where)
     assert near.gap is None
     assert "nothing is proven" in near.notes[0]
-    assert format_gap(near.gap) == "how near the least is not proven"
+    assert format_gap(near.gap) == "optimality gap unknown"
     assert best.gap == 0
     plain = total_cost(squared.places, squared.cells, squared.columns, "euclidean")
     assert best.cost <= near.cost <= plain
@@ -239,19 +239,25 @@ def test_plain_distances_past_what_can_be_solved_say_so(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"exact": True}, "--exact serves 10 cells, and the grid has 20: leave out --exact"),
+        (
+            {"exact": True},
+            "grid.exact supports up to 10 cells; the grid has 20: leave out grid.exact",
+        ),
         (
             {"exact": True, "assignment_cost": "euclidean"},
-            "--exact serves 12 cells of plain distances, and the grid has 20",
+            "grid.exact supports up to 12 cells with Euclidean distances; the grid has 20",
         ),
-        ({"solver": "scipy"}, "solver scipy serves 12 cells, and the grid has 20"),
+        (
+            {"solver": "scipy"},
+            "solver scipy supports up to 12 cells; the grid has 20: leave out grid.solver",
+        ),
     ],
 )
 def test_what_would_not_fit_into_memory_is_refused(
     options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snap_module, "MOST_EXACT_CELLS", 10)
-    monkeypatch.setattr(snap_module, "DENSE_CELLS", 12)
+    monkeypatch.setattr(snap_module, "MAX_EXACT_CELLS", 10)
+    monkeypatch.setattr(snap_module, "MAX_DENSE_CELLS", 12)
     with pytest.raises(UsageError) as caught:
         snap(clustered(20), GridOptions(shape=(4, 5), **options))  # type: ignore[arg-type]
     assert message in str(caught.value)
@@ -264,7 +270,7 @@ def test_the_bound_is_below_every_assignment(
 ) -> None:
     rows, columns = choose_shape(len(where) + spare)
     places = scale_to_grid(where, rows, columns)
-    best = assignment.scipy(places, rows, columns, "squared")
+    best = assignment.solve_scipy(places, rows, columns, "squared")
     cells = best
     if not good:
         cells = np.random.default_rng(seed).permutation(rows * columns)[: len(where)]
@@ -280,7 +286,7 @@ def test_least_costs_look_at_every_pair(rows: int, columns: int, seed: int, size
     where = rng.random((30, 2)) * (1.5 * rows, 1.5 * columns) - 1
     prices = size * rng.standard_normal(rows * columns)
     guess = rng.integers(0, rows * columns, 30)
-    found, cells = lower_bound.least_costs(where, prices, rows, columns, guess)
+    found, cells = lower_bound.min_reduced_costs(where, prices, rows, columns, guess)
     every = pair_costs(where, cell_places(rows, columns), "squared") - prices
     np.testing.assert_allclose(found, every[np.arange(30), cells], atol=1e-8 * (1 + size))
     np.testing.assert_allclose(found, every.min(axis=1), atol=1e-8 * (1 + size) * (rows + columns))
@@ -341,7 +347,7 @@ def test_a_shape_holds_all_and_wastes_less_than_a_row_or_a_column(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"shape": (3, 3)}, "grid 3x3 has 9 cells for 10 photos: use --grid 3x4"),
+        ({"shape": (3, 3)}, "grid 3x3 has 9 cells for 10 photos: use grid.shape 3x4"),
         ({"shape": (900, 900)}, "810000 cells for 10 photos"),
         ({"shape": (0, 5)}, "at least one row"),
         ({"aspect": 0.0}, "width / height"),

@@ -18,7 +18,7 @@ from tbgrid.grouping.image_registration import likeness
 from tbgrid.photos import Photo
 from tbgrid.types import Float32Array, UInt8Array
 from tbgrid.util.cache import Cache
-from tbgrid.vectors.neighbors import nearest
+from tbgrid.vectors.neighbors import find_neighbors
 
 FORMS = ("q40", "half", "crop", "bright", "mirror")
 
@@ -66,7 +66,7 @@ def images_of(pictures: Sequence[Image.Image], thumbnail: int = 64) -> ImageSet:
 
 
 def copies_of(images: ImageSet) -> Copies:
-    alike = nearest(images.vectors, 12, "euclidean")
+    alike = find_neighbors(images.vectors, 12, "euclidean")
     with Cache(None) as cache:
         return find_copies(images, alike, cache.digests)
 

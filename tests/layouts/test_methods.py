@@ -55,7 +55,7 @@ def test_neighbours_stay_and_equal_seeds_give_equal_layouts(
 ) -> None:
     vectors, labels = digits
     one, other = (
-        methods.lay_out(method, vectors, TsneOptions(seed=4), SHAPE, metric="euclidean")
+        tbgrid.layout(vectors, method, options=TsneOptions(seed=4), shape=SHAPE, metric="euclidean")
         for _ in range(2)
     )
     assert one.positions.tobytes() == other.positions.tobytes()
@@ -66,7 +66,7 @@ def test_neighbours_stay_and_equal_seeds_give_equal_layouts(
     names = np.array(labels)
     assert (names[near] == names[:, None]).mean() > (0.5 if method == "pca" else 0.7)
     assert (one.perplexity is None) == (one.kl is None) == (method != "tsne")
-    assert ("perplexity" in one.told(4, 64)) == (method == "tsne")
+    assert ("perplexity" in one.to_dict(4, 64)) == (method == "tsne")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -115,7 +115,7 @@ def test_a_layout_comes_back_from_the_cache_as_it_was(
     options = ExportOptions(layout=method)
     with Cache(tmp_path) as cache:
         first = arrange(*digits, "euclidean", options, cache)
-        monkeypatch.setattr(methods, "lay_out", None)  # which would fail if it were called
+        monkeypatch.setattr(methods, "layout", None)  # which would fail if it were called
         again = arrange(*digits, "euclidean", options, cache)
     assert first.card == again.card
     for name, value in vars(first.layout).items():

@@ -56,8 +56,8 @@ def test_equal_seeds_give_equal_layouts(
 ) -> None:
     vectors = digits[0][:points]
     monkeypatch.setattr(pca, "PCA_ABOVE", 200)  # the larger set takes the way of large ones
-    monkeypatch.setattr(tsne_engines, "SUMMED", summed)
-    monkeypatch.setattr(tsne_engines, "INTERPOLATED", 200)
+    monkeypatch.setattr(tsne_engines, "EXACT_BELOW", summed)
+    monkeypatch.setattr(tsne_engines, "FFT_ABOVE", 200)
     one, other = (tsne(vectors, TsneOptions(10, 5)) for _ in range(2))
     assert one.positions.tobytes() == other.positions.tobytes()
     assert one.kl == other.kl
@@ -168,7 +168,7 @@ def test_a_layout_near_another_is_as_good_and_stays_near(
     options = TsneOptions(30)
     first, fresh = tsne(vectors + noise, options), tsne(vectors, options)
     held = first.positions.copy()
-    near = tsne(vectors, options, near=first.positions)
+    near = tsne(vectors, options, init=first.positions)
     assert np.array_equal(first.positions, held)
     assert near.kl < fresh.kl + 0.1
     agreements = [neighbour_agreement(found.positions, labels) for found in (near, fresh)]
@@ -186,8 +186,8 @@ def test_a_layout_near_another_is_as_good_and_stays_near(
 
 def test_only_the_default_engine_starts_from_a_layout() -> None:
     vectors = np.eye(5, dtype=np.float32)
-    with pytest.raises(UsageError, match="engine sklearn starts from no layout"):
-        tsne(vectors, TsneOptions(engine="sklearn"), near=np.zeros((5, 2)))
+    with pytest.raises(UsageError, match="engine sklearn cannot start from an earlier layout"):
+        tsne(vectors, TsneOptions(engine="sklearn"), init=np.zeros((5, 2)))
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 12, 70])
@@ -227,8 +227,8 @@ def test_progress_is_reported_as_it_goes(
 @pytest.mark.parametrize(
     ("perplexity", "count", "message"),
     [
-        (30, 12, "perplexity 30 needs more than 90 photos; found 12: use --perplexity 3"),
-        (4, 3, "use --perplexity 1"),
+        (30, 12, "perplexity 30 needs more than 90 photos; found 12: use tsne.perplexity 3"),
+        (4, 3, "use tsne.perplexity 1"),
     ],
 )
 def test_a_perplexity_too_large_is_refused(perplexity: float, count: int, message: str) -> None:

@@ -26,8 +26,8 @@ from tbgrid.grid.cells import choose_shape
 from tbgrid.grid.snap import assign
 from tbgrid.grouping.badges import badged
 from tbgrid.grouping.picture_keys import picture_keys
-from tbgrid.layouts.tsne import LIKES, tsne_from
-from tbgrid.layouts.tsne_engines import PLAIN
+from tbgrid.layouts.tsne import INIT_NEIGHBORS, tsne_from
+from tbgrid.layouts.tsne_engines import ITERATIONS
 from tbgrid.mapping.arrange import Arrangement, arrange
 from tbgrid.mapping.previous_run import read_earlier, same_photos
 from tbgrid.mapping.warm_start import (
@@ -103,7 +103,7 @@ def test_a_new_point_starts_among_its_likes_and_the_others_where_they_were(
     assert np.array_equal(found[:OLD], start[:OLD])
     for row in range(OLD, OLD + NEW):
         far = [math.dist(DIGITS[row], vector) for vector in DIGITS[:OLD]]
-        likes = sorted(range(OLD), key=far.__getitem__)[:LIKES]
+        likes = sorted(range(OLD), key=far.__getitem__)[:INIT_NEIGHBORS]
         width = np.ptp(start[:OLD], axis=0).max()
         assert np.allclose(found[row], start[likes].mean(axis=0), atol=0.01 * width)
 
@@ -290,11 +290,11 @@ def test_t_sne_goes_the_farther_the_more_has_changed() -> None:
     assert iterations(range(1000)) == 0
     assert iterations([*range(1000), -1]) == FEWEST_ITERATIONS
     assert iterations(range(999)) == FEWEST_ITERATIONS
-    assert iterations([*range(1000), *[-1] * 50]) == pytest.approx(PLAIN / 2, rel=0.1)
-    assert iterations([*range(1000), *[-1] * 200]) == PLAIN
-    assert iterations(range(800)) == PLAIN
+    assert iterations([*range(1000), *[-1] * 50]) == pytest.approx(ITERATIONS / 2, rel=0.1)
+    assert iterations([*range(1000), *[-1] * 200]) == ITERATIONS
+    assert iterations(range(800)) == ITERATIONS
     other = dataclasses.replace(made_up(range(5), 2, 3, range(5)), comparable=False)
-    assert other.iterations == PLAIN
+    assert other.iterations == ITERATIONS
 
 
 NAMES = st.lists(st.sampled_from("abcd"), max_size=6)

@@ -16,18 +16,19 @@ from hypothesis.extra import numpy as hnp
 from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
 
-from tbgrid import Grid, GridOptions, snap, tsne
+from tbgrid import Grid, GridOptions, Layout, ReportCard, report_card, snap, tsne
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.grid.cells import choose_shape, scale_to_grid
-from tbgrid.metrics.quality import distance_preservation, neighbour_agreement, neighbours_in_plane
-from tbgrid.metrics.report_card import ReportCard, report_card
+from tbgrid.metrics.quality import distance_preservation, neighbor_agreement, neighbors_in_plane
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors.pca import normalize_for, principal_components
 
 
 def on_grid(positions: Float64Array, cells: IntArray, rows: int, columns: int) -> Grid:
     places = scale_to_grid(positions, rows, columns)
-    return Grid(rows, columns, cells, places, 1.0, "none", 0.5)
+    return Grid(
+        rows=rows, columns=columns, cells=cells, places=places, cost=1.0, solver="none", gap=0.5
+    )
 
 
 def clustered(count: int, parts: int, seed: int = 0) -> tuple[Float32Array, Float64Array, Grid]:
@@ -131,7 +132,7 @@ def test_the_baselines_are_means_of_random_orders() -> None:
     for _ in range(60):
         order = rng.permutation(90)
         cells = grid.cells[order]
-        share = neighbour_agreement(labels, cells, grid.rows, grid.columns)
+        share = neighbor_agreement(labels, cells, grid.rows, grid.columns)
         found.append(
             [distance_preservation(vectors, cells, grid.columns, p) for p in (16, 2)] + [share]
         )
@@ -141,7 +142,7 @@ def test_the_baselines_are_means_of_random_orders() -> None:
     full = distance_preservation(vectors, grid.cells, grid.columns, 16)
     assert card.dpq_16 == pytest.approx(full)
     assert card.dpq_2 == pytest.approx(slow_dpq(vectors, grid.cells, grid.columns, 2))
-    assert card.agreement == neighbour_agreement(labels, grid.cells, grid.rows, grid.columns)
+    assert card.agreement == neighbor_agreement(labels, grid.cells, grid.rows, grid.columns)
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +161,9 @@ def test_better_layouts_score_higher(
     cards = []
     for places in (positions, principal_components(vectors, 2), rng.random((324, 2))):
         grid = snap(places, GridOptions(shape=(18, 18)))
-        cards.append(report_card(vectors, places, grid, labels, metric="euclidean", kl=kl))
-    for name in ("dpq_16", "dpq_2", "trustworthiness", "neighbours_kept", "agreement"):
+        layout = Layout(positions=places, kl=kl)
+        cards.append(report_card(vectors, layout, grid, labels, metric="euclidean"))
+    for name in ("dpq_16", "dpq_2", "trustworthiness", "neighbors_kept", "agreement"):
         best, middle, worst = (getattr(card, name) for card in cards)
         assert best > middle > worst, name
     chance = cards[2]
@@ -181,7 +183,7 @@ def test_trustworthiness_is_that_of_scikit_learn(
     cases = [(rng.normal(size=(60, 7)), rng.normal(size=(60, 2))), (digits[0] + noise, digits[2])]
     for points, positions in cases:
         expected = trustworthiness(points, positions, n_neighbors=near)
-        assert neighbours_in_plane(points, positions, near)[0] == pytest.approx(expected, abs=1e-9)
+        assert neighbors_in_plane(points, positions, near)[0] == pytest.approx(expected, abs=1e-9)
 
 
 @settings(deadline=None, max_examples=40)
@@ -196,7 +198,7 @@ def test_neighbours_kept_is_the_share_of_common_neighbours(count: int, seed: int
         by_vector = sorted(others, key=lambda j: math.dist(points[i], points[j]))
         by_place = sorted(others, key=lambda j: math.dist(positions[i], positions[j]))
         common += len({*by_vector[:near]} & {*by_place[:near]})
-    kept = neighbours_in_plane(points, positions, near)[1]
+    kept = neighbors_in_plane(points, positions, near)[1]
     assert kept == pytest.approx(common / (count * near))
 
 
@@ -210,9 +212,9 @@ def test_neighbours_keep_their_rank_among_equal_photos() -> None:
             vectors * rng.choice([1, 2, 4], (90, 1)).astype(np.float32), "cosine"
         )
         points = points if metric == "cosine" else vectors
-        assert neighbours_in_plane(points, positions, 10) == (1, 1)
+        assert neighbors_in_plane(points, positions, 10) == (1, 1)
     stacked = np.repeat(np.eye(3)[:, :2], 30, axis=0)
-    assert neighbours_in_plane(vectors, stacked, 10) == (1, 1)
+    assert neighbors_in_plane(vectors, stacked, 10) == (1, 1)
 
 
 @settings(deadline=None, max_examples=80)
@@ -229,7 +231,7 @@ def test_neighbour_agreement_by_brute_force(
     ]
     found = adjacent_pairs(cells, rows, columns)
     assert sorted(tuple(sorted(pair)) for pair in found.tolist()) == pairs
-    share = neighbour_agreement(labels, cells, rows, columns)
+    share = neighbor_agreement(labels, cells, rows, columns)
     if pairs:
         assert share == pytest.approx(sum(labels[i] == labels[j] for i, j in pairs) / len(pairs))
     else:
@@ -244,7 +246,7 @@ def check(card: ReportCard) -> None:
         assert type(value) is float, name
         assert math.isfinite(value), name
     json.dumps(scalars, allow_nan=False)
-    for name, text in card.lines():
+    for name, text in card.summary_rows():
         assert name
         assert not {"nan", "inf", "None"} & {*text.replace("(", " ").split()}
 
@@ -276,7 +278,7 @@ def test_numbers_that_do_not_exist_are_left_out() -> None:
     rng = np.random.default_rng(0)
     positions = rng.random((30, 2))
     grid = on_grid(positions, np.arange(30), 5, 6)
-    card = report_card(np.ones((30, 4), np.float32), positions, grid, None, kl=math.nan)
+    card = report_card(np.ones((30, 4), np.float32), Layout(positions=positions, kl=math.nan), grid)
     assert {*card.scalars()} == {
         "trustworthiness_10",
         "neighbours_kept_10",
@@ -295,16 +297,16 @@ def test_few_photos(count: int) -> None:
     rng = np.random.default_rng(0)
     vectors, positions = rng.normal(size=(count, 4)).astype(np.float32), rng.random((count, 2))
     grid = on_grid(positions, np.arange(count) * 2, *choose_shape(2 * count))
-    card = report_card(vectors, positions, grid, ["a"] * count, kl=0.5)
+    card = report_card(vectors, Layout(positions=positions, kl=0.5), grid, ["a"] * count)
     check(card)
-    assert card.neighbours == (count - 1) // 2
+    assert card.neighbors == (count - 1) // 2
     assert (card.dpq_16 is None) == (count < 3)
-    assert (f"trustworthiness_{card.neighbours}" in card.scalars()) == (count > 2)
+    assert (f"trustworthiness_{card.neighbors}" in card.scalars()) == (count > 2)
 
 
 def test_names_and_lines() -> None:
     vectors, positions, grid = clustered(60, 4)
-    card = report_card(vectors, positions, grid, ["a", "b"] * 30, kl=0.25)
+    card = report_card(vectors, Layout(positions=positions, kl=0.25), grid, ["a", "b"] * 30)
     assert [*card.scalars()] == [
         "DPQ_16",
         "DPQ_16_random",
@@ -319,9 +321,12 @@ def test_names_and_lines() -> None:
         "assignment_gap",
         "assignment_displacement",
     ]
-    lines = dict(card.lines())
+    lines = dict(card.summary_rows())
     assert lines["grid, DPQ_16"] == f"{card.dpq_16:.3f} (random order {card.dpq_16_random:.3f})"
-    assert "at most 50 % above the least" in lines["assignment, cost"]
+    assert lines["assignment, cost"] == "1, within 50 % of optimal (proven)"
+    assert lines["t-SNE, KL divergence"] == "0.250"
+    plain = dict(report_card(vectors, positions, grid).summary_rows())
+    assert plain["layout, trustworthiness at 10"] == lines["t-SNE, trustworthiness at 10"]
     assert not any("measured on" in name for name in lines)
 
 
@@ -333,7 +338,7 @@ def test_displacement_is_the_root_of_the_squared_cost_per_photo() -> None:
     card = report_card(vectors, positions, grid, None)
     assert card.cost == grid.cost
     assert card.displacement == pytest.approx(math.sqrt(grid.cost / 50))
-    plain = snap(positions, GridOptions(metric="euclidean"))
+    plain = snap(positions, GridOptions(assignment_cost="euclidean"))
     assert report_card(vectors, positions, plain, None).displacement >= plain.cost / 50
 
 
@@ -347,7 +352,7 @@ def test_a_sample_comes_near_the_whole() -> None:
     assert (whole.rows, part.rows) == (1500, 326)
     for name, value in part.scalars().items():
         assert value == pytest.approx(whole.scalars()[name], abs=0.04), name
-    assert "326 of 1500 photos" in dict(part.lines())["DPQ and neighbours measured on"]
+    assert "326 of 1500 photos" in dict(part.summary_rows())["DPQ and neighbours measured on"]
     assert part != whole
     again = report_card(vectors, positions, grid, None, sample=700)
     assert again == part, "equal seeds draw equal samples"

@@ -783,7 +783,7 @@ def test_two_runs_side_by_side(
     expect(captions).to_contain_text([LARGE, "colours/part"])
 
     report = tab.open_panel("Report")
-    cards = [dict(result.card.lines()) for result in (exported, part)]
+    cards = [dict(result.card.summary_rows()) for result in (exported, part)]
     assert cards[0] != cards[1]
     for name in cards[0]:
         row = report.get_by_role("row").filter(has=tab.frame.get_by_text(name, exact=True))

@@ -242,7 +242,7 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"solver": "windows", "assignment_cost": "euclidean"}, "leave out metric euclidean"),
         ({"grid": "0x3"}, "grid: "),
         ({"grid": "2x2"}, "grid 2x2 has 4 cells for 30 photos: use grid 5x6 or larger"),
-        ({"grid": "2000x2000"}, "use a smaller grid, at most 100 cells a photo"),
+        ({"grid": "2000x2000"}, "use a smaller grid, with at most 100 cells per photo"),
         ({"perplexity": 500}, "perplexity 500 needs more than 1500 photos; found 30"),
         ({"aspect": "16:0"}, "aspect 16:0: expected W:H"),
         ({"min_cluster": 1}, "min_cluster 1: give a number of photos from 2"),

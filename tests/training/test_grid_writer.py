@@ -103,7 +103,7 @@ def test_pictures_stay_where_they_can(
     assert moved(chained) < 0.75 * moved(alone)
     logged = numbers(read(tmp_path / "grid"), "tbgrid/moved_cells")
     assert np.mean(logged) == pytest.approx(moved(chained), rel=1e-5)
-    kept = [np.mean([one.card.neighbours_kept for one in maps]) for maps in (chained, alone)]
+    kept = [np.mean([one.card.neighbors_kept for one in maps]) for maps in (chained, alone)]
     assert kept[0] > kept[1] - 0.02
 
 

@@ -120,7 +120,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_not_used(tmp_path: Path) -> 
     with Cache(tmp_path / "file" / "cache") as cache:
         cache.put("vector", [(b"a", b"1")])
         assert cache.get([b"a"]) == {}
-        assert "is not used" in cache.trouble
+        assert "is not used" in cache.failure
 
 
 def test_a_damaged_cache_is_said_with_the_way_out(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_damaged_cache_is_said_with_the_way_out(tmp_path: Path) -> None:
     for other in tmp_path.glob("*.sqlite-*"):
         other.unlink()
     path.write_bytes(b"no database at all" * 1000)
-    with pytest.raises(TbgridError, match="--no-cache"):
+    with pytest.raises(TbgridError, match="do without the cache"):
         Cache(tmp_path)
 
 

@@ -20,12 +20,12 @@ from tbgrid.choices import Fit
 from tbgrid.embedding.decode import decode, preview_side
 from tbgrid.embedding.embed import embed
 from tbgrid.embedding.pixels import PixelEmbedder
-from tbgrid.grid.cells import Grid
+from tbgrid.grid.cells import grid_from_cells
 from tbgrid.metrics.harmony import local_coherence
 from tbgrid.run_format import natural_order
 from tbgrid.sources.folders import find_photos
 from tbgrid.types import Float32Array, UInt8Array
-from tbgrid.vectors.neighbors import nearest
+from tbgrid.vectors.neighbors import find_neighbors
 from tbgrid.vectors.pca import normalize_for
 from tbgrid.writers.deep_zoom import write_pyramid
 from tbgrid.writers.grid_tab import column
@@ -112,7 +112,7 @@ def test_the_pyramid_is_the_mosaic_at_every_level(
     thumbnails = np.clip(colours + ramp, 0, 255).astype(np.uint8)
     thumbnails = np.broadcast_to(thumbnails, (photos, side, side, 3))
     cells = rng.permutation(rows * columns)[:photos]
-    grid = Grid(rows, columns, cells, np.zeros((photos, 2)), 0, "", 0.0)
+    grid = grid_from_cells(cells, rows, columns, "")
     assert write_pyramid(tmp_path, thumbnails, grid) == cell
     height, width = rows * cell, columns * cell
     last = math.ceil(math.log2(max(height, width)))
@@ -132,7 +132,7 @@ def test_the_pyramid_is_the_mosaic_at_every_level(
 
 def test_a_large_empty_part_of_a_grid_is_white(tmp_path: Path) -> None:
     thumbnails = np.zeros((1, 64, 64, 3), np.uint8)
-    grid = Grid(30, 30, np.array([0]), np.zeros((1, 2)), 0, "", 0.0)
+    grid = grid_from_cells(np.array([0]), 30, 30, "")
     write_pyramid(tmp_path, thumbnails, grid)
     board = level(tmp_path, 11)
     assert board.shape == (1920, 1920, 3)
@@ -147,7 +147,7 @@ def test_neighbours_are_those_of_a_plain_search(metric: Any, most: int) -> None:
 
     rng = np.random.default_rng(1)
     vectors = (rng.normal(size=(300, 40)) / np.arange(1, 41)).astype(np.float32)
-    found = nearest(vectors, 12, metric, most=most)
+    found = find_neighbors(vectors, 12, metric, max_work=most)
     metric = {"metric": metric}
     plain = NearestNeighbors(algorithm="brute", **metric).fit(vectors.astype(float))
     distances, rows = plain.kneighbors(n_neighbors=12)
@@ -161,7 +161,7 @@ def test_neighbours_of_equal_vectors_are_in_the_order_of_rows(most: int) -> None
     vectors = np.repeat(np.eye(3, 5, dtype=np.float32) * 0.7, 4, axis=0)
     vectors[4:8] = 0  # which has no direction
     for metric in ("cosine", "euclidean"):
-        found = nearest(vectors, 5, metric, most=most)  # type: ignore[arg-type]
+        found = find_neighbors(vectors, 5, metric, max_work=most)  # type: ignore[arg-type]
         others = [[other for other in range(12) if other // 4 == row // 4] for row in range(12)]
         for row, own in enumerate(others):
             own.remove(row)
@@ -169,7 +169,7 @@ def test_neighbours_of_equal_vectors_are_in_the_order_of_rows(most: int) -> None
             assert found.distances[row, :3].tolist() == [0, 0, 0]
         assert np.isfinite(found.distances).all()
         assert (np.diff(found.distances) >= 0).all()
-    alone = nearest(np.zeros((3, 1), np.float32), 12, "cosine", most=most)
+    alone = find_neighbors(np.zeros((3, 1), np.float32), 12, "cosine", max_work=most)
     assert alone.rows.tolist() == [[1, 2], [0, 2], [0, 1]]
 
 
@@ -262,7 +262,7 @@ def test_the_files_hold_what_the_stages_gave(exported: tbgrid.ExportResult) -> N
     assert (told["title"], told["photos"], told["left_out"]) == (told["title"], 60, 0)
     assert told["grid"] == [grid.rows, grid.columns]
     assert told["report"] == [
-        list(line) for line in (*exported.card.lines(), *exported.groups.lines())
+        list(line) for line in (*exported.card.summary_rows(), *exported.groups.lines())
     ]
     assert dict(told["summary"])["model"] == told["model"] == "builtin"
     assert told["notes"] == exported.notes
