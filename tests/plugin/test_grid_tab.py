@@ -419,7 +419,7 @@ def test_a_link_shows_a_colleague_the_same(
     assert linked["pin"] == source.photos[row].name
     shown = tab.seen().astype(int)
 
-    colleague = visitor.page()
+    colleague = visitor.page(locale="en-US")  # with nothing in common
     colleague.goto(page.url)
     page.reload()
     for again in (colleague, page):

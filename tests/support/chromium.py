@@ -67,6 +67,7 @@ class Visitor:
         self.browser = browser
         self.complaints: list[str] = []
         self.expected = "(?!)"
+        self._pages: list[Page] = []
 
     def page(self, width: int = 1280, height: int = 900, **options: Any) -> Page:
         """A new page of a size in pixels; `options` as of `Browser.new_page`."""
@@ -78,6 +79,7 @@ class Visitor:
         else:
             context = self._shared[self.browser] = self._context()
         opened = context.new_page()
+        self._pages.append(opened)
         opened.set_viewport_size(size)
         opened.set_default_timeout(PATIENCE)
         opened.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
@@ -96,14 +98,12 @@ class Visitor:
 
     def leave(self) -> None:
         """Close all pages. Fails if anything went wrong on one."""
-        shared = self._shared.get(self.browser)
-        for context in self.browser.contexts:
-            if context is not shared:
-                context.close()
+        for page in self._pages:
+            if page.context is not self._shared.get(self.browser):
+                page.context.close()
                 continue
-            for page in context.pages:
-                if page.url.startswith("http"):
-                    page.evaluate("localStorage.clear(); sessionStorage.clear()")
-                page.close()
-            context.clear_cookies()
+            if page.url.startswith("http"):
+                page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            page.close()
+            page.context.clear_cookies()
         assert [text for text in self.complaints if not re.search(self.expected, text)] == []

@@ -91,7 +91,7 @@ class Preloaded:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> Process:
-        """Start a command; its output goes to open files, or to this process's."""
+        """Start a command, whose output goes to open files, or nowhere."""
         request = {
             "function": COMMANDS[Path(command[0]).name],
             "argv": [str(part) for part in command],
@@ -100,9 +100,17 @@ class Preloaded:
         }
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
-        files = [number_of(stdout, 1), number_of(stderr, 2)]
-        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], files)
-        return Process(connection)
+        with Path(os.devnull).open("w") as nothing:
+            files = [
+                nothing.fileno()
+                if file in (None, subprocess.DEVNULL)
+                else file
+                if isinstance(file, int)
+                else file.fileno()
+                for file in (stdout, stderr)
+            ]
+            socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], files)
+            return Process(connection)
 
     def run(
         self,
@@ -124,13 +132,6 @@ class Preloaded:
                 file.seek(0)
                 texts.append(file.read().decode())
         return subprocess.CompletedProcess([str(part) for part in command], code, *texts)
-
-
-def number_of(file: Any, default: int) -> int:
-    """The descriptor of an open file, or `default`."""
-    if file is None:
-        return default
-    return file if isinstance(file, int) else int(file.fileno())
 
 
 @contextlib.contextmanager

@@ -88,9 +88,9 @@ def address(
 def page(browser: Browser) -> Iterator[Page]:
     """A new page, on which nothing may go wrong."""
     visitor = Visitor(browser)
-    opened = visitor.page()
-    opened.set_default_timeout(1000 * PATIENCE)
-    yield opened
+    found = visitor.page()
+    found.set_default_timeout(1000 * PATIENCE)
+    yield found
     visitor.leave()
 
 
@@ -159,9 +159,22 @@ def assert_stays(projector: Projector, seconds: float = 2) -> None:
     assert not projector.ask(RUNNING)
 
 
+@pytest.fixture(scope="module")
+def opened(browser: Browser, address: str) -> Iterator[Projector]:
+    """The Projector, which takes its time to load, on a page on which nothing may go wrong."""
+    visitor = Visitor(browser)
+    page = visitor.page(base_url=address)
+    page.set_default_timeout(1000 * PATIENCE)
+    yield Projector(page, address)
+    visitor.leave()
+
+
 @pytest.fixture
-def projector(page: Page, address: str) -> Projector:
-    return Projector(page, address)
+def projector(opened: Projector) -> Projector:
+    """The Projector with the projection that it begins with."""
+    opened.element.evaluate("p => p.projectionsPanel.showTab('pca')")
+    opened.until(PROJECTION, "pca")
+    return opened
 
 
 def test_the_projector_shows_the_photos(projector: Projector) -> None:
@@ -174,10 +187,11 @@ def test_the_projector_shows_the_photos(projector: Projector) -> None:
             near = int((np.abs(drawn - colour).max(axis=2) < 40).sum())
 
 
-@pytest.mark.parametrize("look", ["by label", pytest.param("photos", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("look", ["by label", "photos"])
 def test_a_click_shows_the_tsne_layout(
     projector: Projector, exported: tbgrid.ExportResult, look: str
 ) -> None:
+    projector.open_run(exported)
     projector.open_bookmark(f"t-SNE, perplexity {exported.layout.perplexity:.3g}, {look}")
     projector.until(PROJECTION, "custom")
     assert_laid_out_as(projector.places(), exported.layout.positions * (1, -1))
@@ -185,15 +199,8 @@ def test_a_click_shows_the_tsne_layout(
     assert_stays(projector)
 
 
-@pytest.mark.parametrize(
-    ("run", "look"),
-    [
-        ("colours", "by label"),
-        ("large", "photos"),
-        pytest.param("colours", "photos", marks=pytest.mark.slow),
-        pytest.param("large", "by label", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("look", ["by label", "photos"])
+@pytest.mark.parametrize("run", ["colours", "large"])
 def test_a_click_shows_the_grid(
     projector: Projector,
     exported: tbgrid.ExportResult,
