@@ -44,7 +44,7 @@ TENSORFLOW = {
     "embedding/hub.py": {"tensorflow", "tensorflow_hub"},
     "embedding/keras.py": {"tensorflow"},
     "embedding/tflite.py": {"tensorflow"},
-    "check/run.py": {"tensorflow"},
+    "check/checkpoint.py": {"tensorflow"},
     "writers/projector.py": {"tensorflow"},
     "writers/event_file.py": {"tensorflow"},
     "training/keras_callback.py": {"keras"},  # at its top: who asks for it has Keras loaded

@@ -208,16 +208,16 @@ def _models(given: argparse.Namespace, console: Console) -> int:
         print_line(
             json.dumps(
                 [
-                    {**dataclasses.asdict(known), "offline": registry.offline(known)}
-                    for known in registry.KNOWN
+                    {**dataclasses.asdict(known), "offline": registry.is_offline(known)}
+                    for known in registry.NAMED_MODELS
                 ],
                 indent=1,
             )
         )
         return 0
     rows = [("name", "input", "dimensions", "network", "what it is", "handle")]
-    for known in registry.KNOWN:
-        there = "not needed" if registry.offline(known) else "needed"
+    for known in registry.NAMED_MODELS:
+        there = "not needed" if registry.is_offline(known) else "needed"
         size = f"{known.side} px"
         rows.append(
             (known.name, size, str(known.dimensions), there, known.about, known.handle or "-")
@@ -272,32 +272,32 @@ def _serve(given: argparse.Namespace, console: Console) -> int:
     names = ("upload", "seconds", "pixels", "inputs", "queue", "disk")
     limits = {name: getattr(given, f"max_{name}") for name in names}
     options = ServeOptions(
-        root,
-        given.host,
-        given.port,
-        given.workers,
-        given.runner,
-        given.require_key,
-        tuple(given.allow_model),
-        tuple(given.allow_host),
-        Limits(**{name: value for name, value in limits.items() if value is not None}),
+        root=root,
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        runner=given.runner,
+        require_key=given.require_key,
+        models=tuple(given.allow_model),
+        hosts=tuple(given.allow_host),
+        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
     )
     serve(options, console.note, logging.StreamHandler(console.stream))
     return 0
 
 
 def _keys(given: argparse.Namespace, root: Path, keys: Any) -> int:
-    from tbgrid.serve.paths import Places
-    from tbgrid.serve.store import opened
+    from tbgrid.serve.paths import ServicePaths
+    from tbgrid.serve.store import open_store
 
-    with opened(Places(root).service) as store:
+    with open_store(ServicePaths(root).service) as store:
         if given.key_action == "add":
             print_line(keys.add(store, given.application))
         elif given.key_action == "revoke":
             keys.revoke(store, given.id)
             print_line(f"{given.id} is revoked")
         else:
-            print_table([("id", "applications", "made"), *keys.listed(store)])
+            print_table([("id", "applications", "made"), *keys.list_keys(store)])
     return 0
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from tbgrid.embedding.lazy import open_model
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.layouts.procrustes import consensus
-from tbgrid.mapping.arrange import Arrangement, arrange
+from tbgrid.mapping.arrange import MapResult, arrange
 from tbgrid.options import ExportOptions
 from tbgrid.photos import SkippedFile, Source
-from tbgrid.pipeline.export import Embedded, embedded, find, written
+from tbgrid.pipeline.export import Embedded, embedded, find, write_run
 from tbgrid.pipeline.result import ExportResult
 from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
@@ -108,7 +108,7 @@ def compare(
     ]
     given = [None if isinstance(model, str) else model for model in models]
     with open_cache(options) as cache, contextlib.ExitStack() as claims:
-        stagings = [claims.enter_context(run_directory.claimed(path)) for path in directories]
+        stagings = [claims.enter_context(run_directory.claim_run(path)) for path in directories]
         for own, embedder in zip(each, given, strict=True):
             if embedder is None:
                 open_model(own, cache, len(found.photos), progress)
@@ -125,7 +125,7 @@ def compare(
                     common, each[at], given[at], stagings[at], cache, before.times, progress
                 )
                 _let_go(made[at])
-        arranged: list[Arrangement] = []
+        arranged: list[MapResult] = []
         for one in made:
             arranged.append(
                 arrange(
@@ -153,12 +153,12 @@ def compare(
         for path, staging, one, done in zip(directories, stagings, made, arranged, strict=True):
             try:
                 results.append(
-                    written(
-                        path, staging, one, done, cache, also={SECTION: rows}, progress=progress
+                    write_run(
+                        path, staging, one, done, cache, tables={SECTION: rows}, progress=progress
                     )
                 )
             except OSError as error:
-                raise _half_written(error, path, results) from error
+                raise _half_write_run(error, path, results) from error
             _let_go(one)
     return Comparison(directory, tuple(results), tuple(rows))
 
@@ -208,7 +208,7 @@ def _let_go(made: Embedded) -> None:
     drop_pages(made.images.thumbnails)
 
 
-def _half_written(error: OSError, path: Path, results: Sequence[ExportResult]) -> TbgridError:
+def _half_write_run(error: OSError, path: Path, results: Sequence[ExportResult]) -> TbgridError:
     finished = ", ".join(result.directory.name for result in results) or "none"
     return TbgridError(
         f"cannot write {printable(path)} ({error.strerror})",

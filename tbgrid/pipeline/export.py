@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,36 +13,40 @@ import numpy as np
 
 from tbgrid import run_format
 from tbgrid.choices import Metric
-from tbgrid.embedding.embed import ImageSet, embed
+from tbgrid.embedding.embed import embed
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.embedding.lazy import open_model
 from tbgrid.embedding.model_info import ModelInfo
-from tbgrid.embedding.shard_index import Index, read_index
+from tbgrid.embedding.shard_index import ShardIndex, read_index
 from tbgrid.embedding.shards import read_images
 from tbgrid.errors import UsageError
-from tbgrid.grouping.badges import stacked
+from tbgrid.grid.cells import Grid
+from tbgrid.grouping.badges import collapse_duplicates
 from tbgrid.grouping.clusters import find_clusters
 from tbgrid.grouping.duplicates import find_copies
 from tbgrid.grouping.groups import Groups
 from tbgrid.grouping.picture_keys import picture_keys
 from tbgrid.layouts.tsne import choose_perplexity
-from tbgrid.mapping.arrange import Arrangement, arrange
-from tbgrid.mapping.previous_run import Earlier, read_earlier
-from tbgrid.mapping.warm_start import Start
+from tbgrid.mapping.arrange import MapResult, arrange
+from tbgrid.mapping.previous_run import PreviousRun, read_previous_run
+from tbgrid.mapping.warm_start import WarmStart
 from tbgrid.metrics.harmony import local_coherence
 from tbgrid.options import EMBEDDING, ExportOptions
 from tbgrid.photos import Source
 from tbgrid.pipeline.inputs import open_source
 from tbgrid.pipeline.result import ExportResult
 from tbgrid.progress import Progress, silent
-from tbgrid.types import Embedder, IntArray, Json
+from tbgrid.types import Embedder, Float32Array, IntArray, Json
 from tbgrid.util.cache import Cache, open_cache
 from tbgrid.util.disk_arrays import drop_pages
 from tbgrid.util.sampling import stratified_sample
 from tbgrid.util.threads import limit_threads
 from tbgrid.util.timing import Times
 from tbgrid.vectors.neighbors import Neighbors, find_neighbors
-from tbgrid.writers import export_files, projector, report, run_directory
+from tbgrid.writers import export_files, projector, run_directory
 from tbgrid.writers.event_file import write_events
+from tbgrid.writers.export_contents import ExportContents, plain_tiles
+from tbgrid.writers.report import build_report
 
 _DEFAULT = ExportOptions()
 
@@ -69,9 +73,9 @@ def export(
     """
     directory = run_directory.run_directory(logdir, run_name)
     times = Times()
-    earlier = None if options.like is None else read_earlier(Path(options.like))
+    earlier = None if options.like is None else read_previous_run(Path(options.like))
     found = find(source, options, [directory], times, progress)
-    with run_directory.claimed(directory) as staging, open_cache(options) as cache:
+    with run_directory.claim_run(directory) as staging, open_cache(options) as cache:
         made = embedded(found, options, embedder, staging, cache, times, progress)
         with limit_threads(len(made.images.photos)):
             arranged = arrange(
@@ -84,7 +88,7 @@ def export(
                 times=times,
                 progress=progress,
             )
-            return written(directory, staging, made, arranged, cache, progress=progress)
+            return write_run(directory, staging, made, arranged, cache, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Embedded:
     """Photos with the vectors of one model, of which a map can be made. `options`: those that were
     applied; `model`: what is known of it, with the metric that was applied; `alike`: the photos
     most alike; `groups`: copies among them; `notes`: what is to be said so far; `times`:
-    what was spent, and goes on to be counted."""
+    what was spent so far."""
 
     source: Source
     options: ExportOptions
@@ -156,7 +160,7 @@ def embedded(
             images = read_images(
                 found,
                 staging.parent,
-                previews=previews if options.preview else None,
+                preview_file=previews if options.preview else None,
                 progress=progress,
             )
         else:
@@ -168,7 +172,7 @@ def embedded(
                 batch=options.batch,
                 cache=cache,
                 preview=options.preview,
-                previews=previews,
+                preview_file=previews,
                 scratch=staging.parent,
                 progress=progress,
             )
@@ -181,81 +185,120 @@ def embedded(
     return Embedded(found, options, images, model, alike, groups, notes, times)
 
 
-def written(
+def write_run(
     directory: Path,
     staging: Path,
     made: Embedded,
-    arranged: Arrangement,
+    map_result: MapResult,
     cache: Cache,
     *,
-    also: Json | None = None,
+    tables: Mapping[str, Sequence[Json]] | None = None,
     progress: Progress,
 ) -> ExportResult:
-    """Write the run and make it the `directory`'s own; `staging` as in `embedded`, `also` what is
-    added to its report.
+    """Write a run and publish it as the export of `directory`.
+
+    Args:
+        directory: of the run.
+        staging: the directory from `claim_directory`, with the previews in it.
+        made: the photos with their vectors.
+        map_result: their map.
+        cache: whose trouble is noted, if it had any.
+        tables: further tables for the top of the report, by title.
+        progress: see `tbgrid.progress`.
 
     Raises:
         OSError: it cannot be written.
     """
-    images, options, times, groups = made.images, made.options, made.times, made.groups
-    grid, metric = arranged.grid, made.model.metric
+    images, options, times = made.images, made.options, made.times
+    grid = map_result.grid
     with times.stage("neighbours"):
-        fits = local_coherence(images.vectors, grid.cells, grid.rows, grid.columns, metric)
-    drop_pages(images.vectors)
-    if options.groups.min_cluster != 0:
-        with times.stage("clusters"):
-            names = [photo.name for photo in images.photos]
-            clusters = find_clusters(
-                arranged.layout.positions, names, images.labels, options.groups.min_cluster
-            )
-        groups = dataclasses.replace(groups, clusters=clusters)
-    told = {**(also or {}), **_report(made, arranged, groups)}
-    told["notes"] = [
-        *made.notes,
-        *arranged.notes,
-        *groups.notes,
-        *run_directory.name_notes(directory),
-        *([cache.failure] if cache.failure else []),
-    ]
-    told["seconds"] = times.seconds
-    tiles = images.thumbnails if images.pictured else export_files.plain_tiles(images, options.tile)
-    projected = _projected(images, options.tsne.seed)
-    total = len(images.photos)
-    if len(projected) == total:
-        tensors = projector.tensors(images.vectors, grid)
-    else:
-        some = dataclasses.replace(grid, cells=grid.cells[projected])
-        tensors = projector.tensors(images.vectors[projected], some, total)
-        told["notes"].append(
-            f"the Projector shows a sample of {len(projected)} of the {total} photos, from "
-            "each label in proportion; the Grid tab shows all"
+        harmony = local_coherence(
+            images.vectors, grid.cells, grid.rows, grid.columns, made.model.metric
         )
-    finished = export_files.Map(
-        made.source.name,
-        images,
-        tiles,
-        projected,
-        tensors,
-        arranged,
-        made.alike,
-        fits,
-        groups,
-        told,
-        options.preview if len(images.previews) else 0,
+    drop_pages(images.vectors)
+    groups = _with_clusters(made, map_result)
+    projected, tensors, sample_notes = _for_projector(images, grid, options.tsne.seed)
+    pictured = images.pictured
+    contents = ExportContents(
+        title=made.source.name,
+        images=images,
+        precomputed=made.source.vectors is not None,
+        model=made.model,
+        options=options,
+        tiles=images.thumbnails if pictured else plain_tiles(images, options.tile),
+        projected=projected,
+        tensors=tensors,
+        map_result=map_result,
+        alike=made.alike,
+        harmony=harmony,
+        groups=groups,
+        tables=tables or {},
+        notes=(
+            *made.notes,
+            *map_result.notes,
+            *groups.notes,
+            *run_directory.name_notes(directory),
+            *([cache.failure] if cache.failure else []),
+            *sample_notes,
+        ),
+        seconds=times.seconds,
     )
     with times.stage("write"):
-        export_files.write_files(staging, finished, progress)
-        events = staging.with_name(staging.name + ".events")
-        try:
-            write_events(events, export_files.summaries(finished, progress), time.time())
-            side = projector.sprite_side(len(projected), options.tile)
-            final = run_directory.publish(
-                directory, staging, events, tensors, side if images.pictured else 0
-            )
-        finally:
-            events.unlink(missing_ok=True)
+        report = build_report(contents)
+        export = _write_and_publish(directory, staging, contents, report, progress)
     progress("write", export_files.STEPS, export_files.STEPS)
-    return ExportResult(directory, final, images, arranged, groups, told)
+    return ExportResult(
+        directory=directory,
+        export=export,
+        images=images,
+        arranged=map_result,
+        groups=groups,
+        notes=contents.notes,
+        seconds=times.seconds,
+        report={**report, "seconds": times.seconds},
+    )
+
+
+def _write_and_publish(
+    directory: Path, staging: Path, contents: ExportContents, report: Json, progress: Progress
+) -> Path:
+    """Write all files and the events; return the export's directory."""
+    export_files.write_files(staging, contents, report, progress)
+    events = staging.with_name(staging.name + ".events")
+    pictured = contents.images.pictured
+    side = projector.sprite_side(len(contents.projected), contents.options.tile) if pictured else 0
+    try:
+        write_events(events, export_files.summaries(contents, report, progress), time.time())
+        return run_directory.publish(directory, staging, events, contents.tensors, side)
+    finally:
+        events.unlink(missing_ok=True)
+
+
+def _with_clusters(made: Embedded, map_result: MapResult) -> Groups:
+    """The groups, with clusters if they are asked for."""
+    min_size = made.options.groups.min_cluster
+    if min_size == 0:
+        return made.groups
+    with made.times.stage("clusters"):
+        names = [photo.name for photo in made.images.photos]
+        positions = map_result.layout.positions
+        clusters = find_clusters(positions, names, made.images.labels, min_size)
+    return dataclasses.replace(made.groups, clusters=clusters)
+
+
+def _for_projector(
+    images: ImageSet, grid: Grid, seed: int
+) -> tuple[IntArray, dict[str, Float32Array], list[str]]:
+    """The rows that the Projector shows, their tensors, and a note if they are a sample."""
+    rows, total = _projected(images, seed), len(images.photos)
+    if len(rows) == total:
+        return rows, projector.tensors(images.vectors, grid), []
+    sampled = dataclasses.replace(grid, cells=grid.cells[rows])
+    note = (
+        f"the Projector shows a sample of {len(rows)} of the {total} photos, stratified by label; "
+        "the Grid tab shows all"
+    )
+    return rows, projector.tensors(images.vectors[rows], sampled, total), [note]
 
 
 def _gathered(
@@ -281,14 +324,14 @@ def _gathered(
     with times.stage("duplicates"):
         copies = find_copies(images, alike, cache.digests, progress=progress)
     stack = options.groups.duplicates == "stack"
-    if stack and len(copies.kept) < len(names):
+    if stack and len(copies.representatives) < len(names):
         with times.stage("duplicates"):
-            images = stacked(images, copies, previews, previews.parents[2])
+            images = collapse_duplicates(images, copies, previews, previews.parents[2])
         alike = neighbours(images)
     return images, alike, Groups(names, copies, stack)
 
 
-def _start(earlier: Earlier, made: Embedded) -> Start:
+def _start(earlier: PreviousRun, made: Embedded) -> WarmStart:
     """Where the map begins."""
     images = made.images
     return earlier.start(
@@ -301,19 +344,12 @@ def _start(earlier: Earlier, made: Embedded) -> Start:
     )
 
 
-def _aspect(options: ExportOptions, arranged: Arrangement) -> float:
-    """The width / height that the grid is meant to be near, for maps that are to be like it."""
-    if options.grid.shape is not None:
-        return options.grid.shape[1] / options.grid.shape[0]
-    return arranged.stability.aspect if arranged.stability else options.grid.aspect
-
-
 def _projected(images: ImageSet, seed: int) -> IntArray:
     """The rows that the Projector shows: all, or a sample of as many as it can bear."""
     count = len(images.photos)
-    if count <= projector.MOST:
+    if count <= run_format.MAX_POINTS:
         return np.arange(count)
-    return stratified_sample(images.labels or [""] * count, projector.MOST, seed)
+    return stratified_sample(images.labels or [""] * count, run_format.MAX_POINTS, seed)
 
 
 def _without_the_run(found: Source, directory: Path) -> Source:
@@ -329,7 +365,9 @@ def _without_the_run(found: Source, directory: Path) -> Source:
     return dataclasses.replace(found, photos=tuple(kept), notes=(*found.notes, note))
 
 
-def _as_embedded(options: ExportOptions, index: Index, embedder: Embedder | None) -> ExportOptions:
+def _as_embedded(
+    options: ExportOptions, index: ShardIndex, embedder: Embedder | None
+) -> ExportOptions:
     """`options` with those that the photos were embedded with. One with its default value counts
     as not given; without previews is always possible."""
     if embedder is not None:
@@ -354,50 +392,3 @@ def _model(
         )
     info = embedder if isinstance(embedder, ModelInfo) else ModelInfo.of(embedder)
     return dataclasses.replace(info, metric=options.metric or info.metric)
-
-
-def _model_report(made: Embedded) -> Json:
-    """What the report says of the model."""
-    model, options = made.model, made.options
-    computed = made.source.vectors is None
-    inputs: Json = {"input": list(model.input_size), "input_range": options.input_range}
-    return {
-        "name": model.model_id,
-        **(inputs if computed else {}),
-        "dimensions": int(made.images.vectors.shape[1]),
-        "metric": model.metric,
-        "fit": options.fit,
-    }
-
-
-def _report(made: Embedded, arranged: Arrangement, groups: Groups) -> Json:
-    images, options, layout, grid = made.images, made.options, arranged.layout, arranged.grid
-    labels = images.labels
-    tried = [candidate.row for candidate in arranged.candidates]
-    return {
-        "photos": {
-            "source": made.source.name,
-            "shown": len(images.photos),
-            "left_out": len(images.skipped),
-            "labels": len(set(labels)) if labels else 0,
-        },
-        "report card": arranged.card.scalars(),
-        **({"layouts tried": tried} if tried else {}),
-        "model": _model_report(made),
-        layout.name: layout.to_dict(options.tsne.seed, int(images.vectors.shape[1])),
-        "grid": {
-            "rows_x_columns": [grid.rows, grid.columns],
-            "empty_cells": grid.rows * grid.columns - len(images.photos),
-            "aspect": _aspect(options, arranged),
-            "assignment_cost": options.grid.assignment_cost,
-            "solver": grid.solver,
-            "cost": grid.cost,
-            "gap": grid.gap,
-        },
-        **({"refinement": grid.refinement.to_dict()} if grid.refinement else {}),
-        **groups.told(),
-        **({"like": arranged.stability.told()} if arranged.stability else {}),
-        "notes": [],
-        "seconds": {},
-        "versions": report.versions(),
-    }

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from tbgrid import run_format
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import Grid
 from tbgrid.grid.layout import Layout
 from tbgrid.grouping.groups import Groups
-from tbgrid.mapping.arrange import Arrangement
+from tbgrid.mapping.arrange import MapResult
 from tbgrid.metrics.report_card import ReportCard
 from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
@@ -23,20 +24,28 @@ from tbgrid.types import Json
 NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """A finished export: the run's `directory`, the `export` directory in it, and every stage's
-    result; `arranged` is the map, `groups` the copies and clusters. `report` is what the Text tab
-    and report.json say.
+    """A finished export. In a notebook it shows its mosaic and report card.
 
-    In a notebook it shows its mosaic and report card.
+    Attributes:
+        directory: of the run.
+        export: the export's own directory below it.
+        images: the photos with their vectors.
+        arranged: layout, grid and report card.
+        groups: duplicates and clusters.
+        notes: what the user should know about how options were applied.
+        seconds: wall time of each stage.
+        report: what report.json holds.
     """
 
     directory: Path
     export: Path
     images: ImageSet
-    arranged: Arrangement
+    arranged: MapResult
     groups: Groups
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float]
     report: Json
 
     @property
@@ -65,14 +74,9 @@ class ExportResult:
         return self.export / run_format.MOSAIC
 
     @property
-    def ledger(self) -> Path:
-        """The file that lists what was left out, with the reasons."""
-        return self.export / run_format.LEDGER
-
-    @property
-    def notes(self) -> list[str]:
-        """What the user should know about how the options were applied."""
-        return list(self.report["notes"])
+    def skipped_tsv(self) -> Path:
+        """The file that lists the skipped files with their reasons."""
+        return self.export / run_format.SKIPPED
 
     def _repr_html_(self) -> str:
         with Image.open(self.mosaic) as board:
@@ -80,8 +84,8 @@ class ExportResult:
             buffer = io.BytesIO()
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
-        rows = [("photos", f"{len(self.images.photos)}, {len(self.skipped)} left out")]
-        rows += [*self.arranged.lines(), *self.groups.lines()]
+        rows = [("photos", f"{len(self.images.photos)}, {len(self.skipped)} skipped")]
+        rows += [*self.arranged.summary_rows(), *self.groups.summary_rows()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tbgrid.choices import Metric
-from tbgrid.embedding.decode import frame
+from tbgrid.embedding.decode import fit_to_sizes
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.grid.cells import choose_shape
 from tbgrid.grid.snap import snap
 from tbgrid.layouts.procrustes import aligned
 from tbgrid.layouts.tsne import tsne
-from tbgrid.mapping.arrange import Arrangement
+from tbgrid.mapping.arrange import MapResult
 from tbgrid.metrics.report_card import report_card
 from tbgrid.options import GridOptions, TsneOptions
 from tbgrid.run_format import printable
@@ -35,15 +35,17 @@ from tbgrid.util.timing import Times
 from tbgrid.writers import mosaic, run_directory
 from tbgrid.writers.event_file import EventLog, ImageSummary, ScalarSummary, Summary
 
-RUN = "grid"  # below the logdir, as Keras has `train` and `validation` there
-LAST = "last.npz"  # the last map, for a training that is resumed
-TILES = (32, 64)  # px: the default tile is the picture's own side within these
-LONGEST = 2048  # px: of a mosaic; one is written at each step
-PERPLEXITY = 30.0  # by default: the less it is, the more moves though the vectors stay the same
+RUN_NAME = "grid"  # below the logdir, as Keras has `train` and `validation` there
+LAST_FILE = "last.npz"  # the last map, for a training that is resumed
+TILE_RANGE = (32, 64)  # px: the default tile is the picture's own side within these
+MAX_MOSAIC_SIDE = 2048  # px: of a mosaic; one is written at each step
+DEFAULT_PERPLEXITY = (
+    30.0  # by default: the less it is, the more moves though the vectors stay the same
+)
 
 
 @dataclass(frozen=True)
-class _Frame:
+class _Step:
     """The map of a step: places float64[n, 2] and cells int64[n]."""
 
     step: int
@@ -88,27 +90,27 @@ class GridWriter:
             raise UsageError(f"metric {metric}", "expected cosine or euclidean")
         if tile is not None and not 8 <= tile <= 512:
             raise UsageError(f"tile {tile}", "give a number of pixels from 8 to 512")
-        self.directory = run_directory.run_directory(logdir, RUN)
+        self.directory = run_directory.run_directory(logdir, RUN_NAME)
         shown = as_pictures(pictures)
         count = len(shown)
         if count < 3:
             raise TbgridError(f"{count} pictures", "a map needs at least 3")
         self._labels = None if labels is None else _labels(labels, count)
-        self._distance: Metric = metric
+        self._metric: Metric = metric
         if perplexity is None:
-            perplexity = max(1.0, min(PERPLEXITY, (count - 1) / 3))
+            perplexity = max(1.0, min(DEFAULT_PERPLEXITY, (count - 1) / 3))
         self._tsne = TsneOptions(perplexity, seed)
         shape = choose_shape(count)
         self._grid = GridOptions(shape=shape)
-        least, most = TILES
+        least, most = TILE_RANGE
         side = tile or min(most, max(least, *shown.shape[1:3]))
-        side = max(1, min(side, LONGEST // max(shape)))
-        self._tiles = np.stack([frame(one, [(side, side)], "pad").views[0] for one in shown])
+        side = max(1, min(side, MAX_MOSAIC_SIDE // max(shape)))
+        self._tiles = np.stack([fit_to_sizes(one, [(side, side)], "pad").views[0] for one in shown])
         self._content = hashlib.sha256(self._tiles.tobytes()).hexdigest()
         self._events = EventLog(self.directory)
-        self._last = self._kept()
+        self._last = self._read_last()
 
-    def add(self, step: int, vectors: npt.ArrayLike, *, times: Times | None = None) -> Arrangement:
+    def add(self, step: int, vectors: npt.ArrayLike, *, times: Times | None = None) -> MapResult:
         """Write the map of `vectors` [n, d] as that of `step`, and return it.
 
         In TensorBoard: the picture `tbgrid/mosaic`, the numbers of the report card, how many cells
@@ -128,17 +130,17 @@ class GridWriter:
         points = self._points(vectors)
         last = self._last if self._last is not None and self._last.step <= step else None
         with times.stage("map"):
-            arranged = self._arranged(points, last)
+            arranged = self._make_map(points, last)
             cells, columns = arranged.grid.cells, arranged.grid.columns
             picture = mosaic.jpeg(mosaic.mosaic(self._tiles, arranged.grid))
         summaries = self._summaries(step, arranged, picture, times)
         if last is not None:
             moved = mean_movement(last.cells, cells, columns)
             summaries.append(ScalarSummary("tbgrid/moved_cells", moved, step))
-        self._last = _Frame(step, arranged.layout.positions, cells)
+        self._last = _Step(step, arranged.layout.positions, cells)
         try:
             self._events.add(summaries, time.time())
-            self._keep(self._last)
+            self._write_last(self._last)
         except OSError as error:
             raise TbgridError(
                 f"cannot write {printable(self.directory)} ({error.strerror or error})",
@@ -157,21 +159,21 @@ class GridWriter:
         with np.errstate(over="ignore"):
             return np.asarray(found, np.float32)
 
-    def _arranged(self, points: Float32Array, last: _Frame | None) -> Arrangement:
+    def _make_map(self, points: Float32Array, last: _Step | None) -> MapResult:
         layout = tsne(
             points,
             self._tsne,
-            metric=self._distance,
+            metric=self._metric,
             init=None if last is None else last.positions,
         )
         if last is not None:
             layout = replace(layout, positions=aligned(layout.positions, last.positions))
         grid = snap(layout, self._grid)
-        card = report_card(points, layout, grid, self._labels, metric=self._distance)
-        return Arrangement(layout, grid, card)
+        card = report_card(points, layout, grid, self._labels, metric=self._metric)
+        return MapResult(layout=layout, grid=grid, card=card)
 
     def _summaries(
-        self, step: int, arranged: Arrangement, picture: bytes, times: Times
+        self, step: int, arranged: MapResult, picture: bytes, times: Times
     ) -> list[Summary]:
         grid = arranged.grid
         told = (
@@ -190,19 +192,19 @@ class GridWriter:
             ),
         ]
 
-    def _kept(self) -> _Frame | None:
+    def _read_last(self) -> _Step | None:
         """The last map of these pictures that is in the directory, if there is any."""
         with (
             contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile),
-            np.load(self.directory / LAST) as held,
+            np.load(self.directory / LAST_FILE) as held,
         ):
             if str(held["content"]) == self._content:
-                return _Frame(int(held["step"]), held["positions"], held["cells"])
+                return _Step(int(held["step"]), held["positions"], held["cells"])
         return None
 
-    def _keep(self, last: _Frame) -> None:
-        path = self.directory / LAST
-        fresh = path.with_name(f"{LAST}.{os.getpid()}.new")
+    def _write_last(self, last: _Step) -> None:
+        path = self.directory / LAST_FILE
+        fresh = path.with_name(f"{LAST_FILE}.{os.getpid()}.new")
         try:
             with fresh.open("wb") as file:
                 np.savez(file, content=self._content, **vars(last))

@@ -99,7 +99,7 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 "give a picture of each image",
             )
         self._layer, self._embed, self._every, self._batch = layer, embed, every, batch
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
         self._network: Callable[[Any], Any] | None = None
         self._written: int | None = None  # the epoch of the last map
         self._epoch: int | None = None
@@ -108,7 +108,9 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Find the layer, so that what cannot be mapped is known before the first epoch."""
         self._epoch = None
-        self._network = self._embed or cut(self.model, self._images.shape, self._layer)
+        self._network = self._embed or feature_extractor(
+            self.model, self._images.shape, self._layer
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """The map before training. It comes here, since no one tells which epoch is the first."""
@@ -155,7 +157,7 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
         times = Times()
         _ = self.model  # with JAX, asking for it brings the weights up to date
         with times.stage("embed"):
-            vectors = embedded(self._network, self._images, self._batch)
+            vectors = embed_images(self._network, self._images, self._batch)
         self._writer.add(epoch, vectors, times=times)
         self._written = epoch
         return sum(times.seconds.values())
@@ -183,12 +185,14 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _tell(self, text: str, what: str) -> None:
         """Say it once. Keras's progress bar may be in the middle of a line."""
-        if what not in self._told:
-            self._told.add(what)
+        if what not in self._printed:
+            self._printed.add(what)
             print(f"\ntbgrid: {text}", file=sys.stderr)
 
 
-def embedded(network: Callable[[Any], Any], images: npt.NDArray[Any], batch: int) -> Float32Array:
+def embed_images(
+    network: Callable[[Any], Any], images: npt.NDArray[Any], batch: int
+) -> Float32Array:
     """float32[n, d] of images [n, ...]: the network's output, averaged over all but its first and
     last axis.
 
@@ -210,7 +214,9 @@ def embedded(network: Callable[[Any], Any], images: npt.NDArray[Any], batch: int
     return np.concatenate(found)
 
 
-def cut(model: Any, shape: Sequence[int], layer: str | int | None) -> Callable[[Any], Any]:
+def feature_extractor(
+    model: Any, shape: Sequence[int], layer: str | int | None
+) -> Callable[[Any], Any]:
     """A function from a batch of images, as numbers [b, ...], to what `layer` makes of them.
 
     `shape`: that of all images, by which a model that waits for data is built.

@@ -32,11 +32,6 @@ def cell_side(tile: int) -> int:
     return max(least, min(most, 1 << (tile.bit_length() - 1)))
 
 
-def last_level(width: int, height: int) -> int:
-    """The number of the level that is `width` x `height` pixels."""
-    return (max(width, height) - 1).bit_length()
-
-
 def write_pyramid(folder: Path, thumbnails: UInt8Array, grid: Grid) -> int:
     """Write `mosaic.dzi` and its tiles into `folder`, from uint8[n, t, t, 3] thumbnails.
 
@@ -79,7 +74,7 @@ class _Tiles:
     ) -> None:
         self.folder, self.thumbnails, self.cell, self.pool = folder, thumbnails, cell, pool
         self.width, self.height = grid.columns * cell, grid.rows * cell
-        self.last = last_level(self.width, self.height)
+        self.last = run_format.last_level(self.width, self.height)
         self.board = np.full((grid.rows, grid.columns), -1, np.int32)  # which photo lies where
         self.board.flat[grid.cells] = np.arange(len(grid.cells))
         self.ahead = _TILES_AHEAD * workers
@@ -116,7 +111,7 @@ class _Tiles:
                     small = np.asarray(Image.fromarray(part).reduce(2))
                     top, left = down * half, across * half
                     picture[top : top + len(small), left : left + small.shape[1]] = small
-        path = self.folder / str(level) / f"{column}_{row}.jpg"
+        path = self.folder / str(level) / run_format.tile_file(column, row)
         sharp = self.cell < SHARP * scale
         if picture is None:
             if (height, width, sharp) not in self.white:

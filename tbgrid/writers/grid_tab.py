@@ -7,16 +7,16 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tbgrid import run_format
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import Grid
 from tbgrid.grouping.picture_keys import picture_keys
-from tbgrid.run_format import natural_order
+from tbgrid.run_format import ColumnKind, column_file, natural_order
 from tbgrid.types import Float32Array, Float64Array, Json
 from tbgrid.vectors.neighbors import Neighbors
 
@@ -36,7 +36,7 @@ class Column:
     `values`: how many different ones a category has."""
 
     name: str
-    kind: Literal["category", "number", "text"]
+    kind: ColumnKind
     files: Mapping[str, bytes]
     values: int = 0
 
@@ -79,16 +79,16 @@ def write_tab_files(
     notes = list(manifest["notes"])
     for name, values in columns.items():
         made = column(name, values, name in categories)
-        if len(kept) == run_format.MOST_COLUMNS:
+        if len(kept) == run_format.MAX_COLUMNS:
             notes.append(f"the Grid tab has the first {len(kept)} of {len(columns)} columns")
             break
-        if max(map(len, made.files.values())) > run_format.MOST_TEXT:
+        if max(map(len, made.files.values())) > run_format.MAX_TEXT:
             notes.append(
                 f"the Grid tab lacks column {name[:LONGEST_NAME]}: more than 1 GiB of text"
             )
             continue
         for end, data in made.files.items():
-            (folder / f"column-{len(kept)}.{end}").write_bytes(data)
+            (folder / column_file(len(kept), end)).write_bytes(data)
         kept.append(made)
     names = [made.name for made in kept]
     told = {
@@ -101,7 +101,7 @@ def write_tab_files(
         "columns": [made.told for made in kept],
         "key": names.index(KEY),
         "tile": run_format.TILE,
-        "left_out": len(images.skipped),
+        "skipped": len(images.skipped),
         **manifest,
         "notes": notes,
     }
@@ -110,7 +110,7 @@ def write_tab_files(
     )
 
 
-def write_start(folder: Path, positions: Float64Array, images: ImageSet) -> None:
+def write_warm_start_files(folder: Path, positions: Float64Array, images: ImageSet) -> None:
     """Write what a later export needs, beside the rest, to begin at this one's places.
 
     Raises:

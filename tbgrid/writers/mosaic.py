@@ -60,7 +60,7 @@ def snap_frames(
         yield _draw(tiles, np.rint(places * tile).astype(np.int64), shape)
 
 
-def scattered(
+def scatter_photos(
     thumbnails: UInt8Array, positions: Float64Array, longest: int = 2048, tile: int = 64
 ) -> UInt8Array:
     """The photos at their places (x, y up) at one scale for both axes, on a white canvas.

@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 
 from tbgrid.grid.cells import Grid
-from tbgrid.run_format import SPRITE_LIMIT
+from tbgrid.run_format import (
+    BOOKMARKS,
+    CHECKPOINT_PREFIX,
+    MAX_SPRITE_SIDE,
+    METADATA,
+    SPRITE,
+    TENSOR_DIGEST,
+)
 from tbgrid.types import Float32Array, Float64Array, IntArray, UInt8Array
 from tbgrid.util.disk_arrays import drop_pages, iter_releasing
 from tbgrid.vectors.pca import principal_components
@@ -25,14 +32,7 @@ from tbgrid.writers.mosaic import resized
 
 COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more texts get no colours
 NO_COLOUR = "No color map"  # the same file: the choice that colours nothing
-MOST = 100_000  # points that its page still draws and searches without stalling
 SLICE = 2**26  # bytes of a tensor that are saved together
-CHECKPOINT, METADATA, SPRITE, BOOKMARKS = (
-    "embedding.ckpt",
-    "metadata.tsv",
-    "sprite.png",
-    "bookmarks.json",
-)
 # Cells a side from which a grid is clearest as a plane in space, tried in a browser up to 100:
 # there a photo's side is 1/37 of the plane at any zoom, while in a flat view it is 1/10, a heap
 # where cells are many. With fewer cells the plane has wide gaps.
@@ -60,9 +60,13 @@ def tensors(vectors: Float32Array, grid: Grid, total: int = 0) -> dict[str, Floa
     places -= places.mean(axis=0)
     of = f"-sample-of-{total}" if total > len(vectors) else ""
     return {
-        f"{name}{of}-{hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()[:6]}": values
+        f"{name}{of}-{_digest(values)}": values
         for name, values in (("embedding", vectors), ("grid", places))
     }
+
+
+def _digest(values: Float32Array) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()[:TENSOR_DIGEST]
 
 
 def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
@@ -134,7 +138,7 @@ def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> UInt8Array:
 
 def sprite_side(count: int, thumbnail: int) -> int:
     """The side in pixels of one thumbnail in the `sprite` of `count` photos."""
-    return min(thumbnail, SPRITE_LIMIT // max(2, math.ceil(math.sqrt(count))))
+    return min(thumbnail, MAX_SPRITE_SIDE // max(2, math.ceil(math.sqrt(count))))
 
 
 def bookmarks(
@@ -271,4 +275,4 @@ def config_pbtxt(folder: str, names: Iterable[str], thumbnail: int) -> str:
 
 def checkpoint_state(folder: str) -> str:
     """The text of TensorBoard's pointer to the newest checkpoint (tf.train.CheckpointState)."""
-    return f'model_checkpoint_path: "{folder}/{CHECKPOINT}"\n'
+    return f'model_checkpoint_path: "{folder}/{CHECKPOINT_PREFIX}"\n'

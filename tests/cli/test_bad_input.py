@@ -106,7 +106,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def ledger(logdir: Path) -> dict[str, str]:
     """Name -> reason of all that was left out."""
-    (path,) = logdir.glob("plugins/tbgrid/*/ledger.tsv")
+    (path,) = logdir.glob("plugins/tbgrid/*/skipped.tsv")
     rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
     assert rows[0] == ["path", "reason"]
     assert all(len(row) == 2 and row[1].strip() for row in rows)
@@ -185,13 +185,13 @@ ENDINGS = [
     ("{loop}", 1, "loop cannot be reached (Too many levels of symbolic links)"),
     (LONG, 1, "cannot be reached (File name too long)"),
     ("{few}/*.png", 1, "no files match"),
-    ("{file}", 1, "is a file of a kind that is not read"),
-    ("{gone_csv}", 1, "names no photo that is there (a.jpg: No such file or directory)"),
+    ("{file}", 1, "is a file of an unsupported type"),
+    ("{gone_csv}", 1, "lists no photo that exists (a.jpg: No such file or directory)"),
     ("{pathless_csv}", 1, "pathless.csv has no column path (found name, label)"),
-    ("{header_csv}", 1, "names no photo"),
+    ("{header_csv}", 1, "lists no photo"),
     ("{nothing_csv}", 1, "nothing.csv is empty"),
     ("{few} --vectors {short_npy}", 1, "short.npy has 5 rows for 9 photos"),
-    ("{few} --vectors {nan_npy}", 1, "nan.npy holds no finite row"),
+    ("{few} --vectors {nan_npy}", 1, "nan.npy has no finite row"),
     ("{few} --vectors {flat_npy}", 1, "holds float64[9]: expected float32[n, d]"),
     ("{few} --vectors {cube_npy}", 1, "holds float64[9, 2, 2]"),
     ("{few} --vectors {words_npy}", 1, "words.npy holds <U1[9, 2]"),
@@ -204,11 +204,15 @@ ENDINGS = [
     ("{few} --grid 2x4", 2, "grid 2x4 has 8 cells for 9 photos: use --grid "),
     ("{few} --grid 100x100", 2, "has 10000 cells for 9 photos: use a smaller --grid"),
     ("{few} --sample 2", 2, "a map needs at least 3 photos"),
-    ("{few} --model {empty}", 1, "is no SavedModel"),
+    ("{few} --model {empty}", 1, "is not a SavedModel"),
     ("{few} --model {cut}", 1, "cannot load the model"),
-    ("{few} --model {vector_model}", 1, "embeds no images (found serving_default(float32[n,9])"),
+    (
+        "{few} --model {vector_model}",
+        1,
+        "does not embed images (found serving_default(float32[n,9])",
+    ),
     ("{few} --model http://{closed_port}/model", 1, "--model builtin"),
-    (f"{{few}} --model {LONG}", 1, "n cannot be read (File name too long)"),
+    (f"{{few}} --model {LONG}", 1, "n (File name too long)"),
     ("{few} --logdir {file}", 1, "file is not a directory: give --logdir"),
     ("{few} --logdir {file}/below", 1, "is not a directory"),
     ("{few} --logdir {foreign}", 1, "holds another tool's projector_config.pbtxt: "),
@@ -462,7 +466,7 @@ def test_a_manifest_with_faults_shows_the_rest(few: Path, tmp_path: Path, tbgrid
     assert len(found) == len(faults), found
     for name, reason in {
         "gone.jpg": "No such file",
-        "red/001.jpg": "stands in the manifest twice (lines 3 and 9)",
+        "red/001.jpg": "is listed twice in the manifest (lines 3 and 9)",
         "line 10": "no path",
         "https://example.org/a.jpg": "a URL",
         "text.jpg": "not a picture",

@@ -106,7 +106,7 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(
     )
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
-    assert report["photos"] == {"source": photos.name, "shown": 60, "left_out": 0, "labels": 3}
+    assert report["photos"] == {"source": photos.name, "shown": 60, "skipped": 0, "labels": 3}
     assert report["grid"]["rows_x_columns"] == [5, 12]
     assert report["grid"]["assignment_cost"] == "euclidean"
     assert report["t-SNE"]["perplexity"] == 5
@@ -118,7 +118,7 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["export", "{nowhere}", "--logdir", "{new}"], 1, "no folder"),
+        (["export", "{nowhere}", "--logdir", "{new}"], 1, "no such folder"),
         (["export", "{empty}", "--logdir", "{new}"], 1, "no photos in"),
         (["export", "{texts}", "--logdir", "{new}"], 1, "0 of 3 files can be shown"),
         (["export", "{photos}", "--logdir", "{file}"], 1, "is not a directory"),
@@ -127,9 +127,13 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(
         (
             ["export", "{photos}", "--logdir", "{new}", "--model", "nothing"],
             2,
-            "no model 'nothing'",
+            "no such model: nothing",
         ),
-        (["export", "{photos}", "--logdir", "{new}", "--model", "{empty}"], 1, "is no SavedModel"),
+        (
+            ["export", "{photos}", "--logdir", "{new}", "--model", "{empty}"],
+            1,
+            "is not a SavedModel",
+        ),
         (["export", "{photos}", "--logdir", "{new}", "--run", "a&b"], 2, "'&'"),
         (["export", "{photos}", "--logdir", "{new}", "--run", "../b"], 2, "below the logdir"),
         (["export", "{photos}", "--logdir", "{new}", "--grid", "9"], 2, "ROWSxCOLS"),

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grouping.duplicates import EXACT, MIRRORED, NEAR, Copies, find_copies
-from tbgrid.grouping.image_registration import likeness
+from tbgrid.grouping.image_registration import similarity
 from tbgrid.photos import Photo
 from tbgrid.types import Float32Array, UInt8Array
 from tbgrid.util.cache import Cache
@@ -58,11 +58,11 @@ def images_of(pictures: Sequence[Image.Image], thumbnail: int = 64) -> ImageSet:
     vectors: Float32Array = both - both.mean(axis=1, keepdims=True)
     vectors /= vectors.std(axis=1, keepdims=True)
     photos = [
-        Photo(None, f"{row:03}.png", pixels=np.asarray(picture))
+        Photo(path=None, name=f"{row:03}.png", pixels=np.asarray(picture))
         for row, picture in enumerate(pictures)
     ]
     sizes = np.array([picture.size for picture in pictures], np.int64)
-    return ImageSet(tuple(photos), vectors, thumbnails, sizes)
+    return ImageSet(photos=tuple(photos), vectors=vectors, thumbnails=thumbnails, sizes=sizes)
 
 
 def copies_of(images: ImageSet) -> Copies:
@@ -97,8 +97,8 @@ def test_planted_copies_are_found_and_nothing_else() -> None:
     kinds = [copies.kinds[row] for row in range(30, len(pictures))]
     assert kinds == [NEAR] * 8 + [MIRRORED] * 2 + [EXACT]
     assert not any(copies.kinds[:30]), "the largest photo stands for its group"
-    assert copies.original[-1] == 3
-    assert len(copies.kept) == 30
+    assert copies.copy_of[-1] == 3
+    assert len(copies.representatives) == 30
 
 
 @settings(max_examples=5, deadline=None)
@@ -112,7 +112,7 @@ def test_groups_are_a_partition_and_follow_the_photos(seed: int) -> None:
     assert len(rows) == len(set(rows))
     assert sorted({*rows, *np.flatnonzero(copies.sizes == 1).tolist()}) == [*range(len(pictures))]
     for group in groups:
-        assert (copies.representative[group] == group[0]).all()
+        assert (copies.representative_of[group] == group[0]).all()
         assert (copies.sizes[group] == len(group)).all()
     order = np.random.default_rng(seed).permutation(len(pictures))
     turned = copies_of(images_of([pictures[row] for row in order]))
@@ -146,11 +146,16 @@ def test_files_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
         assert photo.pixels is not None
         path = tmp_path / photo.name
         Image.fromarray(photo.pixels).save(path, compress_level=9 if row == 9 else 1)
-        photos.append(Photo(path, photo.name))
-    images = ImageSet(tuple(photos), images.vectors, images.thumbnails, images.sizes)
+        photos.append(Photo(path=path, name=photo.name))
+    images = ImageSet(
+        photos=tuple(photos),
+        vectors=images.vectors,
+        thumbnails=images.thumbnails,
+        sizes=images.sizes,
+    )
     copies = copies_of(images)
     assert copies.kinds == ("",) * 8 + (EXACT, NEAR)
-    assert copies.representative.tolist() == [*range(8), 0, 0]
+    assert copies.representative_of.tolist() == [*range(8), 0, 0]
 
 
 @pytest.mark.parametrize("count", [3, 5])
@@ -160,7 +165,7 @@ def test_few_photos_and_equal_vectors(count: int) -> None:
     images = images_of([*pictures, pictures[0]])
     images.vectors[:] = 1
     copies = copies_of(images)
-    assert copies.representative.tolist() == [*range(count - 1), 0]
+    assert copies.representative_of.tolist() == [*range(count - 1), 0]
     assert copies.kinds[-1] == EXACT
 
 
@@ -168,10 +173,12 @@ def test_without_pictures_equal_vectors_are_copies() -> None:
     vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     vectors[7] = vectors[2]
     vectors[8] = vectors[3] + np.float32(1e-6)
-    photos = tuple(Photo(None, str(row)) for row in range(9))
+    photos = tuple(Photo(path=None, name=str(row)) for row in range(9))
     empty, sizes = np.zeros((9, 0, 0, 3), np.uint8), np.zeros((0, 2), np.int64)
-    copies = copies_of(ImageSet(photos, vectors, empty, sizes, pictured=False))
-    assert copies.representative.tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 8]
+    copies = copies_of(
+        ImageSet(photos=photos, vectors=vectors, thumbnails=empty, sizes=sizes, pictured=False)
+    )
+    assert copies.representative_of.tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 8]
     assert copies.kinds[7] == EXACT
 
 
@@ -186,15 +193,15 @@ def test_likeness_of_forms_and_of_others() -> None:
     itself = np.repeat(np.arange(12)[:, None], 2, axis=1)
     for name in FORMS[:-1]:
         forms = arrays([form(picture, name) for picture in scenes])
-        alike = likeness(arrays(scenes), forms, itself)
+        alike = similarity(arrays(scenes), forms, itself)
         assert alike.min() > 0.9, name
-    assert likeness(arrays(scenes), arrays(scenes[1:] + scenes[:1]), itself).max() < 0.6
+    assert similarity(arrays(scenes), arrays(scenes[1:] + scenes[:1]), itself).max() < 0.6
 
 
 def test_likeness_of_one_colour() -> None:
     colours = [(200, 10, 10), (204, 12, 8), (10, 10, 200)]
     plain = arrays([Image.new("RGB", (40, 40), colour) for colour in colours])
-    found = likeness(plain, plain, np.array([[0, 1], [0, 2]]))
+    found = similarity(plain, plain, np.array([[0, 1], [0, 2]]))
     assert found.tolist() == [1, 0]
     pictures = arrays([scene(np.random.default_rng(0))])
-    assert likeness(pictures, plain, np.array([[0, 0]])).tolist() == [0]
+    assert similarity(pictures, plain, np.array([[0, 0]])).tolist() == [0]

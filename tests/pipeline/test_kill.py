@@ -87,8 +87,8 @@ def assert_no_rubbish(logdir: Path) -> None:
     assert {re.split(r"[.]\d", path.name)[0] for path in logdir.iterdir()} == {
         "plugins",
         run_format.CONFIG,
-        run_format.CHECKPOINT,
-        run_format.EVENTS.rstrip("."),
+        run_format.CHECKPOINT_STATE,
+        run_format.EVENTS_PREFIX.rstrip("."),
     }
     assert len(list(logdir.iterdir())) == 4
     assert check(logdir) == []

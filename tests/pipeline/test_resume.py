@@ -176,7 +176,7 @@ def test_a_network_that_is_not_needed_is_not_loaded(
 
 def test_the_same_export_again_writes_the_same_files(exporter: Exporter) -> None:
     def written(result: ExportResult) -> dict[str, bytes]:
-        names = ("metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "ledger.tsv")
+        names = ("metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "skipped.tsv")
         return {name: (result.export / name).read_bytes() for name in names}
 
     one = written(exporter())
@@ -267,4 +267,4 @@ def test_photos_of_an_array_are_kept_too(tmp_path: Path, work: Work) -> None:
     again = vectors(range(COUNT - 1, -1, -1))
     assert work.counts == {**NOTHING, "laid out": 1}
     assert np.array_equal(again, first[::-1])
-    assert embed.DECODING >= 1
+    assert embed.DECODE_VERSION >= 1

@@ -96,7 +96,7 @@ def three(logdir: Path) -> Known:
     """Three photos, about which all is told in HTML."""
     colours = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
     photos = tuple(
-        Photo(None, name, label, striped(colour), (value,), row)
+        Photo(path=None, name=name, label=label, pixels=striped(colour), fields=(value,), row=row)
         for row, (colour, name, label, value) in enumerate(
             zip(
                 colours,
@@ -108,7 +108,14 @@ def three(logdir: Path) -> Known:
         )
     )
     vectors = np.array([[0, 0], [3, 0], [0, 5]], np.float32)
-    source = Source(WHOLE["title"], photos, (), 3, (WHOLE["column"],), vectors)
+    source = Source(
+        name=WHOLE["title"],
+        photos=photos,
+        skipped=(),
+        listed=3,
+        columns=(WHOLE["column"],),
+        vectors=vectors,
+    )
     return Known.of(ODD, tbgrid.export(source, logdir, OPTIONS, run_name=ODD))
 
 
@@ -260,7 +267,7 @@ def test_photos_lie_in_their_cells_and_at_their_tsne_places(
     tab.settle()
     reach = 0 if name == "huge" else 1
     assert assert_painted(tab, known, known.places, view, reach) > 10 or name == "three"
-    slider = tab.frame.get_by_role("slider", name="From t-SNE places to grid cells")
+    slider = tab.frame.get_by_role("slider", name="From t-SNE positions to grid cells")
     expect(slider).to_have_value("0")
     slider.fill("0.5")
     tab.settle()
@@ -686,7 +693,7 @@ def test_selections_are_drawn_and_taken_along(
     tab = Tab.inside(page, address, run=large.run).settle()
     # What is drawn over the photos may be of an earlier frame in a screenshot of a busy browser.
     tab.marks.evaluate("canvas => { canvas.style.opacity = 0; }")
-    tab.button("Select in a rectangle (r)").click()
+    tab.button("Select with a rectangle (r)").click()
     tab.settle()
     view = tab.whole(large)
     x, y = large.centres.T
@@ -720,7 +727,7 @@ def test_selections_are_drawn_and_taken_along(
     page.keyboard.up("Alt")
     mask &= ~((x > 4.6) & (x < 8.4) & (y > 4.6) & (y < 10.4))
     assert_selected(mask)
-    tab.button("Select in a lasso (l)").click()
+    tab.button("Select with a lasso (l)").click()
     tab.button("Add to the selection (Shift)").click()
     tab.drag(*cells((16.3, 16.3), (29.3, 16.3), (16.3, 29.3), (16.3, 16.3)))
     mask |= (x > 16.3) & (y > 16.3) & (x + y < 45.6)
@@ -756,7 +763,7 @@ def test_selections_are_drawn_and_taken_along(
 
     tab.button("Clear").click()
     expect(tab.panel.locator("h3")).to_contain_text("Nothing is selected")
-    tab.button("Move (v): drag moves, the wheel zooms, a click pins").click()
+    tab.button("Move (v): drag to pan, scroll to zoom, click to pin").click()
     tab.settle()
     view = tab.whole(large)
     page.keyboard.down("Control")
@@ -852,7 +859,7 @@ def test_runs_appear_and_are_replaced_while_the_tab_is_open(
     address, logdir = growing
     page = visitor.page()
     tab = Tab.alone(page, address)
-    expect(tab.frame.get_by_role("heading")).to_have_text("No tbgrid run here yet")
+    expect(tab.frame.get_by_role("heading")).to_have_text("No tbgrid runs here yet")
     expect(tab.root).to_contain_text("tbgrid export PHOTOS --logdir LOGDIR")
     expect(tab.root).to_contain_text(str(logdir))
 
@@ -878,7 +885,7 @@ def test_runs_appear_and_are_replaced_while_the_tab_is_open(
     second = exported_as(logdir, photos_of(400, seed=5), "run")
     visitor.expected += "|410"
     tab.wheel(tab.whole(first).on_screen(first.centres[30]), -600)
-    banner = tab.frame.get_by_role("alert").filter(has_text="This run was exported anew")
+    banner = tab.frame.get_by_role("alert").filter(has_text="This run has been re-exported")
     expect(banner).to_be_visible()
     tab.marks.press("0")
     tab.settle()
@@ -996,7 +1003,7 @@ def test_the_keyboard_is_enough(tab: Tab, large: Known, source: Source) -> None:
 def test_every_control_has_a_name(tab: Tab, large: Known) -> None:
     tab.click(tab.whole(large).on_screen(large.centres[500]))
     expect(tab.frame.locator(".photo-head")).to_be_visible()  # pinned, once it is no double click
-    tab.button("Select in a lasso (l)").click()
+    tab.button("Select with a lasso (l)").click()
     tab.search.fill("cat")
     session = tab.page.context.new_cdp_session(tab.page)
     roles = {

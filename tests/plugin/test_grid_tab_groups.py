@@ -36,10 +36,16 @@ def source() -> Source:
     vectors = rng.standard_normal((COUNT, 8)).astype(np.float32)
     rows = [*range(COUNT), *(row for row, more in COPIES.items() for _ in range(more))]
     photos = [
-        Photo(None, f"{'ab'[row % 2]}/{at:02}.png", "ab"[row % 2], pictures[row], row=at)
+        Photo(
+            path=None,
+            name=f"{'ab'[row % 2]}/{at:02}.png",
+            label="ab"[row % 2],
+            pixels=pictures[row],
+            row=at,
+        )
         for at, row in enumerate(rows)
     ]
-    return Source("scenes", tuple(photos), listed=len(rows), vectors=vectors[rows])
+    return Source(name="scenes", photos=tuple(photos), listed=len(rows), vectors=vectors[rows])
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +143,7 @@ def test_clusters_have_colours_and_what_is_in_none_is_grey(
 ) -> None:
     clusters = stacked.groups.clusters
     assert clusters is not None
-    counts = Counter(clusters.named)
+    counts = Counter(clusters.label_names)
     assert len(clusters.names) >= 2, "a test of several"
     assert counts[""] > 0, "and of some in none"
     tab = Tab.alone(visitor.page(), address, run="stack").settle()
@@ -156,5 +162,5 @@ def test_clusters_have_colours_and_what_is_in_none_is_grey(
     view = tab.whole(known)
     edges = view.on_screen(known.centres) - np.array([view.scale / 2, 0])
     found = sampled(tab.seen(), np.ceil(edges), 0)
-    wanted = np.array([colours[name or "(none)"] for name in clusters.named])
+    wanted = np.array([colours[name or "(none)"] for name in clusters.label_names])
     assert np.abs(found - wanted).max() < 40

@@ -101,7 +101,7 @@ def test_ten_clients_never_see_two_exports_mixed(fast: str, logdir: Path, tmp_pa
         fingerprints[run_directory._fingerprint(tmp_path / str(token))] = token
 
     def publish(token: int) -> None:
-        with run_directory.claimed(directory) as staging:
+        with run_directory.claim_run(directory) as staging:
             shutil.copytree(tmp_path / str(token), staging, dirs_exist_ok=True)
             events = staging.parent / "events"
             events.write_bytes(b"")

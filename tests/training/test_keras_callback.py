@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import tbgrid
-from tbgrid.training.keras_callback import cut, embedded
+from tbgrid.training.keras_callback import embed_images, feature_extractor
 
 layers = keras.layers
 LEARNT, SHOWN = 1400, 200
@@ -213,7 +213,7 @@ def test_a_model_within_the_model_can_be_mapped() -> None:
     inner, images = network(), shown()[0]
     outer = keras.Sequential([keras.Input((8, 8, 1)), inner, layers.Dense(4)])
     for layer in (0, None):
-        vectors = embedded(cut(outer, images.shape, layer), images, 64)
+        vectors = embed_images(feature_extractor(outer, images.shape, layer), images, 64)
         np.testing.assert_allclose(vectors, inner(images, training=False), atol=1e-5)
 
 
@@ -227,8 +227,8 @@ def test_what_is_mapped(kind: str) -> None:
             one.trainable = False
     if kind == "single":
         model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(10)])
-    network_part = cut(model, images.shape, layer)
-    vectors = embedded(network_part, images, 64)
+    network_part = feature_extractor(model, images.shape, layer)
+    vectors = embed_images(network_part, images, 64)
     expected: Any = images
     stop = {"layer": "digits", "index": "conv2d", "frozen": "", "single": ""}.get(kind, "dropout")
     for one in model.layers:
@@ -289,7 +289,7 @@ def two_inputs() -> Any:
 )
 def test_a_layer_that_is_none_is_told_in_a_line(make: Any, layer: Any, told: str) -> None:
     with pytest.raises(tbgrid.UsageError, match=told) as caught:
-        cut(make(), (5, 8, 8, 1), layer)
+        feature_extractor(make(), (5, 8, 8, 1), layer)
     assert "\n" not in str(caught.value)
 
 

@@ -433,7 +433,7 @@ def test_a_png_is_lossless(size: tuple[int, int]) -> None:
 
 
 def test_thumbnails_shrink_to_keep_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projector, "SPRITE_LIMIT", 40)
+    monkeypatch.setattr(projector, "MAX_SPRITE_SIDE", 40)
     thumbnails = np.repeat(np.arange(10, 255, 24, np.uint8), 16 * 16 * 3).reshape(-1, 16, 16, 3)
     sheet = projector.sprite(thumbnails[:10])
     side = projector.sprite_side(10, 16)
