@@ -16,7 +16,7 @@ PACKAGE = ROOT / "tbgrid"
 # From the bottom up. A module imports from its own package and from the layers below it.
 LAYERS = {
     "ground": {"version", "errors", "choices", "progress", "run_format"},
-    "vocabulary": {"types", "options", "photos"},
+    "vocabulary": {"types", "options", "option_paths", "photos"},
     "tools": {"util", "vectors"},
     "stages": {"sources", "embedding", "grid"},
     "maps": {"layouts", "metrics", "grouping"},
@@ -44,7 +44,7 @@ TENSORFLOW = {
     "embedding/hub.py": {"tensorflow", "tensorflow_hub"},
     "embedding/keras.py": {"tensorflow"},
     "embedding/tflite.py": {"tensorflow"},
-    "check/run.py": {"tensorflow"},
+    "check/checkpoint.py": {"tensorflow"},
     "writers/projector.py": {"tensorflow"},
     "writers/event_file.py": {"tensorflow"},
     "training/keras_callback.py": {"keras"},  # at its top: who asks for it has Keras loaded

@@ -1,6 +1,6 @@
-"""Are the files that the Grid tab reads as large as their manifest says? See `tbgrid.run_format`.
+"""Checks that the files of the Grid tab have the sizes that follow from their manifest.
 
-What they hold is not read, but for the manifest and the ends of the previews.
+Their content is not read, except for the manifest and the last offsets. See `tbgrid.run_format`.
 """
 
 from __future__ import annotations
@@ -13,33 +13,37 @@ from typing import Any
 import numpy as np
 
 from tbgrid import run_format
-from tbgrid.check.projector_files import Finding, error, some
-
-_AGAIN = "run the export again"
-_KINDS = ("category", "number", "text")
+from tbgrid.check.findings import EXPORT_AGAIN, Finding, enumerate_items, error
+from tbgrid.run_format import column_file
 
 
-def grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
+def check_grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
     """Findings on the folder of an export that the Grid tab reads."""
     name = f"{subject}/{run_format.MANIFEST}"
     try:
         manifest = json.loads((folder / run_format.MANIFEST).read_bytes())
     except OSError as bad:
-        yield error(name, f"cannot be read ({bad.strerror}); the Grid tab lacks the run", _AGAIN)
+        yield error(
+            name, f"cannot be read ({bad.strerror}); the Grid tab lacks the run", EXPORT_AGAIN
+        )
         return
     except (ValueError, RecursionError):
-        yield error(name, "not JSON in UTF-8; the Grid tab lacks the run", _AGAIN)
+        yield error(name, "not JSON in UTF-8; the Grid tab lacks the run", EXPORT_AGAIN)
         return
     version = manifest.get("format") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version != run_format.FORMAT:
-        message = f"format {version}, where this tbgrid reads {run_format.FORMAT}"
+        message = f"format {version}, but this tbgrid reads {run_format.FORMAT}"
         yield error(name, message, "export again, or update tbgrid")
         return
     wrong = _wrong(manifest)
     if wrong:
-        yield error(name, f"{wrong}; the Grid tab lacks the run", _AGAIN)
+        yield error(name, f"{wrong}; the Grid tab lacks the run", EXPORT_AGAIN)
         return
-    for file, size in _sizes(manifest).items():
+    kinds = [column["kind"] for column in manifest["columns"]]
+    sizes = run_format.array_sizes(
+        manifest["photos"], manifest["neighbours"], kinds, manifest["preview"]
+    )
+    for file, size in sizes.items():
         yield from _file(folder / file, f"{subject}/{file}", size)
     yield from _texts(folder, subject, manifest)
     rows, columns = manifest["grid"]
@@ -52,21 +56,21 @@ def grid_tab(folder: Path, subject: str) -> Iterator[Finding]:
         if not (folder / file).is_file()
     ]
     if absent:
-        message = f"{some('file', absent)} missing: the mosaic has holes"
-        yield error(f"{subject}/{run_format.TILES}", message, _AGAIN)
+        message = f"{enumerate_items('file', absent)} missing: the mosaic has holes"
+        yield error(f"{subject}/{run_format.TILES}", message, EXPORT_AGAIN)
 
 
 def _wrong(manifest: Any) -> str:
-    """What the manifest lacks of what sizes follow from; "" if nothing."""
+    """What is wrong with the values that file sizes follow from; "" if nothing."""
     if not isinstance(manifest, dict) or manifest.get("format") != run_format.FORMAT:
-        return "no manifest of the Grid tab"
+        return "not a manifest of the Grid tab"
 
     def whole(value: object, least: int, most: int) -> bool:
         return type(value) is int and least <= value <= most
 
     limits = {
-        "photos": (1, run_format.MOST_PHOTOS),
-        "neighbours": (0, run_format.MOST_PHOTOS),
+        "photos": (1, run_format.MAX_PHOTOS),
+        "neighbours": (0, run_format.MAX_PHOTOS),
         "cell": run_format.CELLS_SIDE,
         "preview": (0, run_format.PREVIEW_SIDE[1]),
         "tile": (run_format.TILE, run_format.TILE),
@@ -77,39 +81,20 @@ def _wrong(manifest: Any) -> str:
     grid, columns = manifest.get("grid"), manifest.get("columns")
     if not (isinstance(grid, list) and len(grid) == 2 and all(whole(x, 1, 2**31) for x in grid)):
         return f"grid is {grid!r:.60}, not [rows, columns]"
-    if not manifest["photos"] <= grid[0] * grid[1] <= run_format.MOST_CELLS:
+    if not manifest["photos"] <= grid[0] * grid[1] <= run_format.MAX_CELLS:
         return f"grid is {grid} for {manifest['photos']} photos"
     if not isinstance(columns, list) or not all(
-        isinstance(column, dict) and column.get("kind") in _KINDS for column in columns
+        isinstance(column, dict) and column.get("kind") in run_format.COLUMN_KINDS
+        for column in columns
     ):
-        return "columns is no list of categories, numbers and texts"
+        return "columns is not a list of categories, numbers and texts"
     return ""
 
 
-def _sizes(manifest: Any) -> dict[str, int]:
-    """Bytes of each file whose size follows from the manifest."""
-    count, near = manifest["photos"], manifest["neighbours"]
-    sizes = {
-        run_format.PLACES: 8 * count,
-        run_format.CELLS: 4 * count,
-        run_format.NEIGHBOURS: 4 * count * near,
-        run_format.DISTANCES: 4 * count * near,
-        run_format.HARMONY: 4 * count,
-    }
-    for number, column in enumerate(manifest["columns"]):
-        if column["kind"] == "number":
-            sizes[f"column-{number}.f64"] = 8 * count
-        else:
-            sizes[f"column-{number}.u32"] = 4 * (count + (column["kind"] == "text"))
-    if manifest["preview"]:
-        sizes[run_format.PREVIEW_OFFSETS] = 8 * (count + 1)
-    return sizes
-
-
 def _texts(folder: Path, subject: str, manifest: Any) -> Iterator[Finding]:
-    """Files whose size another file gives, and lists of values."""
+    """Files whose size another file gives, and the values of categories."""
     pairs = [
-        (f"column-{number}.u32", f"column-{number}.utf8", "<u4")
+        (column_file(number, "u32"), column_file(number, "utf8"), "<u4")
         for number, column in enumerate(manifest["columns"])
         if column["kind"] == "text"
     ]
@@ -124,24 +109,23 @@ def _texts(folder: Path, subject: str, manifest: Any) -> Iterator[Finding]:
                     folder / file, f"{subject}/{file}", int(np.frombuffer(ends.read(), kind)[0])
                 )
     for number, column in enumerate(manifest["columns"]):
-        if column["kind"] == "category" and not (folder / f"column-{number}.json").is_file():
-            yield error(f"{subject}/column-{number}.json", "missing", _AGAIN)
+        if column["kind"] == "category" and not (folder / column_file(number, "json")).is_file():
+            yield error(f"{subject}/{column_file(number, 'json')}", "missing", EXPORT_AGAIN)
 
 
 def _file(path: Path, subject: str, size: int) -> Iterator[Finding]:
     found = path.stat().st_size if path.is_file() else None
     if found is None:
-        yield error(subject, "missing; the Grid tab lacks the run", _AGAIN)
+        yield error(subject, "missing; the Grid tab lacks the run", EXPORT_AGAIN)
     elif found != size:
-        message = f"{found:,} bytes, where the manifest asks for {size:,}"
-        yield error(subject, message, _AGAIN)
+        message = f"{found:,} bytes, expected {size:,} by the manifest"
+        yield error(subject, message, EXPORT_AGAIN)
 
 
 def _tiles(height: int, width: int) -> Iterator[str]:
     """The names of all tiles of a Deep Zoom image."""
-    last = (max(height, width) - 1).bit_length()
-    for level in range(last + 1):
-        scale = run_format.TILE << (last - level)
-        for row in range(-(-height // scale)):
-            for column in range(-(-width // scale)):
-                yield f"{run_format.TILES}/{level}/{column}_{row}.jpg"
+    for level in range(run_format.last_level(width, height) + 1):
+        columns, rows = run_format.tile_counts(width, height, level)
+        for row in range(rows):
+            for column in range(columns):
+                yield f"{run_format.TILES}/{level}/{run_format.tile_file(column, row)}"

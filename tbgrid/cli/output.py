@@ -69,25 +69,25 @@ def _print_rows(rows: Sequence[Json]) -> None:
 def print_export(result: ExportResult, given: argparse.Namespace, console: Console) -> None:
     """Print the result of an export: a summary, or JSON."""
     from tbgrid.run_format import printable
-    from tbgrid.writers.run_directory import weight
+    from tbgrid.writers.run_directory import size_on_disk
 
     console.close()
     for note in result.notes:
         console.note(f"note: {note}")
     command = f"tensorboard --logdir {shlex.quote(given.logdir)}"
-    size = weight(result.directory)
+    size = size_on_disk(result.directory)
     if given.json:
         print_line(json.dumps(_as_json(result, command), indent=1))
         return
-    _note_skipped(result.skipped, f"see {printable(result.ledger)}", console)
+    _note_skipped(result.skipped, f"see {printable(result.skipped_tsv)}", console)
     if tried := result.arranged.candidates:
         _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
-    seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.report["seconds"].items())
-    rows = [*result.arranged.lines(), *result.groups.lines(), ("seconds", seconds)]
+    seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.seconds.items())
+    rows = [*result.arranged.summary_rows(), *result.groups.summary_rows(), ("seconds", seconds)]
     print_table([(f"{name}:", value) for name, value in rows])
     print_line(f"mosaic: {printable(result.mosaic)}")
-    copies = len(result.groups.left)
+    copies = len(result.groups.collapsed)
     under = f", {copies:,} duplicates collapsed into other tiles" if copies else ""
     print_line(
         f"{shown:,} photos shown on a grid of {grid.rows} x {grid.columns}, "
@@ -98,12 +98,12 @@ def print_export(result: ExportResult, given: argparse.Namespace, console: Conso
 
 
 def _as_json(result: ExportResult, command: str) -> Json:
-    from tbgrid.writers.run_directory import weight
+    from tbgrid.writers.run_directory import size_on_disk
 
     written = {
         "directory": os.fspath(result.directory),
         "mosaic": os.fspath(result.mosaic),
-        "bytes": weight(result.directory),
+        "bytes": size_on_disk(result.directory),
         "command": command,
     }
     return {**result.report, "run": written, "skipped": _skipped_rows(result.skipped)}
@@ -112,7 +112,7 @@ def _as_json(result: ExportResult, command: str) -> Json:
 def print_comparison(comparison: Comparison, given: argparse.Namespace, console: Console) -> None:
     """Print the results of several models: a table, or JSON."""
     from tbgrid.run_format import printable
-    from tbgrid.writers.run_directory import weight
+    from tbgrid.writers.run_directory import size_on_disk
 
     console.close()
     for note in dict.fromkeys(note for result in comparison.results for note in result.notes):
@@ -123,13 +123,13 @@ def print_comparison(comparison: Comparison, given: argparse.Namespace, console:
         print_line(json.dumps({"models": comparison.rows, "runs": runs}, indent=1))
         return
     first = comparison.results[0]
-    _note_skipped(first.skipped, f"see {printable(first.ledger)}", console)
+    _note_skipped(first.skipped, f"see {printable(first.skipped_tsv)}", console)
     for result in comparison.results:
         if tried := result.arranged.candidates:
             print_line(f"{result.directory.name}:")
             _print_rows([candidate.row for candidate in tried])
     _print_rows(comparison.rows)
-    size = sum(weight(result.directory) for result in comparison.results)
+    size = sum(size_on_disk(result.directory) for result in comparison.results)
     print_line(
         f"{len(first.images.photos):,} photos shown in {len(comparison.results)} runs, "
         f"{len(first.skipped):,} skipped; {size / 1e6:.1f} MB in {printable(comparison.directory)}"
@@ -140,11 +140,11 @@ def print_comparison(comparison: Comparison, given: argparse.Namespace, console:
 def print_embedded(result: EmbedResult, given: argparse.Namespace, console: Console) -> None:
     """Print the result of embedding in shards: a summary, or JSON."""
     from tbgrid.run_format import printable
-    from tbgrid.writers.run_directory import weight
+    from tbgrid.writers.run_directory import size_on_disk
 
     console.close()
     index, source = result.index, result.source
-    size = weight(result.directory)
+    size = size_on_disk(result.directory)
     command = (
         f"tbgrid export {shlex.quote(given.out)} --logdir {shlex.quote(f'runs/{source.name}')}"
     )

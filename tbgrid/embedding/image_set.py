@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tbgrid.errors import TbgridError, option
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.photos import NO_LABEL, Photo, SkippedFile
 from tbgrid.types import Float32Array, IntArray, UInt8Array
-
-MIN_PHOTOS = 3  # that make a map
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tbgrid.embedding.image_set import MIN_PHOTOS, ImageSet, check_counts, validate
+from tbgrid.embedding.image_set import ImageSet, check_counts, validate
 from tbgrid.embedding.shard_index import ShardIndex, read_index, read_listing
 from tbgrid.errors import TbgridError
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable

@@ -1,4 +1,4 @@
-"""Photos that belong together: duplicates, stacks of them, and clusters.
+"""Photos that belong together: duplicates and clusters.
 
 Imports `embedding`, `vectors` and the layers below them.
 """

@@ -1,4 +1,4 @@
-"""Copies under one tile: a set without them, whose tiles say how many photos each stands for."""
+"""Duplicates collapsed into one tile each, with a badge that counts its photos."""
 
 from __future__ import annotations
 
@@ -11,48 +11,55 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tbgrid.embedding.decode import PREVIEW_QUALITY
-from tbgrid.embedding.image_set import MIN_PHOTOS, ImageSet
-from tbgrid.errors import TbgridError
+from tbgrid.embedding.image_set import ImageSet
+from tbgrid.errors import TbgridError, option
 from tbgrid.grouping.duplicates import Copies
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.types import IntArray, UInt8Array
 from tbgrid.util.disk_arrays import open_disk_array
 
-HEIGHT = 0.3  # of a tile's side: the badge
-LEGIBLE = 9  # px of a badge's height below which it has no number
+BADGE_HEIGHT = 0.3  # of a tile's side
+MIN_LEGIBLE = 9  # px: a badge of less height gets a dot instead of a number
 _INK, _PAPER = (255, 255, 255), (20, 24, 32)
-_AT_ONCE = 1024  # tiles in memory
+_BATCH = 1024  # tiles in memory
 
 
-def stacked(
+def collapse_duplicates(
     images: ImageSet, copies: Copies, previews: Path | None = None, scratch: Path | None = None
 ) -> ImageSet:
-    """`images` without those that are copies of others; the tiles of these have a badge, and their
-    previews, which the Grid tab shows from close by.
+    """Reduce each group of duplicates to its representative, whose tile and preview get a badge.
 
-    The file `previews`, if any, is written anew. `scratch`: where tiles wait, see `embed`.
+    Args:
+        images: all photos.
+        copies: the duplicates among them.
+        previews: the file of the previews, which is rewritten; None if there is none.
+        scratch: directory for the temporary file of the tiles, see `tbgrid.embed`.
+
+    Returns:
+        `images` without the copies.
 
     Raises:
-        TbgridError: fewer than 3 photos are left.
+        TbgridError: fewer than 3 photos remain.
         OSError: a file cannot be written.
     """
-    kept = copies.kept
+    kept = copies.representatives
     if len(kept) < MIN_PHOTOS:
         raise TbgridError(
-            f"{len(images.photos)} photos are {len(kept)} and their copies",
-            f"a map needs at least {MIN_PHOTOS} photos: use --duplicates show",
+            f"{len(images.photos)} photos without their copies are {len(kept)}",
+            f"a map needs at least {MIN_PHOTOS} photos: set {option('groups.duplicates')} to show",
         )
     sizes = copies.sizes[kept]
     with open_disk_array(np.uint8, scratch) as tiles:
-        for start in range(0, len(kept), _AT_ONCE):
-            rows = kept[start : start + _AT_ONCE]
-            some = images.thumbnails[rows]
-            for at in np.flatnonzero(sizes[start : start + _AT_ONCE] > 1) if some.size else ():
-                some[at] = badged(some[at], int(sizes[start + at]))
-            tiles.add(some)
+        for start in range(0, len(kept), _BATCH):
+            rows = kept[start : start + _BATCH]
+            batch = images.thumbnails[rows]
+            for at in np.flatnonzero(sizes[start : start + _BATCH] > 1) if batch.size else ():
+                batch[at] = draw_badge(batch[at], int(sizes[start + at]))
+            tiles.add(batch)
         thumbnails = tiles.as_array()
     ends = images.previews
     if len(ends) and previews is not None:
-        ends = _without(previews, ends, kept, sizes)
+        ends = _rewrite_previews(previews, ends, kept, sizes)
     return replace(
         images,
         photos=tuple(images.photos[row] for row in kept.tolist()),
@@ -63,15 +70,22 @@ def stacked(
     )
 
 
-def badged(tile: UInt8Array, count: int) -> UInt8Array:
-    """uint8[t, t, 3]: the tile with `count` on a dark badge in its upper right corner; a dot where
-    no number could be read."""
+def draw_badge(tile: UInt8Array, count: int) -> UInt8Array:
+    """Draw the number of photos onto a tile, on a dark badge in its upper right corner.
+
+    Args:
+        tile: uint8[t, t, 3].
+        count: the number; on a tile too small for legible digits it becomes a dot.
+
+    Returns:
+        uint8[t, t, 3], a copy.
+    """
     side = len(tile)
-    height = max(3, round(HEIGHT * side))
+    height = max(3, round(BADGE_HEIGHT * side))
     picture = Image.fromarray(tile)
     pen = ImageDraw.Draw(picture)
     margin = max(1, side // 32)
-    if height < LEGIBLE:
+    if height < MIN_LEGIBLE:
         pen.ellipse(
             (side - margin - height, margin, side - margin - 1, margin + height - 1), _PAPER
         )
@@ -85,25 +99,25 @@ def badged(tile: UInt8Array, count: int) -> UInt8Array:
     return np.array(picture)
 
 
-def _without(previews: Path, ends: IntArray, kept: IntArray, sizes: IntArray) -> IntArray:
-    """Keep these rows of the file, with badges of int64[k] `sizes`; say where they end now."""
+def _rewrite_previews(previews: Path, ends: IntArray, kept: IntArray, sizes: IntArray) -> IntArray:
+    """Reduce the file to the rows `kept`, with badges for `sizes`; return the new offsets."""
     fewer = previews.with_name(f"{previews.name}.fewer")
     found = [0]
     with previews.open("rb") as source, fewer.open("wb") as target:
         for row, size in zip(kept.tolist(), sizes.tolist(), strict=True):
             source.seek(int(ends[row]))
             encoded = source.read(int(ends[row + 1] - ends[row]))
-            found.append(found[-1] + target.write(_badged_jpeg(encoded, size)))
+            found.append(found[-1] + target.write(_draw_badge_on_jpeg(encoded, size)))
     shutil.move(fewer, previews)
     return np.array(found, np.int64)
 
 
-def _badged_jpeg(encoded: bytes, count: int) -> bytes:
-    """A preview with a badge, as it is where there is nothing to count."""
+def _draw_badge_on_jpeg(encoded: bytes, count: int) -> bytes:
+    """The JPEG with a badge; unchanged if there is nothing to count."""
     if count == 1:
         return encoded
     with Image.open(io.BytesIO(encoded)) as picture:
-        badge = badged(np.asarray(picture.convert("RGB")), count)
+        badge = draw_badge(np.asarray(picture.convert("RGB")), count)
     buffer = io.BytesIO()
     Image.fromarray(badge).save(buffer, "JPEG", quality=PREVIEW_QUALITY)
     return buffer.getvalue()

@@ -1,8 +1,8 @@
-"""Photos in named clusters, from their places in the plane.
+"""Named clusters of photos, from their positions in the plane.
 
-In the plane, since t-SNE has already moved apart there what is dense: on photos and digits the
-clusters agree with labels far better than those of the vectors or of their principal components,
-most of which HDBSCAN takes for noise.
+They are found in the plane because t-SNE has already separated dense regions there: on photos and
+digits these clusters agree with labels far better than clusters of the vectors or of their
+principal components, where HDBSCAN takes most points for noise.
 """
 
 from __future__ import annotations
@@ -17,76 +17,90 @@ import numpy as np
 from tbgrid.types import Float64Array, IntArray
 from tbgrid.util.unique_names import unique_name
 
-NONE = ""  # of what is in no cluster; so no label is called the same, and viewers show it grey
-LEAST = 5  # photos of a cluster, whatever their number
-NEAR = 3  # neighbours by which density is told, itself among them
-MOST = 30_000  # points that HDBSCAN sees: its time grows with their square
+NO_CLUSTER = ""  # a name that no label has, and that viewers show grey
+MIN_SIZE = 5  # photos of a cluster by default, at least
+MIN_SAMPLES = 3  # neighbors by which HDBSCAN estimates density, the point itself included
+MAX_CLUSTERED = 30_000  # points given to HDBSCAN, whose time grows with their square
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """`of` int64[n]: the number of each photo's cluster, -1 for none; the largest is 0. `names`:
-    of each cluster, all different. `least`: photos that made a cluster at least."""
+    """Clusters of n photos.
 
-    of: IntArray
+    Attributes:
+        labels: int64[n], the number of each photo's cluster, -1 for none; 0 is the largest.
+        names: one per cluster, all different.
+        min_size: the smallest number of photos that made a cluster.
+    """
+
+    labels: IntArray
     names: tuple[str, ...]
-    least: int
+    min_size: int
 
     @property
-    def named(self) -> list[str]:
-        """The name of each photo's cluster, "" where it is in none."""
-        return [self.names[number] if number >= 0 else NONE for number in self.of]
+    def label_names(self) -> list[str]:
+        """The name of each photo's cluster, "" for none."""
+        return [self.names[number] if number >= 0 else NO_CLUSTER for number in self.labels]
 
     @property
-    def share_in_none(self) -> float:
+    def noise_share(self) -> float:
         """The share of photos in no cluster."""
-        return float((self.of < 0).mean())
+        return float((self.labels < 0).mean())
 
 
-def least_by_count(count: int) -> int:
-    """How many photos make a cluster of `count`, unless told: half the square root."""
-    return max(LEAST, round(math.sqrt(count) / 2))
+def default_min_size(count: int) -> int:
+    """The default smallest cluster among `count` photos: half the square root."""
+    return max(MIN_SIZE, round(math.sqrt(count) / 2))
 
 
 def find_clusters(
     positions: Float64Array,
     names: Sequence[str],
     labels: Sequence[str] | None = None,
-    least: int | None = None,
+    min_size: int | None = None,
 ) -> Clusters:
-    """The clusters of float64[n, 2] places, by HDBSCAN (Campello, Moulavi and Sander, 2013).
+    """Find clusters by HDBSCAN (Campello, Moulavi and Sander, 2013) and name them.
 
-    `names`: the photos' own. A cluster is called by the label of more than half its photos, with a
-    number from the second such on; else by the file name of its medoid, the photo with the least
-    total distance to the others, up to sampling. Of more than `MOST` places it sees some, drawn
-    evenly, and the others belong where the nearest of these does.
+    A cluster is named after the label of more than half of its photos, or else after the file of
+    its medoid, the photo with the smallest total distance to the others (sampled). A name that is
+    taken gets a number. Of more than `MAX_CLUSTERED` positions HDBSCAN gets an even sample, and
+    each other photo joins the cluster of the nearest sampled one.
+
+    Args:
+        positions: float64[n, 2].
+        names: of the photos.
+        labels: of the photos; None if they have none.
+        min_size: photos of the smallest cluster; None for `default_min_size`.
     """
     count = len(positions)
-    least = least_by_count(count) if least is None else least
-    of = _numbers(positions, least)
-    order = sorted(range(of.max() + 1), key=lambda number: (-int((of == number).sum()), number))
-    renamed = np.full(len(order) + 1, -1)
-    renamed[order] = np.arange(len(order))
-    of = renamed[of]
-    called: list[str] = []
+    min_size = default_min_size(count) if min_size is None else min_size
+    found = _run_hdbscan(positions, min_size)
+    order = sorted(
+        range(found.max() + 1), key=lambda number: (-int((found == number).sum()), number)
+    )
+    renumbered = np.full(len(order) + 1, -1)
+    renumbered[order] = np.arange(len(order))
+    found = renumbered[found]
+    unique_names: list[str] = []
     for number in range(len(order)):
-        name = _name(np.flatnonzero(of == number), positions, names, labels)
-        called.append(unique_name(name, called))
-    return Clusters(of, tuple(called), least)
+        name = _name(np.flatnonzero(found == number), positions, names, labels)
+        unique_names.append(unique_name(name, unique_names))
+    return Clusters(found, tuple(unique_names), min_size)
 
 
-def _numbers(positions: Float64Array, least: int) -> IntArray:
+def _run_hdbscan(positions: Float64Array, min_size: int) -> IntArray:
+    """int64[n]: cluster numbers in any order, -1 for noise."""
     from scipy.spatial import cKDTree
     from sklearn.cluster import HDBSCAN
 
     count = len(positions)
-    if count < 2 * least:  # no two clusters
+    if count < 2 * min_size:  # too few for two clusters
         return np.full(count, -1)
-    step = -(-count // MOST)
-    # In the order of places, so that it does not matter in which order the photos come.
+    step = -(-count // MAX_CLUSTERED)
+    # Sampled in the order of positions, so that the order of the photos does not matter.
     seen = np.lexsort(positions.T)[::step] if step > 1 else np.arange(count)
-    wanted = max(2, round(least / step))
-    engine = HDBSCAN(min_cluster_size=wanted, min_samples=min(NEAR, wanted), copy=True)
+    sampled = max(2, round(min_size / step))
+    engine = HDBSCAN(min_cluster_size=sampled, min_samples=min(MIN_SAMPLES, sampled), copy=True)
     found = np.asarray(engine.fit_predict(positions[seen]), np.int64)
     if step == 1:
         return found
@@ -102,10 +116,10 @@ def _name(
 ) -> str:
     if labels is not None:
         counted = Counter([labels[int(row)] for row in rows])
-        label, many = counted.most_common(1)[0]
-        if 2 * many > len(rows):
+        label, number = counted.most_common(1)[0]
+        if 2 * number > len(rows):
             return label
     inside = positions[rows]
-    some = inside[:: -(-len(inside) // 500)]
-    apart = np.linalg.norm(inside[:, None] - some, axis=2).sum(axis=1)
+    sample = inside[:: -(-len(inside) // 500)]
+    apart = np.linalg.norm(inside[:, None] - sample, axis=2).sum(axis=1)
     return names[int(rows[apart.argmin()])].rpartition("/")[2]

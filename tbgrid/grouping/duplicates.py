@@ -1,8 +1,8 @@
-"""Which photos are copies of others: the same file again, or the same picture in another form.
+"""Duplicates: photos that are the same file twice, or the same picture in another form.
 
-Near copies are photos recompressed, scaled, slightly cropped, brightened or mirrored. Vectors find
-the candidates, since a network cannot tell the same picture from one of the same kind; pictures
-decide (`tbgrid.grouping.image_registration`).
+Near copies are photos that were recompressed, scaled, slightly cropped, brightened or mirrored.
+Vectors give the candidates; as a network cannot tell the same picture from a similar one, the
+pictures are then compared themselves (`tbgrid.grouping.image_registration`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from tbgrid.embedding.image_set import ImageSet
-from tbgrid.grouping.image_registration import likeness
+from tbgrid.grouping.image_registration import similarity
 from tbgrid.progress import Progress, silent
 from tbgrid.types import BoolArray, Float32Array, IntArray, UInt8Array
 from tbgrid.util.cache import key_of
@@ -27,45 +27,48 @@ from tbgrid.vectors.neighbors import Neighbors
 
 EXACT, NEAR, MIRRORED = "exact copy", "near copy", "mirrored copy"
 SIDE = 32  # px of the pictures that are compared
-CLOSE = 0.6  # of the median distance to the farthest neighbour: farther ones are not compared
-LEAST, MOST = 0.9, 0.995  # likeness from which pictures are the same, by what is usual in the set
-USUAL = 0.9  # the quantile of likeness to the farthest neighbour that counts as usual
-SAMPLE = 256  # photos that tell it
-_AT_ONCE = 1000  # pairs of pictures in memory
+# Pairs farther apart than this share of the median distance to the last neighbor are not compared.
+CANDIDATE_DISTANCE = 0.6
+MIN_THRESHOLD, MAX_THRESHOLD = 0.9, 0.995  # of similarity, depending on the set
+TYPICAL_QUANTILE = 0.9  # of the similarities to the last neighbor: what is typical of the set
+THRESHOLD_SAMPLE = 256  # photos that it is estimated from
+_BATCH = 1000  # pairs of pictures in memory
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Groups of photos that show the same. Row by row: int64[n] `representative`, the largest
-    photo of the group, itself where there is no other; `original` int64[n], the photo that it is
-    called a copy of, itself if of none; `kinds`, which says so ("" if of none).
+    """Groups of photos that show the same picture.
 
-    `threshold`: the likeness from which pictures counted as the same.
+    Attributes:
+        representative_of: int64[n], the row of the group's largest photo; its own without a group.
+        copy_of: int64[n], the row of the photo of which it is a copy; its own if it is not a copy.
+        kinds: of each photo, EXACT, NEAR or MIRRORED; "" if it is not a copy.
+        threshold: the similarity from which two pictures counted as the same.
     """
 
-    representative: IntArray
-    original: IntArray
+    representative_of: IntArray
+    copy_of: IntArray
     kinds: tuple[str, ...]
     threshold: float
 
     @property
     def sizes(self) -> IntArray:
-        """int64[n]: how many photos each one's group has, 1 where it is alone."""
-        count = np.bincount(self.representative, minlength=len(self.representative))
-        return np.asarray(count[self.representative], np.int64)
+        """int64[n]: the number of photos in each photo's group, 1 without a group."""
+        count = np.bincount(self.representative_of, minlength=len(self.representative_of))
+        return np.asarray(count[self.representative_of], np.int64)
 
     @property
-    def kept(self) -> IntArray:
-        """The rows that stand for all: representatives and photos without copies."""
-        return np.flatnonzero(self.representative == np.arange(len(self.representative)))
+    def representatives(self) -> IntArray:
+        """The rows that remain when groups are collapsed, in ascending order."""
+        return np.flatnonzero(self.representative_of == np.arange(len(self.representative_of)))
 
     @property
     def groups(self) -> list[IntArray]:
-        """The rows of each group of two or more, its representative first, in order of these."""
+        """The rows of each group of two or more, representative first, sorted by representative."""
         rows = np.flatnonzero(self.sizes > 1)
-        own = self.representative[rows] != rows
-        order = rows[np.lexsort((rows, own, self.representative[rows]))]
-        starts = np.flatnonzero(np.diff(self.representative[order], prepend=-1))
+        own = self.representative_of[rows] != rows
+        order = rows[np.lexsort((rows, own, self.representative_of[rows]))]
+        starts = np.flatnonzero(np.diff(self.representative_of[order], prepend=-1))
         return np.split(order, starts[1:]) if len(order) else []
 
 
@@ -76,28 +79,32 @@ def find_copies(
     *,
     progress: Progress = silent,
 ) -> Copies:
-    """The copies among `images`. `alike`: of each photo the nearest by its vector; `digests`: what
-    files are known by, b"" where one cannot be read.
+    """Find the duplicates among `images`.
 
-    Exact copies have equal bytes; where there are no files, equal pictures in the arrays they came
-    in, or as far as they were kept; without pictures, equal vectors. Near copies are likely to be
-    `threshold` alike. That depends on the set: of two handwritten ones each is almost a copy of
-    the other. Each photo of a group is a copy of its representative, so that no chain of small
-    steps makes one group of different pictures.
+    Exact copies have equal bytes; without files, equal pixels in their array or equal thumbnails;
+    without pictures, equal vectors. Near copies have a similarity above a threshold that depends
+    on the set, since any two handwritten ones look almost alike. Each photo of a group is a copy
+    of its representative, so that no chain of small changes joins different pictures.
+
+    Args:
+        images: the photos.
+        alike: the nearest neighbors of each photo by its vector.
+        digests: gives a digest of each file's bytes, b"" if it cannot be read.
+        progress: is called with "duplicates".
     """
     progress("duplicates", 0, None)
     first = _same_content(images, digests)
     count = len(first)
     kinds = [EXACT if first[row] != row else "" for row in range(count)]
     if not images.pictured:
-        return Copies(first, first, tuple(kinds), MOST)
+        return Copies(first, first, tuple(kinds), MAX_THRESHOLD)
     pictures = _Pictures(images.thumbnails)
     threshold = _threshold(pictures, alike)
     pairs = _candidates(alike, first)
-    found = _Found(pictures, threshold)
+    found = _Comparisons(pictures, threshold)
     found.compare(pairs, progress)
     area = images.sizes.astype(np.int64).prod(axis=1)
-    chosen = _stars(found, area)
+    chosen = _choose_representatives(found, area)
     representative, original = chosen[first], np.where(first != np.arange(count), first, chosen)
     drop_pages(images.thumbnails)
     for row in np.flatnonzero(chosen != np.arange(count)).tolist():
@@ -110,7 +117,7 @@ def find_copies(
 def _same_content(
     images: ImageSet, digests: Callable[[Sequence[Path]], Sequence[bytes]]
 ) -> IntArray:
-    """int64[n]: the first row of the same content."""
+    """int64[n]: the first row with the same content."""
     seen: npt.NDArray[Any] = images.thumbnails if images.pictured else images.vectors
     alike: dict[bytes, list[int]] = defaultdict(list)
     for row in iter_releasing(seen, range(len(seen))):
@@ -134,23 +141,25 @@ def _same_content(
 
 
 class _Pictures:
-    """Small pictures to compare, made as they are asked for."""
+    """Small pictures for comparison, made on demand."""
 
     def __init__(self, thumbnails: UInt8Array) -> None:
         self._thumbnails = thumbnails
 
-    def likeness(self, pairs: IntArray, least: float = -1, mirrored: bool = False) -> Float32Array:
-        """float32[m] of int64[m, 2] pairs of rows; the same whichever of a pair comes first."""
+    def similarity(
+        self, pairs: IntArray, least: float = -1, mirrored: bool = False
+    ) -> Float32Array:
+        """float32[m] of int64[m, 2] pairs of rows; symmetric."""
         found = np.empty(len(pairs), np.float32)
-        for start in range(0, len(pairs), _AT_ONCE):
-            part = pairs[start : start + _AT_ONCE]
+        for start in range(0, len(pairs), _BATCH):
+            part = pairs[start : start + _BATCH]
             rows, where = np.unique(part, return_inverse=True)
             small = np.stack([self._small(row) for row in rows])
             both = where.reshape(part.shape)
             light = small.sum(axis=(1, 2, 3))[both]
             both = np.where(light[:, :1] > light[:, 1:], both[:, ::-1], both)
             others = np.ascontiguousarray(small[..., ::-1]) if mirrored else small
-            found[start : start + len(part)] = likeness(small, others, both, least)
+            found[start : start + len(part)] = similarity(small, others, both, least)
         return found
 
     def _small(self, row: int) -> Float32Array:
@@ -160,28 +169,30 @@ class _Pictures:
 
 
 def _threshold(pictures: _Pictures, alike: Neighbors) -> float:
-    """From what likeness on two of these pictures are the same.
+    """The similarity from which two pictures of this set are the same.
 
-    Measured on photos and on handwritten digits with copies planted among them: different photos
-    of a kind are some 0.4 alike where they are most, and none 0.9; digits 0.88, and none 0.985.
+    Measured on photos and on handwritten digits with planted copies: similar but different photos
+    reach a similarity of some 0.4 and never 0.9, digits 0.88 and never 0.985.
     """
-    rows = np.arange(0, len(alike.rows), -(-len(alike.rows) // SAMPLE))
+    rows = np.arange(0, len(alike.rows), -(-len(alike.rows) // THRESHOLD_SAMPLE))
     pairs = np.column_stack([rows, alike.rows[rows, -1]])
-    usual = float(np.quantile(np.clip(pictures.likeness(pairs), 0, 1), USUAL))
-    return min(MOST, max(LEAST, 1 - (1 - usual) ** 2))
+    usual = float(np.quantile(np.clip(pictures.similarity(pairs), 0, 1), TYPICAL_QUANTILE))
+    return min(MAX_THRESHOLD, max(MIN_THRESHOLD, 1 - (1 - usual) ** 2))
 
 
 def _candidates(alike: Neighbors, first: IntArray) -> IntArray:
-    """int64[m, 2]: pairs of rows that may be copies, the lower first; of equal content only the
-    `first`."""
-    limit = CLOSE * float(np.median(alike.distances[:, -1]))
+    """int64[m, 2]: pairs of rows that may be copies, the lower row first.
+
+    Photos of equal content are represented by the `first` of them.
+    """
+    limit = CANDIDATE_DISTANCE * float(np.median(alike.distances[:, -1]))
     rows, nth = np.nonzero(alike.distances <= limit)
     pairs = np.sort(np.column_stack([first[rows], first[alike.rows[rows, nth]]]), axis=1)
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
 
 
-class _Found:
-    """Which pairs have been compared, and which are copies."""
+class _Comparisons:
+    """The pairs compared so far, and which of them are copies."""
 
     def __init__(self, pictures: _Pictures, threshold: float) -> None:
         self._pictures, self._threshold = pictures, threshold
@@ -190,14 +201,13 @@ class _Found:
         self.mirrored: set[tuple[int, int]] = set()
 
     def compare(self, pairs: IntArray, progress: Progress = silent) -> None:
-        """Compare int64[m, 2] pairs, the lower row first; mirrored where they are not alike."""
-        for start in range(0, len(pairs), _AT_ONCE):
+        """Compare int64[m, 2] pairs, the lower row first; if they differ, also mirrored."""
+        for start in range(0, len(pairs), _BATCH):
             progress("duplicates", start, len(pairs))
-            part = pairs[start : start + _AT_ONCE]
+            part = pairs[start : start + _BATCH]
             same = self._alike(part)
             rest = np.flatnonzero(~same)
-            turned = self._alike(part[rest], mirrored=True)
-            mirrored = part[rest[turned]]
+            mirrored = part[rest[self._alike(part[rest], mirrored=True)]]
             self.mirrored.update(_tuples(mirrored))
             self.compared.update(_tuples(part))
             for one, other in _tuples(np.concatenate([part[same], mirrored])):
@@ -205,19 +215,18 @@ class _Found:
                 self.copies[other].add(one)
 
     def _alike(self, pairs: IntArray, mirrored: bool = False) -> BoolArray:
-        return self._pictures.likeness(pairs, self._threshold, mirrored) >= self._threshold
+        return self._pictures.similarity(pairs, self._threshold, mirrored) >= self._threshold
 
 
 def _tuples(pairs: IntArray) -> Iterable[tuple[int, int]]:
     return ((one, other) for one, other in pairs.tolist())
 
 
-def _stars(found: _Found, area: IntArray) -> IntArray:
-    """int64[n]: the representative of each row: the largest picture, of equally large ones that
-    with most copies, of these the first.
+def _choose_representatives(found: _Comparisons, area: IntArray) -> IntArray:
+    """int64[n]: the representative of each row: the largest picture, then the one with most copies.
 
-    From it a group grows to the copies of its copies, as far as these are copies of itself. What
-    is left over makes groups of its own.
+    A group grows from its representative to the copies of copies, as long as they are copies of
+    the representative too. The remaining photos form groups of their own.
     """
     chosen = np.arange(len(area))
     open_parts = _connected(set(found.copies), found)
@@ -229,37 +238,37 @@ def _stars(found: _Found, area: IntArray) -> IntArray:
             found.compare(np.array(wanted, np.int64).reshape(-1, 2))
             still: list[_Star] = []
             for star in growing:
-                if star.grown():
+                if star.grow():
                     still.append(star)
                     continue
-                chosen[list(star.members)] = star.centre
+                chosen[list(star.members)] = star.center
                 open_parts += _connected(star.part - star.members, found)
             growing = still
     return chosen
 
 
 class _Star:
-    """A group that grows from its `centre` within a connected `part` of the copies."""
+    """A group that grows from its `center` within a connected `part` of the graph of copies."""
 
-    def __init__(self, part: set[int], found: _Found, area: IntArray) -> None:
+    def __init__(self, part: set[int], found: _Comparisons, area: IntArray) -> None:
         self.part, self._found = part, found
-        self.centre = min(
+        self.center = min(
             part, key=lambda row: (-int(area[row]), -len(found.copies[row] & part), row)
         )
-        self.members = {self.centre}
-        self._tried = {self.centre}
-        self._edge = {self.centre}
+        self.members = {self.center}
+        self._tried = {self.center}
+        self._edge = {self.center}
 
     def wanted(self) -> list[tuple[int, int]]:
-        """Pairs that must be compared before the next step."""
-        pairs = [(min(self.centre, row), max(self.centre, row)) for row in self._next()]
+        """The pairs that must be compared before the next step."""
+        pairs = [(min(self.center, row), max(self.center, row)) for row in self._next()]
         return [pair for pair in pairs if pair not in self._found.compared]
 
-    def grown(self) -> bool:
-        """Take the next step, and say whether there was any."""
+    def grow(self) -> bool:
+        """Take the next step; False if the group is complete."""
         rows = self._next()
         self._tried |= rows
-        self._edge = {row for row in rows if row in self._found.copies[self.centre]}
+        self._edge = {row for row in rows if row in self._found.copies[self.center]}
         self.members |= self._edge
         return bool(self._edge)
 
@@ -268,8 +277,8 @@ class _Star:
         return (near & self.part) - self._tried
 
 
-def _connected(rows: set[int], found: _Found) -> list[set[int]]:
-    """The connected parts of two or more of `rows`."""
+def _connected(rows: set[int], found: _Comparisons) -> list[set[int]]:
+    """The connected components of two or more of `rows`."""
     parts: list[set[int]] = []
     left = set(rows)
     for start in sorted(rows):

@@ -1,7 +1,7 @@
-"""Do two pictures show the same? One is laid upon the other as well as it goes, and compared.
+"""Similarity of two pictures after one has been registered (moved and scaled) onto the other.
 
-Pictures are float32[m, 3, s, s]; `s` is even. A picture may be a part of the other,
-or brighter; neither turned nor mirrored.
+Pictures are float32[m, 3, s, s] with an even side `s`. One may be a crop of the other or brighter,
+but not rotated or mirrored.
 """
 
 from __future__ import annotations
@@ -11,25 +11,32 @@ import numpy.typing as npt
 
 from tbgrid.types import Float32Array, Float64Array, IntArray
 
-COARSE, FINE = 6, 4  # steps at half the side and at the whole: then the last one moves little
-MARGIN = 0.1  # of the side, all around: what of a picture the other one need not have
-REACH = 0.25  # how far scale and place may go, in halves of the side
-HOPELESS = 4  # times as unlike as is allowed at half the side: few copies are
-_SHADE = 8  # of 256: two of one colour may differ so much
-_FLAT = 1e-5  # of the square of the pictures' range: what has less structure is of one colour
+COARSE, FINE = 6, 4  # iterations at half and at full resolution; the last one moves little
+MARGIN = 0.1  # of the side: a border that the other picture may lack
+REACH = 0.25  # the largest change of scale and shift, in halves of the side
+# Pairs that are at half resolution this many times as dissimilar as allowed are given up.
+HOPELESS = 4
+_SHADE = 8  # of 256: by how much two pictures of one colour may differ
+_FLAT = 1e-5  # of the squared value range: a picture with weaker edges counts as one colour
 
 
-def likeness(
+def similarity(
     ones: Float32Array, others: Float32Array, pairs: IntArray, least: float = -1
 ) -> Float32Array:
-    """float32[m] in [-1, 1] of int64[m, 2] `pairs`, rows of `ones` and of `others`, float32[n, 3,
-    s, s] with values from 0 to 255: how well the edges of two pictures agree, in all colours, once
-    the other is moved and scaled to lie upon the one.
+    """How well the edges of two pictures agree, once one is registered onto the other.
 
-    The correlation of gradients, since that of pictures is high wherever both are bright in the
-    middle. 1 is for equal pictures, 0 what chance gives. A picture of one colour is like another
-    of that colour, and like nothing else. Pairs that will hardly reach `least` are only compared
-    at half the side.
+    It is the correlation of gradients; that of the pictures themselves is high wherever both are
+    bright in the middle. 1 means equal pictures, 0 agreement by chance. A picture of one colour
+    equals another of that colour and nothing else.
+
+    Args:
+        ones: float32[n, 3, s, s], values from 0 to 255.
+        others: float32[n, 3, s, s], likewise; they are the ones that are moved.
+        pairs: int64[m, 2], a row of `ones` and a row of `others` each.
+        least: pairs that will hardly reach this similarity are compared at half resolution only.
+
+    Returns:
+        float32[m] in [-1, 1].
     """
     one, other = (_halved(some)[rows] for some, rows in zip((ones, others), pairs.T, strict=True))
     place = _registered(one, other, np.zeros((len(pairs), 4)), COARSE)
@@ -49,11 +56,14 @@ def _halved(pictures: Float32Array) -> Float32Array:
 def _registered(
     one: Float32Array, other: Float32Array, place: Float64Array, steps: int
 ) -> Float64Array:
-    """float64[m, 4]: scale less 1 and shift along x, then along y, by which points of `one`, in
-    [-1, 1], become those of `other`; the best near `place`.
+    """Register `other` onto `one`, starting at `place`.
 
-    Gauss and Newton's steps on the difference of grey pictures of equal mean and variance, in the
-    inverse compositional form (Baker and Matthews, IJCV 56, 2004): the matrix stays the same.
+    Gauss-Newton steps on the difference of grey pictures of equal mean and variance, in the
+    inverse compositional form (Baker and Matthews, IJCV 56, 2004), where the matrix is constant.
+
+    Returns:
+        float64[m, 4]: scale - 1 and shift along x, then along y, that map points of `one`, in
+        [-1, 1], to points of `other`.
     """
     side = one.shape[-1]
     inset = max(1, round(MARGIN * side))
@@ -71,7 +81,7 @@ def _registered(
     target, scale = _normal(grey[:, window, window])
     steepest = steepest / scale[:, None]
     matrix = (steepest @ steepest.transpose(0, 2, 1)).astype(np.float64)
-    # Along an edge nothing holds a picture, and it is to stay where it is.
+    # Regularized: along a straight edge the shift is undetermined, and should stay as it is.
     matrix += (1e-3 * np.trace(matrix, axis1=1, axis2=2)[:, None, None] + 1e-6) * np.eye(4)
     inverse = np.linalg.inv(matrix)
     moving = other.mean(axis=1, keepdims=True)
@@ -88,7 +98,7 @@ def _registered(
 
 
 def _normal(pictures: Float32Array) -> tuple[Float32Array, Float32Array]:
-    """float32[m, s * s] of mean 0 and variance 1, and float32[m, 1], what they were divided by."""
+    """float32[m, s * s] of mean 0 and variance 1, and float32[m, 1], their standard deviation."""
     flat = pictures.reshape(len(pictures), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     scale = np.maximum(flat.std(axis=1, keepdims=True), np.float32(1e-6))
@@ -100,31 +110,30 @@ def _axis(side: int) -> Float32Array:
 
 
 def _warped(pictures: Float32Array, place: Float64Array, window: slice) -> Float32Array:
-    """The pictures at the points of `window` moved to their `place`; beyond the border, what lies
-    there."""
+    """The pictures sampled at the points of `window` moved by `place`; borders are repeated."""
     side = pictures.shape[-1]
     at = _axis(side)[window]
-    # A scale and a shift along each axis leave rows to be rows: two products, each of whose
-    # weights take a point from the pixels before and behind it.
+    # Scale and shift act on each axis alone, so interpolation is a product with one matrix for
+    # rows and one for columns.
     across, down = (_weights(_points(place, axis, at, side), side) for axis in (0, 1))
     return np.asarray(down[:, None] @ (pictures @ across[:, None].transpose(0, 1, 3, 2)))
 
 
 def _weights(points: Float64Array, side: int) -> Float32Array:
-    """float32[m, p, s] of float64[m, p] points in pixels: linear interpolation as a matrix."""
+    """float32[m, p, s]: linear interpolation at float64[m, p] points in pixels, as a matrix."""
     inside = np.clip(points, 0, side - 1).astype(np.float32)
     apart = inside[:, :, None] - np.arange(side, dtype=np.float32)
     return np.asarray(np.maximum(1 - np.abs(apart, out=apart), 0))
 
 
 def _points(place: Float64Array, axis: int, at: Float32Array, side: int) -> Float64Array:
-    """float64[m, p]: where, in pixels, the points `at` of one axis go."""
+    """float64[m, p]: the points `at` of one axis moved by `place`, in pixels."""
     scale, shift = place[:, 2 * axis, None] + 1, place[:, 2 * axis + 1, None]
     return np.asarray((at * scale + shift + 1) * (side - 1) / 2)
 
 
 def _agreement(one: Float32Array, other: Float32Array, place: Float64Array) -> Float32Array:
-    """float32[m]: the correlation of gradients where `other` at its `place` has any."""
+    """float32[m]: the correlation of gradients where `other`, moved by `place`, overlaps."""
     side = one.shape[-1]
     warped = _warped(other, place, slice(None))
     at = _axis(side)

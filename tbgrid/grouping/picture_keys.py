@@ -1,4 +1,4 @@
-"""Keys that are equal for equal pictures."""
+"""Keys by which equal pictures are recognized."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from tbgrid.types import UInt8Array
 
 
 def picture_keys(thumbnails: UInt8Array) -> NDArray[np.uint64]:
-    """uint64[n]: equal for equal pictures of uint8[n, t, t, 3], and hardly for others: 64 bits of
-    BLAKE2 of their lower halves, since the upper ones may have the badge of a stack."""
+    """Keys that are equal for equal pictures and almost surely differ for different ones.
+
+    Args:
+        thumbnails: uint8[n, t, t, 3].
+
+    Returns:
+        uint64[n]: 64 bits of the BLAKE2 hash of each lower half; the upper half may hold a badge.
+    """
     half = thumbnails.shape[1] // 2
     keys = b"".join(
         hashlib.blake2b(np.ascontiguousarray(picture[half:]).data, digest_size=8).digest()

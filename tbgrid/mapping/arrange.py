@@ -1,6 +1,6 @@
-"""Vectors become a map: places in the plane, cells of a grid, and numbers that say how good it is.
+"""Vectors become a map: a layout in the plane, a grid, and a report card of its quality.
 
-The one place where layout, grid and quality meet; it knows nothing of photos and files.
+The only module in which layout, grid and quality meet. It knows nothing about photos and files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from tbgrid.grid.refine import refine
 from tbgrid.grid.snap import snap
 from tbgrid.layouts import methods
 from tbgrid.layouts.procrustes import aligned, aligned_cells
-from tbgrid.mapping.warm_start import Stability, Start, lay_out_like, measured, snap_like
+from tbgrid.mapping.warm_start import (
+    Stability,
+    WarmStart,
+    lay_out_like,
+    measure_stability,
+    snap_like,
+)
 from tbgrid.metrics.report_card import ReportCard, report_card
 from tbgrid.options import DEFAULT_BUDGET, ExportOptions, TsneOptions
 from tbgrid.progress import Progress, silent
@@ -30,16 +36,22 @@ from tbgrid.util.cache import Cache, key_of
 from tbgrid.util.disk_arrays import drop_pages
 from tbgrid.util.timing import Times
 
-# To be raised when a change of `layouts.tsne`, `layouts.methods`, `layouts.tsne_engines` or what
-# these use moves points.
-LAYOUT = 4
-ALIKE = 0.01  # of DPQ_16: by so much it strays where photos are sampled
+# Raise it when a change of `layouts.tsne`, `layouts.methods`, `layouts.tsne_engines` or of modules
+# that they use moves points.
+LAYOUT_CACHE_VERSION = 4
+DPQ_TOLERANCE = 0.01  # of DPQ_16: its noise when photos are sampled
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A layout that `best` thought of: its `title`; its report `card` and the CPU `seconds` that it
-    took, None if it was not tried; a `remark`, that it was kept or why it was not tried."""
+    """A layout that the layout `best` considered.
+
+    Attributes:
+        title: its name and perplexity.
+        card: its report card; None if it was not tried.
+        seconds: CPU seconds; None if it was not tried.
+        remark: "kept", or why it was not tried.
+    """
 
     title: str
     card: ReportCard | None = None
@@ -48,20 +60,24 @@ class Candidate:
 
     @property
     def row(self) -> Json:
-        """A row of the table of all that were tried."""
-        told: Json = {"layout": self.title}
+        """Its row in the table of candidates."""
+        row: Json = {"layout": self.title}
         if self.card is not None:
-            told |= self.card.comparable_scores()
-            told["cpu_seconds"] = self.seconds
-        return {**told, "remark": self.remark}
+            row |= self.card.comparable_scores()
+            row["cpu_seconds"] = self.seconds
+        return {**row, "remark": self.remark}
 
 
-@dataclass(frozen=True)
-class Arrangement:
-    """A finished map of n points: its `layout` in the plane, its `grid`, its report `card`.
+@dataclass(frozen=True, kw_only=True)
+class MapResult:
+    """A finished map of n points.
 
-    `candidates`: where it is the best of several, all of them, in the order of trying. `stability`:
-    where it began at an earlier map, how far it is from that.
+    Attributes:
+        layout: positions in the plane.
+        grid: the cells, refined if asked for.
+        card: the report card.
+        candidates: of the layout `best`, all in the order of trying; else empty.
+        stability: how far photos moved; None without a previous map.
     """
 
     layout: Layout
@@ -72,16 +88,19 @@ class Arrangement:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know about how the options were applied."""
+        """What the user should know about how options were applied."""
         stability = self.stability.notes if self.stability else ()
-        refinement = self.grid.refinement
         stopped = ("refinement was stopped when its time was up",)
+        refinement = self.grid.refinement
         late = stopped if refinement is not None and refinement.stopped else ()
         return (*self.layout.notes, *self.grid.notes, *stability, *late)
 
-    def lines(self) -> list[tuple[str, str]]:
-        """(name, value) of all that is measured, for people."""
-        return [*self.card.summary_rows(), *(self.stability.lines() if self.stability else [])]
+    def summary_rows(self) -> list[tuple[str, str]]:
+        """(name, value) texts for the terminal, notebooks and the Grid tab."""
+        return [
+            *self.card.summary_rows(),
+            *(self.stability.summary_rows() if self.stability else []),
+        ]
 
 
 def arrange(
@@ -92,124 +111,135 @@ def arrange(
     cache: Cache,
     *,
     towards: Float64Array | None = None,
-    start: Start | None = None,
+    start: WarmStart | None = None,
     times: Times | None = None,
     progress: Progress = silent,
-) -> Arrangement:
-    """The map of float32[n, d] vectors.
+) -> MapResult:
+    """Make the map of n vectors.
 
-    `labels`, n of them or None, only count in the report card. `towards`: float64[n, 2] places of
-    another map of the same photos, to which this one is turned, and mirrored if need be, before
-    the snap. `start`: the earlier map that this one begins at, by t-SNE. `times` is told of each
-    stage.
+    Args:
+        vectors: float32[n, d].
+        labels: of the photos, for the report card only; None if they have none.
+        metric: of the vectors.
+        options: of layout, grid and refinement.
+        cache: of layouts.
+        towards: float64[n, 2], positions of another map of the same photos, towards which this one
+            is rotated, and mirrored if need be, before the snap.
+        start: a previous map from which t-SNE starts.
+        times: gets the time of each stage.
+        progress: see `tbgrid.progress`.
 
     Raises:
-        UsageError: the grid is too small, the perplexity too large for so many, or the layout is
-            not installed.
+        UsageError: the grid is too small, the perplexity too large for n, or the layout is not
+            installed.
         TbgridError: too few vectors, or vectors that are not finite.
     """
-    work = _Work(
-        vectors, labels, metric, options, cache, towards, start, times or Times(), progress
+    builder = _MapBuilder(
+        vectors=vectors,
+        labels=labels,
+        metric=metric,
+        options=options,
+        shape=shape_for(len(vectors), options.grid),  # fails before a layout takes its time
+        cache=cache,
+        towards=towards,
+        start=start,
+        times=times or Times(),
+        progress=progress,
     )
     if options.layout != "best":
-        methods.require_method(options.layout, work.shape)
-        return work.arranged(options.layout, options.tsne)[0]
-    return _best(work, options)
+        methods.require_method(options.layout, builder.shape)
+        return builder.build(options.layout, options.tsne)[0]
+    return _build_best(builder, DEFAULT_BUDGET if options.budget is None else options.budget)
 
 
-def _best(work: _Work, options: ExportOptions) -> Arrangement:
-    budget = DEFAULT_BUDGET if options.budget is None else options.budget
-    found: dict[int, Arrangement] = {}  # by their place among those that were thought of
-    thought_of: list[Candidate] = []
+def _build_best(builder: _MapBuilder, budget: float) -> MapResult:
+    """The best of all candidates that fit into `budget`, in CPU seconds."""
+    built: dict[int, MapResult] = {}  # by their index in `candidates`
+    candidates: list[Candidate] = []
     spent = 0.0
-    for method, tsne in methods.candidates(options.tsne, len(work.vectors)):
-        told = layout_title(method, tsne.perplexity)
+    for method, tsne in methods.candidates(builder.options.tsne, len(builder.vectors)):
+        name = layout_title(method, tsne.perplexity)
         try:
-            methods.require_method(method, work.shape)
+            methods.require_method(method, builder.shape)
         except UsageError as error:
-            thought_of.append(Candidate(told, remark=f"not tried: {error}"))
+            candidates.append(Candidate(name, remark=f"not tried: {error}"))
             continue
-        if found and spent >= budget:
-            thought_of.append(Candidate(told, remark=f"not tried: --budget {budget:g} is used up"))
+        if built and spent >= budget:
+            remark = f"not tried: the budget of {budget:g} CPU seconds is used up"
+            candidates.append(Candidate(name, remark=remark))
             continue
-        one, seconds = work.arranged(method, tsne)
+        found, seconds = builder.build(method, tsne)
         spent += seconds
-        found[len(thought_of)] = one
-        thought_of.append(Candidate(one.layout.title, one.card, round(seconds, 2)))
-    kept = best_of([one.card for one in found.values()])
-    at, best = list(found.items())[kept]
-    thought_of[at] = replace(thought_of[at], remark="kept")
-    return replace(best, candidates=tuple(thought_of))
+        built[len(candidates)] = found
+        candidates.append(Candidate(found.layout.title, found.card, round(seconds, 2)))
+    index, best = list(built.items())[best_index([found.card for found in built.values()])]
+    candidates[index] = replace(candidates[index], remark="kept")
+    return replace(best, candidates=tuple(candidates))
 
 
-def best_of(cards: Sequence[ReportCard]) -> int:
-    """Which map is the best: of those whose DPQ_16 is within `ALIKE` of the highest the one with
-    the highest DPQ_2, the first of equals.
+def best_index(cards: Sequence[ReportCard]) -> int:
+    """The index of the best map: of those within `DPQ_TOLERANCE` of the highest DPQ_16 the one
+    with the highest DPQ_2, and the first of equals.
 
-    DPQ_16 follows people's judgement of sorted maps better than other numbers (Barthel et al.,
-    2023), but sees hardly more than the nearest photos, in which several layouts may be alike;
-    DPQ_2 sees more of the whole. Neither needs labels. A number that does not exist is the worst.
+    DPQ_16 agrees best with people's judgement of sorted maps (Barthel et al., 2023), but looks at
+    little more than the nearest photos, where several layouts may be equal; DPQ_2 sees more of the
+    whole. Neither needs labels. A missing number counts as the worst.
     """
     scores = [(card.dpq_16 or 0.0, card.dpq_2 or 0.0) for card in cards]
     highest = max(near for near, _ in scores)
-    whole = [far if near >= highest - ALIKE else -1.0 for near, far in scores]
+    whole = [far if near >= highest - DPQ_TOLERANCE else -1.0 for near, far in scores]
     return whole.index(max(whole))
 
 
-class _Work:
-    """What all layouts of the same vectors have in common."""
+@dataclass(frozen=True, kw_only=True)
+class _MapBuilder:
+    """What all candidates have in common; see `arrange`. `shape`: rows and columns."""
 
-    def __init__(
-        self,
-        vectors: Float32Array,
-        labels: Sequence[str] | None,
-        metric: Metric,
-        options: ExportOptions,
-        cache: Cache,
-        towards: Float64Array | None,
-        start: Start | None,
-        times: Times,
-        progress: Progress,
-    ) -> None:
-        self.vectors, self.labels, self.metric = vectors, labels, metric
-        self.options, self.refine = options.grid, options.refine
-        self.cache, self.times, self.progress = cache, times, progress
-        self.towards, self.start = towards, start
-        self.shape = shape_for(len(vectors), options.grid)  # before a layout takes its time
+    vectors: Float32Array
+    labels: Sequence[str] | None
+    metric: Metric
+    options: ExportOptions
+    shape: tuple[int, int]
+    cache: Cache
+    towards: Float64Array | None
+    start: WarmStart | None
+    times: Times
+    progress: Progress
 
-    def arranged(self, method: Method, tsne: TsneOptions) -> tuple[Arrangement, float]:
-        """The map by one method, and the CPU seconds that it took."""
+    def build(self, method: Method, tsne: TsneOptions) -> tuple[MapResult, float]:
+        """The map by one method, and its CPU seconds."""
         with self.times.stage(NAMES[method]):
-            layout, seconds = self._layout(method, tsne)
+            layout, seconds = self._lay_out(method, tsne)
         start = time.process_time()
         drop_pages(self.vectors)
         if self.towards is not None:
-            layout = _turned(layout, self.shape, self.towards)
+            layout = _align(layout, self.shape, self.towards)
         with self.times.stage("grid"):
             if self.start is not None:
-                snapped = snap_like(layout, self.start, self.options, progress=self.progress)
+                snapped = snap_like(layout, self.start, self.options.grid, progress=self.progress)
             elif layout.cells is None:
-                snapped = snap(layout, self.options, progress=self.progress)
+                snapped = snap(layout, self.options.grid, progress=self.progress)
             else:
                 snapped = grid_from_cells(layout.cells, *self.shape, layout.engine)
-        layout, grid = self._refined(layout, snapped)
+        layout, grid = self._refine(layout, snapped)
         with self.times.stage("quality"):
             card = report_card(
                 self.vectors, layout, grid, self.labels, metric=self.metric, progress=self.progress
             )
-        stability = None if self.start is None else measured(grid, self.start)
+        stability = None if self.start is None else measure_stability(grid, self.start)
         seconds += time.process_time() - start
-        return Arrangement(layout, grid, card, stability=stability), seconds
+        result = MapResult(layout=layout, grid=grid, card=card, stability=stability)
+        return result, seconds
 
-    def _refined(self, layout: Layout, snapped: Grid) -> tuple[Layout, Grid]:
-        """The grid with refined cells, and the layout, which goes along if its places are cells."""
-        if self.refine is None:
+    def _refine(self, layout: Layout, snapped: Grid) -> tuple[Layout, Grid]:
+        """The refined grid, and the layout, which follows if its positions are cells."""
+        if self.options.refine is None:
             return layout, snapped
         with self.times.stage("refine"):
             grid = refine(
                 snapped,
                 self.vectors,
-                self.refine,
+                self.options.refine,
                 metric=self.metric,
                 gentle=self.start is not None,
                 progress=self.progress,
@@ -222,9 +252,8 @@ class _Work:
         layout = replace(layout, cells=grid.cells, positions=positions)
         return layout, replace(on_cells, refinement=grid.refinement)
 
-    def _layout(self, method: Method, tsne: TsneOptions) -> tuple[Layout, float]:
-        """The layout, and the CPU seconds that it took; from the cache if these very vectors were
-        laid out so before."""
+    def _lay_out(self, method: Method, tsne: TsneOptions) -> tuple[Layout, float]:
+        """The layout, from the cache if possible, and the CPU seconds that it took."""
         begin = time.process_time()
         if self.start is not None:
             layout = lay_out_like(
@@ -234,7 +263,7 @@ class _Work:
         key = key_of(
             NAMES[method],
             methods.layout_version(method, tsne),
-            LAYOUT,
+            LAYOUT_CACHE_VERSION,
             self.vectors.shape,
             np.ascontiguousarray(self.vectors).data,
             tsne,
@@ -243,7 +272,7 @@ class _Work:
         )
         held = self.cache.get([key]).get(key)
         if held is not None:
-            return _unpacked(held)
+            return _deserialize(held)
         layout = methods.layout(
             self.vectors,
             method,
@@ -253,19 +282,19 @@ class _Work:
             progress=self.progress,
         )
         seconds = time.process_time() - begin
-        self.cache.put("layout", [(key, _packed(layout, seconds))])
+        self.cache.put("layout", [(key, _serialize(layout, seconds))])
         return layout, seconds
 
 
-def _turned(layout: Layout, shape: tuple[int, int], towards: Float64Array) -> Layout:
-    """`layout` turned towards other places of the same points; distances in it stay."""
+def _align(layout: Layout, shape: tuple[int, int], towards: Float64Array) -> Layout:
+    """`layout` rotated or mirrored towards other positions of the same points."""
     if layout.cells is None:
         return replace(layout, positions=aligned(layout.positions, towards))
     cells = aligned_cells(layout.cells, *shape, towards)
     return replace(layout, cells=cells, positions=cell_centers(cells, shape[1]))
 
 
-def _packed(layout: Layout, seconds: float) -> bytes:
+def _serialize(layout: Layout, seconds: float) -> bytes:
     facts = {name: value for name, value in vars(layout).items() if name not in _ARRAYS}
     arrays = {name: getattr(layout, name) for name in _ARRAYS}
     buffer = io.BytesIO()
@@ -277,7 +306,7 @@ def _packed(layout: Layout, seconds: float) -> bytes:
     return buffer.getvalue()
 
 
-def _unpacked(held: bytes) -> tuple[Layout, float]:
+def _deserialize(held: bytes) -> tuple[Layout, float]:
     with np.load(io.BytesIO(held)) as kept:
         facts = json.loads(str(kept["facts"]))
         arrays = {name: kept[name] for name in _ARRAYS if name in kept}

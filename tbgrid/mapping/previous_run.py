@@ -1,4 +1,4 @@
-"""An earlier run's map, read back, and which of its photos are there still."""
+"""Reads the map of a previous run, and finds its photos among those of a new one."""
 
 from __future__ import annotations
 
@@ -18,29 +18,44 @@ import numpy.typing as npt
 from tbgrid import run_format
 from tbgrid.choices import AssignmentCost, Fit, Metric
 from tbgrid.embedding.model_info import ModelInfo
-from tbgrid.errors import TbgridError
-from tbgrid.mapping.warm_start import Start
-from tbgrid.run_format import CURRENT, HOME, REPORT, printable
+from tbgrid.errors import TbgridError, option
+from tbgrid.mapping.warm_start import WarmStart
+from tbgrid.run_format import CURRENT, HOME, REPORT, column_file, printable
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors.neighbors import Neighbors, distances_between
 
-_WAY_OUT = "give --like the directory of a run that tbgrid export has written, or leave it out"
-_PERPLEXITY = 0.1  # a smaller relative change of it is that of a small set's size
-# A smaller relative change of distances is rounding: networks that were converted to run faster
-# change them by some 0.2 %, another size or framing of their input by 10 % and more.
-_DISTANCES = 0.03
-_SAMPLE = 1000  # photos whose distances are looked at
+_WAY_OUT = f"give {option('like')} the directory of a run of tbgrid export, or leave it out"
+_PERPLEXITY_TOLERANCE = 0.1  # relative; a small set's perplexity changes with its size
+# Relative. A converted network changes distances by some 0.2 %; another size or framing of its
+# input changes them by 10 % and more.
+_DISTANCE_TOLERANCE = 0.03
+_AGAIN = f"export it again without {option('like')}"
+_SAMPLE = 1000  # photos whose distances are compared
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """The map of an earlier run. Row i of m is the same photo in every array.
+@dataclass(frozen=True, kw_only=True)
+class PreviousRun:
+    """The map of a previous run. Row i of m is the same photo in every array.
 
-    `run`: the name of its directory. `names` of the photos; `pictures` uint64[m], what their
-    thumbnails are known by (`tab_files.picture_keys`), or None. `cells` int64[m] of `rows` x
-    `columns`, `places` float64[m, 2] in cells, (row, column), `positions` float64[m, 2] of t-SNE.
-    `alike`: of each photo the nearest by its vector. The rest is what its report says: of the
-    vectors, and of the snap.
+    Attributes:
+        run: the name of its directory.
+        names: of the photos.
+        pictures: uint64[m], keys of the thumbnails (`picture_keys`); None without pictures.
+        rows: of the grid.
+        columns: of the grid.
+        cells: int64[m], row * columns + column.
+        places: float64[m, 2], (row, column) in cells.
+        positions: float64[m, 2], as t-SNE computed them.
+        alike: the nearest neighbors of each photo by its vector.
+        model: the name of the model that gave the vectors.
+        fit: how photos were framed, see `ExportOptions`.
+        metric: of the vectors.
+        perplexity: of t-SNE; NaN for another layout.
+        aspect: width / height that the grid was meant to have.
+        assignment_cost: of the snap, as solver, cost and gap; see `Grid`.
+        solver: see `Grid`.
+        cost: see `Grid`.
+        gap: see `Grid`.
     """
 
     run: str
@@ -70,65 +85,77 @@ class Earlier:
         model: ModelInfo,
         fit: Fit,
         perplexity: float,
-    ) -> Start:
-        """Where a new map of photos begins. `vectors` float32[n, d] are theirs, by the `model`;
-        `fit` is how their thumbnails were cut.
+    ) -> WarmStart:
+        """Where the new map of n photos starts.
+
+        Args:
+            names: of the photos.
+            pictures: uint64[n], keys of their thumbnails; None without pictures.
+            vectors: float32[n, d].
+            model: that gave the vectors.
+            fit: how the photos are framed.
+            perplexity: of t-SNE on the new map.
 
         Raises:
-            TbgridError: none of the photos was there.
+            TbgridError: none of the photos is on the previous map.
         """
-        framed = self.pictures if self.fit == fit else None  # else they say nothing
-        of = same_photos(self.names, framed, names, pictures)
-        if (of < 0).all():
+        # Thumbnails that were framed in another way cannot be compared.
+        framed = self.pictures if self.fit == fit else None
+        rows = same_photos(self.names, framed, names, pictures)
+        if (rows < 0).all():
             raise TbgridError(
                 f"none of the {len(names)} photos is in {self.run} "
                 f"({names[0]} is not among {self.names[0]} and {len(self.names) - 1} others)",
-                "leave out --like, or give the run of these photos",
+                f"leave out {option('like')}, or give a run of these photos",
             )
         notes: tuple[str, ...] = ()
         same = False
         if (self.model, self.metric) != (model.model_id, model.metric):
             notes = (
-                f"{self.run} is of {self.model}, {self.metric} distances: the map begins at its "
-                f"places, and follows the vectors of {model.model_id}",
+                f"{self.run} was made with {self.model} and {self.metric} distances: the map "
+                f"starts from its positions and follows the vectors of {model.model_id}",
             )
-        elif self._as_far(of, vectors):
+        elif self._distances_unchanged(rows, vectors):
             same = True
         else:
             notes = (
-                f"photos that were in {self.run} have other vectors there, though of "
-                f"{self.model} too: the map begins at its places, and follows the new ones",
+                f"photos of {self.run} have changed vectors, though {self.model} is the same: the "
+                "map starts from its positions and follows the new vectors",
             )
-        alike = abs(perplexity - self.perplexity) <= _PERPLEXITY * self.perplexity
-        return Start(
-            self.run,
-            of,
-            self.rows,
-            self.columns,
-            self.cells,
-            self.places,
-            self.positions,
-            self.aspect,
-            self.assignment_cost,
-            self.solver,
-            self.cost,
-            self.gap,
-            same and alike,
-            notes,
+        alike = abs(perplexity - self.perplexity) <= _PERPLEXITY_TOLERANCE * self.perplexity
+        return WarmStart(
+            run=self.run,
+            previous_rows=rows,
+            rows=self.rows,
+            columns=self.columns,
+            cells=self.cells,
+            places=self.places,
+            positions=self.positions,
+            aspect=self.aspect,
+            assignment_cost=self.assignment_cost,
+            solver=self.solver,
+            cost=self.cost,
+            gap=self.gap,
+            same_inputs=same and alike,
+            notes=notes,
         )
 
-    def _as_far(self, of: IntArray, vectors: Float32Array) -> bool:
-        """Whether photos that were there, `of` as in `Start`, are as far from each other as they
-        were then: other input, or a model trained anew, may go by the same name."""
+    def _distances_unchanged(self, rows: IntArray, vectors: Float32Array) -> bool:
+        """Whether known photos have the same distances as before.
+
+        A model of the same name may have been trained again, or have got other input.
+        """
         now = np.full(len(self.names), -1)
-        now[of[of >= 0]] = np.flatnonzero(of >= 0)
+        now[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
         known = np.flatnonzero(now >= 0)
-        some = known[:: -(-len(known) // _SAMPLE)]
-        pairs = np.stack(np.broadcast_arrays(now[some, None], now[self.alike.rows[some]]), axis=2)
+        sample = known[:: -(-len(known) // _SAMPLE)]
+        pairs = np.stack(
+            np.broadcast_arrays(now[sample, None], now[self.alike.rows[sample]]), axis=2
+        )
         both = pairs[:, :, 1] >= 0
-        before = self.alike.distances[some][both].astype(np.float64)
+        before = self.alike.distances[sample][both].astype(np.float64)
         after = distances_between(vectors, pairs[both], self.metric)
-        return float(np.abs(after - before).sum()) <= _DISTANCES * float(before.sum())
+        return float(np.abs(after - before).sum()) <= _DISTANCE_TOLERANCE * float(before.sum())
 
 
 def same_photos(
@@ -137,12 +164,21 @@ def same_photos(
     now: Sequence[str],
     pictures_now: npt.NDArray[np.uint64] | None,
 ) -> IntArray:
-    """int64[n]: the row in `before` of each photo of `now`, -1 where it was not there.
+    """Find each photo's row on a previous map.
 
-    A photo is the same if its name is; of names that are there several times, in their order. One
-    that is left over is the same if its picture is, under whatever name: files may be renamed, or
-    sorted into folders. Where pictures can be compared (one of a name is the same), a photo of the
-    same name with another picture is another photo.
+    Photos of the same name are the same; repeated names match in their order. The remaining photos
+    match by equal pictures, since files are renamed and sorted into folders. If pictures can be
+    compared (at least one photo has kept name and picture), a photo of the same name with another
+    picture is a new photo.
+
+    Args:
+        before: names of the photos of the previous map.
+        pictures_before: uint64[m], keys of their thumbnails, or None.
+        now: names of the n photos.
+        pictures_now: uint64[n], keys of their thumbnails, or None.
+
+    Returns:
+        int64[n]: a row of `before`, -1 for a new photo.
     """
     found = np.full(len(now), -1, np.int64)
     _match(found, before, now, range(len(before)))
@@ -160,7 +196,7 @@ def same_photos(
 def _match(
     found: IntArray, before: Sequence[Hashable], now: Sequence[Hashable], left: Sequence[int]
 ) -> None:
-    """Give those in `now` that have no row yet the first one `left` of the same key."""
+    """Assign each item of `now` that has no row the first one `left` with the same key."""
     rows: dict[Hashable, list[int]] = defaultdict(list)
     for row in reversed(left):
         rows[before[row]].append(row)
@@ -169,24 +205,23 @@ def _match(
             found[at] = rows[key].pop()
 
 
-def read_earlier(directory: Path) -> Earlier:
-    """The map of the run at `directory`.
+def read_previous_run(directory: Path) -> PreviousRun:
+    """Read the map of the run at `directory`.
 
     Raises:
-        TbgridError: there is no run, or its files are not what this tbgrid writes.
+        TbgridError: there is no run, or its files do not have the format of this version.
     """
     shown = printable(directory)
     home = directory / HOME
     try:
         if not directory.is_dir():
-            raise TbgridError(f"no directory {shown}", _WAY_OUT)
+            raise TbgridError(f"no such directory: {shown}", _WAY_OUT)
         if not (home / CURRENT).is_file():
             inner = next(iter(sorted(directory.glob(f"*/{(HOME / CURRENT).as_posix()}"))), None)
             hint = _WAY_OUT
             if inner is not None:
-                hint = (
-                    f"give --like one of the runs below it, such as {printable(inner.parents[2])}"
-                )
+                below = printable(inner.parents[2])
+                hint = f"give {option('like')} one of the runs below it, such as {below}"
             raise TbgridError(f"{shown} holds no export of tbgrid", hint)
     except OSError as error:  # a name that is too long, a directory of others
         raise TbgridError(f"cannot read {shown} ({error.strerror})", _WAY_OUT) from error
@@ -199,19 +234,17 @@ def read_earlier(directory: Path) -> Earlier:
         reason = f"{type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.filename is not None:
             reason = f"{Path(os.fsdecode(error.filename)).name}: {error.strerror}"
-        raise TbgridError(
-            f"the map of {shown} cannot be read ({reason})", "export it anew without --like"
-        ) from error
+        raise TbgridError(f"the map of {shown} cannot be read ({reason})", _AGAIN) from error
 
 
-def _read(run: str, export: Path) -> Earlier:
+def _read(run: str, export: Path) -> PreviousRun:
     folder = export / run_format.FOLDER
-    told = json.loads((folder / run_format.MANIFEST).read_text("utf-8"))
-    if told["format"] != run_format.FORMAT or not (folder / run_format.POSITIONS).exists():
-        raise TbgridError(f"{run} is of another version of tbgrid", "export it anew without --like")
+    manifest = json.loads((folder / run_format.MANIFEST).read_text("utf-8"))
+    if manifest["format"] != run_format.FORMAT or not (folder / run_format.POSITIONS).exists():
+        raise TbgridError(f"{run} was written by another version of tbgrid", _AGAIN)
     report = json.loads((export / REPORT).read_text("utf-8"))
     model, layout, grid = report["model"], report.get("t-SNE", {}), report["grid"]
-    count, (rows, columns) = int(told["photos"]), (int(side) for side in told["grid"])
+    count, (rows, columns) = int(manifest["photos"]), (int(side) for side in manifest["grid"])
     cells = _numbers(folder / run_format.CELLS, "<u4", count).astype(np.int64)
     places = (
         _numbers(folder / run_format.PLACES, "<f4", 2 * count).reshape(-1, 2).astype(np.float64)
@@ -222,21 +255,21 @@ def _read(run: str, export: Path) -> Earlier:
     if not count or len(np.unique(cells)) < count or cells.max() >= rows * columns:
         raise ValueError("its cells are none of a grid")
     if not (np.isfinite(places).all() and np.isfinite(positions).all()):
-        raise ValueError("its places are not finite")
-    near = int(told["neighbours"])
+        raise ValueError("its positions are not finite")
+    near = int(manifest["neighbours"])
     alike = Neighbors(
         _numbers(folder / run_format.NEIGHBOURS, "<u4", near * count)
         .reshape(count, near)
         .astype(np.int64),
         _numbers(folder / run_format.DISTANCES, "<f4", near * count).reshape(count, near),
-        bool(told["neighbours_exact"]),
+        bool(manifest["neighbours_exact"]),
     )
     if alike.rows.max() >= count or not np.isfinite(alike.distances).all():
-        raise ValueError("its neighbours are none of its photos")
+        raise ValueError("its neighbors are not among its photos")
     pictures = folder / run_format.PICTURES
-    return Earlier(
+    return PreviousRun(
         run=run,
-        names=_texts(folder, int(told["key"]), count),
+        names=_texts(folder, int(manifest["key"]), count),
         pictures=_numbers(pictures, "<u8", count) if pictures.exists() else None,
         rows=rows,
         columns=columns,
@@ -247,7 +280,7 @@ def _read(run: str, export: Path) -> Earlier:
         model=str(model["name"]),
         fit=str(model["fit"]),
         metric=_one_of(get_args(Metric), model["metric"]),
-        perplexity=float(layout.get("perplexity", "nan")),  # none of another layout
+        perplexity=float(layout.get("perplexity", "nan")),
         aspect=_positive(grid["aspect"]),
         assignment_cost=_one_of(get_args(AssignmentCost), grid["assignment_cost"]),
         solver=str(grid["solver"]),
@@ -258,14 +291,14 @@ def _read(run: str, export: Path) -> Earlier:
 
 def _one_of(names: Sequence[str], found: Any) -> Any:
     if found not in names:
-        raise ValueError(f"{found} is none of {', '.join(names)}")
+        raise ValueError(f"{found} is not one of {', '.join(names)}")
     return found
 
 
 def _positive(found: Any) -> float:
     number = float(found)
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{found} is no number above 0")
+        raise ValueError(f"{found} is not a number above 0")
     return number
 
 
@@ -277,9 +310,10 @@ def _numbers(path: Path, kind: str, count: int) -> npt.NDArray[Any]:
 
 
 def _texts(folder: Path, column: int, count: int) -> tuple[str, ...]:
-    """The texts of a column of that kind."""
-    ends = _numbers(folder / f"column-{column}.u32", "<u4", count + 1).tolist()
-    data = (folder / f"column-{column}.utf8").read_bytes()
+    """The values of a text column."""
+    ends = _numbers(folder / column_file(column, "u32"), "<u4", count + 1).tolist()
+    text = column_file(column, "utf8")
+    data = (folder / text).read_bytes()
     if ends[-1] != len(data):
-        raise ValueError(f"column-{column}.utf8 is not of its length")
+        raise ValueError(f"{text} does not have its length")
     return tuple(data[a:b].decode() for a, b in pairwise(ends))

@@ -14,7 +14,7 @@ from pathlib import Path
 from tbgrid.embedding.lazy import open_model
 from tbgrid.errors import TbgridError, UsageError, option
 from tbgrid.layouts.procrustes import consensus
-from tbgrid.mapping.arrange import Arrangement, arrange
+from tbgrid.mapping.arrange import MapResult, arrange
 from tbgrid.options import ExportOptions
 from tbgrid.photos import SkippedFile, Source
 from tbgrid.pipeline.result import ExportResult
@@ -100,7 +100,7 @@ def compare(
     found = find_stage(source, options, directories, times, progress)
     _refuse_vectors(found)
     with open_cache(options) as cache, contextlib.ExitStack() as claims:
-        stagings = [claims.enter_context(run_directory.claimed(path)) for path in directories]
+        stagings = [claims.enter_context(run_directory.claim_run(path)) for path in directories]
         entries = [
             _Entry(
                 options=dataclasses.replace(options, model=model)
@@ -182,9 +182,9 @@ def _embed_alike(
 
 def _arrange_alike(
     embedded: Sequence[EmbeddedSet], cache: Cache, progress: Progress
-) -> list[Arrangement]:
+) -> list[MapResult]:
     """Make the maps, each rotated to match those before it."""
-    arranged: list[Arrangement] = []
+    arranged: list[MapResult] = []
     for one in embedded:
         before = [other.layout.positions for other in arranged]
         arranged.append(
@@ -204,7 +204,7 @@ def _arrange_alike(
 
 
 def _table(
-    names: Sequence[str], embedded: Sequence[EmbeddedSet], arranged: Sequence[Arrangement]
+    names: Sequence[str], embedded: Sequence[EmbeddedSet], arranged: Sequence[MapResult]
 ) -> list[Json]:
     """One row per model: its run and its report card."""
     return [
@@ -221,7 +221,7 @@ def _table(
 def _write_all(
     entries: Sequence[_Entry],
     embedded: Sequence[EmbeddedSet],
-    arranged: Sequence[Arrangement],
+    arranged: Sequence[MapResult],
     rows: Sequence[Json],
     cache: Cache,
     progress: Progress,

@@ -8,8 +8,8 @@ from pathlib import Path
 from tbgrid.grouping.picture_keys import picture_keys
 from tbgrid.layouts.tsne import choose_perplexity
 from tbgrid.mapping.arrange import arrange
-from tbgrid.mapping.previous_run import Earlier, read_earlier
-from tbgrid.mapping.warm_start import Start
+from tbgrid.mapping.previous_run import PreviousRun, read_previous_run
+from tbgrid.mapping.warm_start import WarmStart
 from tbgrid.options import ExportOptions
 from tbgrid.photos import Source
 from tbgrid.pipeline.result import ExportResult
@@ -50,9 +50,9 @@ def export(
     options = options or ExportOptions()
     directory = run_directory.run_directory(logdir, run_name)
     times = Times()
-    previous = None if options.like is None else read_earlier(Path(options.like))
+    previous = None if options.like is None else read_previous_run(Path(options.like))
     found = find_stage(source, options, [directory], times, progress)
-    with run_directory.claimed(directory) as staging, open_cache(options) as cache:
+    with run_directory.claim_run(directory) as staging, open_cache(options) as cache:
         embedded = embed_stage(
             found,
             options,
@@ -77,7 +77,7 @@ def export(
             return write_run(directory, staging, embedded, arranged, cache, progress=progress)
 
 
-def _warm_start(previous: Earlier, embedded: EmbeddedSet) -> Start:
+def _warm_start(previous: PreviousRun, embedded: EmbeddedSet) -> WarmStart:
     """The positions of the previous map from which this one starts."""
     images = embedded.images
     return previous.start(

@@ -1,10 +1,11 @@
-"""The result of an export: its directory, the result of each stage, and the report."""
+"""A finished export, for those who made it: where it lies, what each stage gave, what it says."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import Grid
 from tbgrid.grid.layout import Layout
 from tbgrid.grouping.groups import Groups
-from tbgrid.mapping.arrange import Arrangement
+from tbgrid.mapping.arrange import MapResult
 from tbgrid.metrics.report_card import ReportCard
 from tbgrid.photos import SkippedFile
 from tbgrid.types import Json
@@ -25,37 +26,41 @@ NOTEBOOK_SIDE = 1024  # px: the longest side of the mosaic in a notebook
 
 @dataclass(frozen=True, kw_only=True)
 class ExportResult:
-    """A finished export. A notebook shows its mosaic and report card.
+    """A finished export. In a notebook it shows its mosaic and report card.
 
     Attributes:
-        directory: the run.
-        export: the directory of the files within it.
-        images: the photos that are shown, with their vectors.
-        arranged: the map.
+        directory: of the run.
+        export: the export's own directory below it.
+        images: the photos with their vectors.
+        arranged: layout, grid and report card.
         groups: duplicates and clusters.
-        report: the contents of report.json and the Text tab.
+        notes: what the user should know about how options were applied.
+        seconds: wall time of each stage.
+        report: what report.json holds.
     """
 
     directory: Path
     export: Path
     images: ImageSet
-    arranged: Arrangement
+    arranged: MapResult
     groups: Groups
+    notes: tuple[str, ...]
+    seconds: Mapping[str, float]
     report: Json
 
     @property
     def layout(self) -> Layout:
-        """The positions in the plane."""
+        """The places in the plane."""
         return self.arranged.layout
 
     @property
     def grid(self) -> Grid:
-        """The cells of the photos."""
+        """The cells."""
         return self.arranged.grid
 
     @property
     def card(self) -> ReportCard:
-        """The quality of the map."""
+        """How good the map is."""
         return self.arranged.card
 
     @property
@@ -65,18 +70,13 @@ class ExportResult:
 
     @property
     def mosaic(self) -> Path:
-        """The file of the mosaic."""
+        """The mosaic's file."""
         return self.export / run_format.MOSAIC
 
     @property
-    def ledger(self) -> Path:
-        """The file that lists skipped files with their reasons."""
-        return self.export / run_format.LEDGER
-
-    @property
-    def notes(self) -> list[str]:
-        """What the user should know about how the options were applied."""
-        return list(self.report["notes"])
+    def skipped_tsv(self) -> Path:
+        """The file that lists the skipped files with their reasons."""
+        return self.export / run_format.SKIPPED
 
     def _repr_html_(self) -> str:
         with Image.open(self.mosaic) as board:
@@ -84,8 +84,8 @@ class ExportResult:
             buffer = io.BytesIO()
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
-        rows = [("photos", f"{len(self.images.photos)}, {len(self.skipped)} left out")]
-        rows += [*self.arranged.lines(), *self.groups.lines()]
+        rows = [("photos", f"{len(self.images.photos)}, {len(self.skipped)} skipped")]
+        rows += [*self.arranged.summary_rows(), *self.groups.summary_rows()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

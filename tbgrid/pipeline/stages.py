@@ -17,7 +17,7 @@ from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.embedding.shard_index import ShardIndex, read_index
 from tbgrid.embedding.shards import read_images
 from tbgrid.errors import UsageError, option
-from tbgrid.grouping.badges import stacked
+from tbgrid.grouping.badges import collapse_duplicates
 from tbgrid.grouping.duplicates import find_copies
 from tbgrid.grouping.groups import Groups
 from tbgrid.options import EMBEDDING, ExportOptions
@@ -203,12 +203,12 @@ def _find_duplicates(
         return images, neighbors, Groups(names)
     with times.stage("duplicates"):
         copies = find_copies(images, neighbors, cache.digests, progress=progress)
-    if stack and len(copies.kept) < len(names):
+    if stack and len(copies.representatives) < len(names):
         with times.stage("duplicates"):
-            images = stacked(images, copies, previews, _runs_directory(previews))
+            images = collapse_duplicates(images, copies, previews, _runs_directory(previews))
         with times.stage("neighbours"):
             neighbors = neighbors_among(
-                copies.kept, known, images.vectors, count, metric, progress=progress
+                copies.representatives, known, images.vectors, count, metric, progress=progress
             )
         drop_pages(images.vectors)
     return images, neighbors, Groups(names, copies, stack)

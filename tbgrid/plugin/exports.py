@@ -7,7 +7,6 @@ folder `map` is described in `tbgrid.run_format`.
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 import struct
 import threading
@@ -17,25 +16,24 @@ from typing import Any
 
 from tbgrid import run_format
 from tbgrid.plugin import manifest
-from tbgrid.plugin.files import AnswerError, BrokenError, File, Folder, MissingError
+from tbgrid.plugin.files import BrokenError, File, Folder, MissingError, RequestError
 from tbgrid.plugin.manifest import Manifest
-from tbgrid.plugin.runs import CURRENT, HOME, Run, printable
+from tbgrid.plugin.runs import Run
+from tbgrid.run_format import CURRENT, FINGERPRINT, HOME, column_file, printable
 
-FINGERPRINT = re.compile(r"[0-9a-f]{16}\Z")
-LEDGER, REPORT = "ledger.tsv", "report.json"
-_MOST_JSON = 64 << 20  # bytes of a file that is read and written anew
+_MAX_JSON = 64 << 20  # bytes of a file that is read and written anew
 _JPEG = b"\xff\xd8\xff"
-_KEPT = 64  # manifests
-_KEPT_BYTES = 64 << 20  # of their texts
+_MAX_CACHED = 64  # manifests
+_MAX_CACHED_BYTES = 64 << 20  # of their texts
 
 
-def mend(run: Run) -> str:
+def fix_hint(run: Run) -> str:
     """How the user gets rid of what is wrong with a run."""
     folder = shlex.quote(printable(run.path))
     return f"export again: tbgrid export PHOTOS --logdir {folder}"
 
 
-def current(home: Folder) -> str:
+def read_current(home: Folder) -> str:
     """The fingerprint of the run's newest export.
 
     Raises:
@@ -63,81 +61,86 @@ class Export:
             BrokenError: one is missing or not of its size.
         """
         for name, size in self.manifest.sizes().items():
-            self._map.demand(name, size)
+            self._map.require(name, size)
         for number, kind in enumerate(self.manifest.kinds):
             if kind == "category":
-                self._map.demand(f"column-{number}.json")
+                self._map.require(column_file(number, "json"))
             elif kind == "text":
-                self.letters(number).close()
+                self.text(number).close()
         if self.manifest.preview:
             with self.array(run_format.PREVIEW_OFFSETS) as offsets:
                 (end,) = struct.unpack("<Q", offsets.read(8 * self.manifest.photos, 8))
-            self._map.demand(run_format.PREVIEWS, end)
+            self._map.require(run_format.PREVIEWS, end)
 
     def values(self, column: int) -> bytes:
         """The distinct values of a column of categories, as JSON."""
-        name = f"column-{column}.json"
-        data = self._map.read(name, _MOST_JSON)
+        name = column_file(column, "json")
+        data = self._map.read(name, _MAX_JSON)
         return manifest.values(data, self.manifest.values[column], name)
 
     def report(self) -> bytes:
         """All numbers of the export, as JSON."""
-        return manifest.checked_object(self._folder.read(REPORT, _MOST_JSON), REPORT)
+        return manifest.checked_object(
+            self._folder.read(run_format.REPORT, _MAX_JSON), run_format.REPORT
+        )
 
-    def ledger(self) -> File:
-        """What was left out; to be closed."""
-        return _opened(self._folder, LEDGER, lambda file: file.demand_at_most(run_format.MOST_TEXT))
+    def skipped(self) -> File:
+        """The list of skipped files; the caller closes it."""
+        return _opened(
+            self._folder,
+            run_format.SKIPPED,
+            lambda file: file.require_at_most(run_format.MAX_TEXT),
+        )
 
     def array(self, name: str) -> File:
         """One of the files of `Manifest.sizes`, of that size; to be closed."""
         size = self.manifest.sizes()[name]
-        return _opened(self._map, name, lambda file: file.demand(size))
+        return _opened(self._map, name, lambda file: file.require(size))
 
-    def letters(self, column: int) -> File:
+    def text(self, column: int) -> File:
         """The UTF-8 of a column of texts, as long as its offsets say; to be closed."""
-        with self.array(f"column-{column}.u32") as offsets:
+        name = column_file(column, "u32")
+        with self.array(name) as offsets:
             (end,) = struct.unpack("<I", offsets.read(4 * self.manifest.photos, 4))
-        if end > run_format.MOST_TEXT:
-            raise BrokenError(
-                f"column-{column}.u32 ends at {end:,}; {run_format.MOST_TEXT:,} is the most"
-            )
-        return _opened(self._map, f"column-{column}.utf8", lambda file: file.demand(end))
+        if end > run_format.MAX_TEXT:
+            raise BrokenError(f"{name} ends at {end:,}; {run_format.MAX_TEXT:,} is the most")
+        return _opened(self._map, column_file(column, "utf8"), lambda file: file.require(end))
 
     def tile(self, level: int, column: int, row: int) -> bytes:
         """A tile of the mosaic, JPEG.
 
         Raises:
-            AnswerError: 404, there is no such tile in the pyramid.
+            RequestError: 404, there is no such tile in the pyramid.
             BrokenError: it is missing or no JPEG.
         """
         columns, rows = self.manifest.tiles(level)
         if not (0 <= column < columns and 0 <= row < rows):
-            raise AnswerError(404, f"the mosaic has no tile {column}, {row} at level {level}")
+            raise RequestError(404, f"the mosaic has no tile {column}, {row} at level {level}")
         with self._map.inside(run_format.TILES, str(level)) as folder:
-            name = f"{column}_{row}.jpg"
+            name = run_format.tile_file(column, row)
             return _jpeg(
-                folder.read(name, run_format.MOST_PICTURE), f"{run_format.TILES}/{level}/{name}"
+                folder.read(name, run_format.MAX_PICTURE), f"{run_format.TILES}/{level}/{name}"
             )
 
     def preview(self, row: int) -> bytes:
         """The picture of a photo, JPEG.
 
         Raises:
-            AnswerError: 404, there is no such photo, or no picture of any.
+            RequestError: 404, there is no such photo, or no picture of any.
             BrokenError: the file of the pictures is not as it must be.
         """
         if not self.manifest.preview:
-            raise AnswerError(
+            raise RequestError(
                 404, "this run has no previews", "export with --preview PX to have them"
             )
         if not 0 <= row < self.manifest.photos:
-            raise AnswerError(404, f"there is no photo {row}")
+            raise RequestError(404, f"there is no photo {row}")
         with (
             self.array(run_format.PREVIEW_OFFSETS) as offsets,
             self._map.open(run_format.PREVIEWS) as file,
         ):
             begin, end = struct.unpack("<QQ", offsets.read(8 * row, 16))
-            if not begin < end <= file.size or end - begin > run_format.MOST_PICTURE:
+            if not begin < end <= file.size or end - begin > run_format.MAX_PICTURE:
                 raise BrokenError(f"{run_format.PREVIEW_OFFSETS} is wrong for photo {row}")
             return _jpeg(file.read(begin, end - begin), f"{run_format.PREVIEWS}, photo {row},")
 
@@ -162,17 +165,17 @@ class Exports:
         self._bytes = 0
 
     @contextlib.contextmanager
-    def reading(self, run: Run, fingerprint: str) -> Iterator[Export]:
+    def open_export(self, run: Run, fingerprint: str) -> Iterator[Export]:
         """The export of that name.
 
         What goes wrong with its files, also in the block, is told by what became of the export.
 
         Raises:
-            AnswerError: 404, there is none; 410, there is another in its place.
+            RequestError: 404, there is none; 410, there is another in its place.
             BrokenError: its files are not as they must be.
         """
         try:
-            with Folder.at(run.path) as directory, directory.inside(*HOME) as home:
+            with Folder.at(run.path) as directory, directory.inside(*HOME.parts) as home:
                 export = self._open(home, fingerprint)
             with export:
                 yield export
@@ -197,13 +200,13 @@ class Exports:
                 if file.stamp in self._kept:
                     self._kept.move_to_end(file.stamp)
                     return self._kept[file.stamp]
-            file.demand_at_most(run_format.MOST_MANIFEST)
+            file.require_at_most(run_format.MAX_MANIFEST)
             found = manifest.parse(file.read(0, file.size))
             with self._lock:
                 if file.stamp not in self._kept:
                     self._bytes += len(found.text)
                 self._kept[file.stamp] = found
-                while len(self._kept) > _KEPT or self._bytes > _KEPT_BYTES:
+                while len(self._kept) > _MAX_CACHED or self._bytes > _MAX_CACHED_BYTES:
                     self._bytes -= len(self._kept.popitem(last=False)[1].text)
             return found
 
@@ -212,17 +215,17 @@ class Exports:
         fingerprint = None
         for _ in range(10):  # an export may be replaced while it is described
             try:
-                with Folder.at(run.path) as directory, directory.inside(*HOME) as home:
+                with Folder.at(run.path) as directory, directory.inside(*HOME.parts) as home:
                     try:
-                        fingerprint = current(home)
+                        fingerprint = read_current(home)
                     except MissingError:
                         return _broken(
                             run,
                             None,
                             "its first export is not complete",
-                            f"wait until it is, or {mend(run)}",
+                            f"wait until it is, or {fix_hint(run)}",
                         )
-                with self.reading(run, fingerprint) as export:
+                with self.open_export(run, fingerprint) as export:
                     export.check()
                     found = export.manifest
                 return {
@@ -236,33 +239,33 @@ class Exports:
                     "tile": run_format.TILE,
                     "error": None,
                 }
-            except AnswerError as error:
+            except RequestError as error:
                 problem = error
             if problem.status != 410:
                 break
-        return _broken(run, fingerprint, problem.error, problem.hint or mend(run))
+        return _broken(run, fingerprint, problem.error, problem.hint or fix_hint(run))
 
 
-def _explained(run: Run, fingerprint: str, error: BrokenError) -> AnswerError:
+def _explained(run: Run, fingerprint: str, error: BrokenError) -> RequestError:
     """What is the matter with an export in which `error` was found."""
     newest = None
     is_there = True
     with (
         contextlib.suppress(BrokenError),
         Folder.at(run.path) as directory,
-        directory.inside(*HOME) as home,
+        directory.inside(*HOME.parts) as home,
     ):
         with contextlib.suppress(BrokenError):
-            newest = current(home)
+            newest = read_current(home)
         try:
             home.inside(fingerprint).close()
         except MissingError:
             is_there = False
     if newest is not None and newest != fingerprint:
-        return AnswerError(410, "this export was replaced by another", "reload to see the new one")
+        return RequestError(410, "this export was replaced by another", "reload to see the new one")
     if newest is None and not is_there:
-        return AnswerError(404, "there is no such export", mend(run))
-    return BrokenError(error.error, error.hint or mend(run))
+        return RequestError(404, "there is no such export", fix_hint(run))
+    return BrokenError(error.error, error.hint or fix_hint(run))
 
 
 def _broken(run: Run, fingerprint: str | None, error: str, hint: str) -> dict[str, Any]:

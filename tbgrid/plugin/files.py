@@ -35,7 +35,7 @@ _KINDS = {
 _BLOCK = 1 << 20
 
 
-class AnswerError(Exception):
+class RequestError(Exception):
     """What is answered instead of a file: the HTTP status, what was found, and how to mend it."""
 
     def __init__(self, status: int, error: str, hint: str = "") -> None:
@@ -45,7 +45,7 @@ class AnswerError(Exception):
         self.hint = hint
 
 
-class BrokenError(AnswerError):
+class BrokenError(RequestError):
     """An export whose files are not as its own manifest says."""
 
     def __init__(self, error: str, hint: str = "") -> None:
@@ -67,12 +67,12 @@ class File:
         self.size = status.st_size
         self.stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
-    def demand(self, size: int) -> None:
+    def require(self, size: int) -> None:
         """Raise BrokenError if the file is not of that size."""
         if self.size != size:
             raise BrokenError(f"{self.shown} is {self.size:,} bytes long, not {size:,}")
 
-    def demand_at_most(self, most: int) -> None:
+    def require_at_most(self, most: int) -> None:
         """Raise BrokenError if the file is larger."""
         if self.size > most:
             raise BrokenError(f"{self.shown} is {self.size:,} bytes long; {most:,} are the most")
@@ -166,14 +166,14 @@ class Folder:
             raise _problem(error, shown) from error
         return Folder(path, shown, None)
 
-    def demand(self, name: str, size: int | None = None) -> None:
+    def require(self, name: str, size: int | None = None) -> None:
         """Make sure that there is a regular file `name`, of that size, without opening it.
 
         Raises:
             MissingError, BrokenError: there is none.
         """
         status = self._status(name)
-        self._demand_regular(name, status.st_mode)
+        self._require_regular(name, status.st_mode)
         if size is not None and status.st_size != size:
             raise BrokenError(f"{self._join(name)} is {status.st_size:,} bytes long, not {size:,}")
 
@@ -184,7 +184,7 @@ class Folder:
             MissingError, BrokenError: there is none, or it cannot be read.
         """
         shown = self._join(name)
-        self._demand_regular(name, self._status(name).st_mode)
+        self._require_regular(name, self._status(name).st_mode)
         try:
             if _BY_HANDLE:
                 handle = os.open(name, _FILE_FLAGS, dir_fd=self._handle)
@@ -237,7 +237,7 @@ class Folder:
         except OSError as error:
             raise _problem(error, shown) from error
 
-    def _demand_regular(self, name: str, mode: int) -> None:
+    def _require_regular(self, name: str, mode: int) -> None:
         if not stat.S_ISREG(mode):
             kind = _KINDS.get(stat.S_IFMT(mode), "something else")
             raise BrokenError(f"{self._join(name)} is {kind}, not a file")
@@ -253,7 +253,7 @@ def _problem(error: OSError | ValueError, shown: str) -> BrokenError:
     return BrokenError(f"{shown} cannot be read ({reason})")
 
 
-def is_there(path: str) -> bool:
+def exists(path: str) -> bool:
     """Whether anything has the name `path`, be it a link that leads nowhere."""
     with contextlib.suppress(OSError, ValueError):
         os.lstat(path)

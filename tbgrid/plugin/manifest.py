@@ -13,12 +13,11 @@ from typing import Any, TypeVar
 
 from tbgrid import run_format
 from tbgrid.plugin.files import BrokenError
+from tbgrid.run_format import ColumnKind
 
-_KINDS = ("category", "number", "text")
-_DISTANCES = ("cosine", "euclidean")
-_MOST_NEIGHBOURS = 1000
-_MOST_LINES = 1000  # of the report, the notes and the summary, each
-_MOST_LETTERS = 4000  # of a text that is shown
+_MAX_NEIGHBOURS = 1000
+_MAX_LINES = 1000  # of the report, the notes and the summary, each
+_MAX_CHARACTERS = 4000  # of a text that is shown
 _EXACT = 1 << 53  # the largest whole number that JavaScript counts to
 
 T = TypeVar("T")
@@ -33,7 +32,7 @@ class Manifest:
     rows: int
     columns: int
     neighbours: int
-    kinds: tuple[str, ...]  # of the columns of metadata
+    kinds: tuple[ColumnKind, ...]  # of the columns of metadata
     values: tuple[int, ...]  # distinct values of each; 0 where the kind is not "category"
     cell: int
     preview: int
@@ -41,31 +40,11 @@ class Manifest:
 
     def sizes(self) -> dict[str, int]:
         """Bytes of each file whose length follows from the manifest."""
-        count = self.photos
-        sizes = {
-            run_format.PLACES: 8 * count,
-            run_format.CELLS: 4 * count,
-            run_format.NEIGHBOURS: 4 * count * self.neighbours,
-            run_format.DISTANCES: 4 * count * self.neighbours,
-            run_format.HARMONY: 4 * count,
-        }
-        for number, kind in enumerate(self.kinds):
-            if kind == "number":
-                sizes[f"column-{number}.f64"] = 8 * count
-            else:
-                sizes[f"column-{number}.u32"] = 4 * (count + (kind == "text"))
-        if self.preview:
-            sizes[run_format.PREVIEW_OFFSETS] = 8 * (count + 1)
-        return sizes
+        return run_format.array_sizes(self.photos, self.neighbours, self.kinds, self.preview)
 
     def tiles(self, level: int) -> tuple[int, int]:
         """Columns and rows of tiles at a level of the pyramid; (0, 0) if there is no such level."""
-        width, height = self.columns * self.cell, self.rows * self.cell
-        last = (max(width, height) - 1).bit_length()
-        if not 0 <= level <= last:
-            return 0, 0
-        side = run_format.TILE << (last - level)  # of a tile, in pixels of the last level
-        return -(-width // side), -(-height // side)
+        return run_format.tile_counts(self.columns * self.cell, self.rows * self.cell, level)
 
 
 def parse(data: bytes) -> Manifest:
@@ -84,14 +63,14 @@ def parse(data: bytes) -> Manifest:
     if type(version) is not int or version != run_format.FORMAT:
         raise BrokenError(f"{run_format.MANIFEST} has no format that this tbgrid knows")
 
-    photos = _whole(found, "photos", 1, run_format.MOST_PHOTOS)
+    photos = _whole(found, "photos", 1, run_format.MAX_PHOTOS)
     rows, columns = _grid(found)
     if rows * columns < photos:
         raise _wrong("grid", f"room for {photos} photos")
-    if rows * columns > run_format.MOST_CELLS:
-        raise _wrong("grid", f"at most {run_format.MOST_CELLS:,} cells")
-    neighbours = _whole(found, "neighbours", 0, min(_MOST_NEIGHBOURS, photos - 1))
-    metadata = _list(found, "columns", run_format.MOST_COLUMNS, lambda item: _column(item, photos))
+    if rows * columns > run_format.MAX_CELLS:
+        raise _wrong("grid", f"at most {run_format.MAX_CELLS:,} cells")
+    neighbours = _whole(found, "neighbours", 0, min(_MAX_NEIGHBOURS, photos - 1))
+    metadata = _list(found, "columns", run_format.MAX_COLUMNS, lambda item: _column(item, photos))
     low, high = run_format.CELLS_SIDE
     cell = found.get("cell")
     if type(cell) is not int or cell & (cell - 1) or not low <= cell <= high:
@@ -108,7 +87,7 @@ def parse(data: bytes) -> Manifest:
         "pictured": _flag(found, "pictured"),
         "model": _text(found, "model"),
         "layout": _text({"layout": "t-SNE", **found}, "layout"),  # older runs name none
-        "distance": _one_of(found, "distance", _DISTANCES),
+        "metric": _one_of(found, "metric", run_format.METRICS),
         "neighbours": neighbours,
         "neighbours_exact": _flag(found, "neighbours_exact"),
         "columns": metadata,
@@ -116,10 +95,10 @@ def parse(data: bytes) -> Manifest:
         "cell": cell,
         "tile": _whole(found, "tile", run_format.TILE, run_format.TILE),
         "preview": preview,
-        "left_out": _whole(found, "left_out", 0, _EXACT),
-        "report": _list(found, "report", _MOST_LINES, _pair),
-        "notes": _list(found, "notes", _MOST_LINES, _line),
-        "summary": _list(found, "summary", _MOST_LINES, _pair),
+        "skipped": _whole(found, "skipped", 0, _EXACT),
+        "report": _list(found, "report", _MAX_LINES, _pair),
+        "notes": _list(found, "notes", _MAX_LINES, _line),
+        "summary": _list(found, "summary", _MAX_LINES, _pair),
     }
     return Manifest(
         title=title,
@@ -229,14 +208,14 @@ def _grid(found: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _is_side(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= run_format.MOST_CELLS
+    return type(value) is int and 1 <= value <= run_format.MAX_CELLS
 
 
 def _column(item: Any, photos: int) -> dict[str, Any] | None:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         return None
     kind = item.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in run_format.COLUMN_KINDS:
         return None
     clean: dict[str, Any] = {"name": _cut(item["name"]), "kind": kind}
     if kind == "category":
@@ -259,4 +238,4 @@ def _pair(item: Any) -> list[str] | None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…"
+    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1] + "…"

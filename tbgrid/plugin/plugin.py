@@ -31,8 +31,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from tbgrid import run_format
-from tbgrid.plugin.exports import FINGERPRINT, LEDGER, REPORT, Export, Exports
-from tbgrid.plugin.files import AnswerError, BrokenError, File
+from tbgrid.plugin.exports import Export, Exports
+from tbgrid.plugin.files import BrokenError, File, RequestError
 from tbgrid.plugin.runs import Runs, roots
 
 STATIC = Path(__file__).with_name("static")
@@ -49,7 +49,6 @@ _TABLE = "text/tab-separated-values; charset=utf-8"
 _FOREVER = "private, max-age=31536000, immutable"
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _COLUMN = re.compile(r"column-([0-9]{1,4})\.(json|u32|f64|utf8)\Z")
-_COLUMN_FILES = {"category": ("json", "u32"), "number": ("f64",), "text": ("u32", "utf8")}
 _AT_ONCE = 8 << 20  # bytes of a file that are read before the answer begins
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -105,7 +104,7 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         form = _STATIC_NAME.match(name)
         kind = form and _STATIC_TYPES.get(form.group(1))
         if not kind or not request.path.endswith(f"/static/{name}"):
-            raise AnswerError(404, "there is no such file")
+            raise RequestError(404, "there is no such file")
         path = STATIC / name
         try:
             status = path.stat()
@@ -116,7 +115,7 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
                 digest = hashlib.sha256(data).hexdigest()[:16]
                 asset = self._assets[name] = stamp, data, gzip.compress(data, 9, mtime=0), digest
         except OSError as error:
-            raise AnswerError(404, "there is no such file") from error
+            raise RequestError(404, "there is no such file") from error
         _, plain, small, tag = asset
         answer = _unchanged(request, tag, "no-cache", kind)
         if answer is not None:
@@ -183,15 +182,15 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
     ) -> Response:
         """What `respond` makes of the export that the request names, and of its ETag for `what`."""
         fingerprint = request.args.get("export", "")
-        if not FINGERPRINT.match(fingerprint):
-            raise AnswerError(400, "export must be the fingerprint of an export")
+        if not run_format.FINGERPRINT.match(fingerprint):
+            raise RequestError(400, "export must be the fingerprint of an export")
         name = request.args.get("run")
         if name is None:
-            raise AnswerError(400, "run is missing")
+            raise RequestError(400, "run is missing")
         run = self._runs.get(name)
         if run is None:
-            raise AnswerError(404, "there is no such run", "reload to see which there are")
-        with self._exports.reading(run, fingerprint) as export:
+            raise RequestError(404, "there is no such run", "reload to see which there are")
+        with self._exports.open_export(run, fingerprint) as export:
             return respond(export, f"{fingerprint}-{what}")
 
 
@@ -199,9 +198,9 @@ def _content(export: Export, name: str) -> tuple[bytes | File, str]:
     """A file of an export that a client may have, and its type."""
     if name == run_format.MANIFEST:
         return export.manifest.text, _JSON
-    if name == LEDGER:
-        return export.ledger(), _TABLE
-    if name == REPORT:
+    if name == run_format.SKIPPED:
+        return export.skipped(), _TABLE
+    if name == run_format.REPORT:
         return export.report(), _JSON
     if name in (
         run_format.PLACES,
@@ -214,28 +213,28 @@ def _content(export: Export, name: str) -> tuple[bytes | File, str]:
     asked = _COLUMN.match(name)
     number = int(asked.group(1)) if asked else -1
     if asked is None or not 0 <= number < len(export.manifest.kinds):
-        raise AnswerError(404, "an export has no file of that name")
-    if asked.group(2) not in _COLUMN_FILES[export.manifest.kinds[number]]:
-        raise AnswerError(404, "the column has no file of that name")
+        raise RequestError(404, "an export has no file of that name")
+    if asked.group(2) not in run_format.COLUMN_FILES[export.manifest.kinds[number]]:
+        raise RequestError(404, "the column has no file of that name")
     if asked.group(2) == "json":
         return export.values(number), _JSON
     if asked.group(2) == "utf8":
-        return export.letters(number), _BYTES
-    return export.array(f"column-{number}.{asked.group(2)}"), _BYTES
+        return export.text(number), _BYTES
+    return export.array(run_format.column_file(number, asked.group(2))), _BYTES
 
 
 def _route(
     respond: Callable[[Request], Response],
 ) -> Callable[[Any, Any], Any]:
-    """A WSGI application that answers by `respond`, and by JSON for a `AnswerError`."""
+    """A WSGI application that answers by `respond`, and by JSON for a `RequestError`."""
 
     def application(environ: Any, start_response: Any) -> Any:
         request = Request(environ)
         try:
             if request.method not in ("GET", "HEAD"):
-                raise AnswerError(405, "only GET and HEAD are answered")
+                raise RequestError(405, "only GET and HEAD are answered")
             answer = respond(request)
-        except AnswerError as problem:
+        except RequestError as problem:
             body = _dumped({"error": problem.error, "hint": problem.hint})
             answer = _no_store(_whole(request, body, _JSON))
             answer.status_code = problem.status
@@ -250,7 +249,7 @@ def _route(
 def _number(request: Request, key: str) -> int:
     value = request.args.get(key, "")
     if not _NUMBER.match(value):
-        raise AnswerError(400, f"{key} must be a whole number")
+        raise RequestError(400, f"{key} must be a whole number")
     return int(value)
 
 

@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tbgrid.plugin.files import is_there
+from tbgrid import run_format
+from tbgrid.plugin.files import exists
+from tbgrid.run_format import natural_order, printable
 
-HOME = ("plugins", "tbgrid")
-CURRENT = "current"
-STAGING = "staging-"
-MOST_FOLDERS = 100_000  # that a search looks into
-MOST_SECONDS = 10.0  # that a search takes
-MOST_DEPTH = 100  # folders in one another
+MAX_FOLDERS = 100_000  # that a search visits
+MAX_SECONDS = 10.0  # of a search
+MAX_DEPTH = 100  # of nested folders
+_PLUGINS, _TBGRID = run_format.HOME.parts
 INTERVAL = 5.0  # seconds between two looks whether there is a run now
 KEPT = 60.0  # seconds between two looks whether the run that was found is still there
 PATIENCE = 1.0  # seconds after the start that the first listing of plugins waits for the first look
@@ -93,27 +93,13 @@ def _root(path: str, shown: str, name: str) -> Root:
     return Root(path, printable(shown), printable(name))
 
 
-def printable(text: str) -> str:
-    """`text` of a file system as valid UTF-8: bytes that are not become U+FFFD."""
-    return os.fsencode(text).decode("utf-8", "replace")
-
-
-def natural(text: str) -> list[Any]:
-    """A key to sort by, under which 9 comes before 10."""
-    parts: list[Any] = re.split(r"(\d+)", text)
-    for number in range(1, len(parts), 2):
-        digits = parts[number].lstrip("0")
-        parts[number] = (len(digits), digits)
-    return parts
-
-
 def has_run(path: str) -> bool:
     """Whether the directory holds an export, or the beginning of one."""
-    home = os.path.join(path, *HOME)
-    if is_there(os.path.join(home, CURRENT)):
+    home = os.path.join(path, run_format.HOME)
+    if exists(os.path.join(home, run_format.CURRENT)):
         return True
     with contextlib.suppress(OSError, ValueError), os.scandir(home) as entries:
-        return any(entry.name.startswith(STAGING) for entry in entries)
+        return any(entry.name.startswith(run_format.STAGING_PREFIX) for entry in entries)
     return False
 
 
@@ -122,7 +108,7 @@ class Search:
 
     def __init__(self, roots: list[Root]) -> None:
         self._roots = roots
-        self._deadline = time.monotonic() + MOST_SECONDS
+        self._deadline = time.monotonic() + MAX_SECONDS
         self._folders = 0
         self._stopped = False
         self.said = ""
@@ -162,23 +148,23 @@ class Search:
                 names = self._folders_in(path)
             except (OSError, ValueError):
                 continue
-            is_run = HOME[0] in names and has_run(path)
+            is_run = _PLUGINS in names and has_run(path)
             if is_run:
                 yield path, below
-            if depth >= MOST_DEPTH:
+            if depth >= MAX_DEPTH:
                 continue
             for name in sorted(names):
                 if name != skipped:
                     deeper = name if below == os.curdir else os.path.join(below, name)
                     # An export's own files are no place for runs, and may be many.
-                    skip = HOME[1] if is_run and name == HOME[0] else ""
+                    skip = _TBGRID if is_run and name == _PLUGINS else ""
                     chain = (identity, ancestors)
                     queue.append((os.path.join(path, name), deeper, depth + 1, chain, skip))
 
     def _folders_in(self, path: str) -> list[str]:
         self._folders += 1
-        if self._folders > MOST_FOLDERS:
-            self._folders, self._stopped = MOST_FOLDERS, True
+        if self._folders > MAX_FOLDERS:
+            self._folders, self._stopped = MAX_FOLDERS, True
             return []
         names = []
         with os.scandir(path) as entries:
@@ -250,7 +236,7 @@ class Runs:
             found, said = self._found, self._said
         if found:
             self._witness = next(iter(found.values())).path
-        return sorted(found.values(), key=lambda run: natural(run.name)), said
+        return sorted(found.values(), key=lambda run: natural_order(run.name)), said
 
     def get(self, name: str) -> Run | None:
         """The run of that name, which is only ever compared, never part of a path."""

@@ -1,27 +1,21 @@
-"""What the files and the events of an export hold."""
+"""Writes the files of an export and the summaries of its event file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from tbgrid import run_format
 from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import format_gap
-from tbgrid.grouping.groups import CLUSTER, Groups
-from tbgrid.mapping.arrange import Arrangement
+from tbgrid.grouping.groups import CLUSTER
 from tbgrid.progress import Progress
-from tbgrid.run_format import DUPLICATES, LEDGER, MOSAIC, REPORT
-from tbgrid.types import Float32Array, IntArray, Json, UInt8Array
+from tbgrid.types import Json
 from tbgrid.util.disk_arrays import drop_pages
 from tbgrid.util.unique_names import unique_name
-from tbgrid.vectors.neighbors import Neighbors
-from tbgrid.vectors.pca import principal_components
-from tbgrid.writers import deep_zoom, grid_tab, projector, report
+from tbgrid.writers import deep_zoom, grid_tab, projector
 from tbgrid.writers import mosaic as pictures
 from tbgrid.writers.event_file import (
     HParamsSummary,
@@ -31,64 +25,31 @@ from tbgrid.writers.event_file import (
     TextSummary,
     file_errors,
 )
-from tbgrid.writers.scatter import point_colours, scatter
+from tbgrid.writers.export_contents import IMAGE_SIDE, ExportContents
+from tbgrid.writers.report import markdown, skipped_tsv
+from tbgrid.writers.scatter import scatter
 
-MOSAIC_SIDE = 8192  # px: the longest side of the mosaic's file; the Grid tab has it in full
-SHOWN_SIDE = 4096  # px: the longest side of a picture in the Images tab
+MOSAIC_SIDE = 8192  # px: the longest side of the mosaic's file; the Grid tab shows all pixels
 FRAME_SIDE = 2048  # px: the longest side of one step of the snap
+LARGE_SET = 2500  # photos from which the picture of the layout is as large as the mosaic
 STEPS = 11  # of the progress of writing
 
 
-@dataclass(frozen=True)
-class Map:
-    """All that is known when writing begins. `tiles`: what stands for each photo, the thumbnails
-    or, without pictures, cells of one colour. `projected` int64[m]: the photos that the Projector
-    shows; `tensors`: what the checkpoint holds of them. `alike`, `harmony`: see
-    `tbgrid.vectors.neighbors`. `preview`: px, 0 if there are none."""
-
-    title: str
-    images: ImageSet
-    tiles: UInt8Array
-    projected: IntArray
-    tensors: dict[str, Float32Array]
-    arranged: Arrangement
-    alike: Neighbors
-    harmony: Float32Array
-    groups: Groups
-    report: Json
-    preview: int
-    _mosaics: dict[int, bytes] = field(default_factory=dict, repr=False)
-
-    @property
-    def seed(self) -> int:
-        """Of the layout."""
-        return int(self.report[self.arranged.layout.name]["seed"])
-
-    def mosaic(self, tile: int) -> bytes:
-        """The mosaic as JPEG, `tile` px a photo. What the Images tab shows is made only once."""
-        if tile in self._mosaics:
-            return self._mosaics[tile]
-        grid = self.arranged.grid
-        encoded = pictures.jpeg(pictures.mosaic(self.tiles, grid, tile))
-        if tile * max(grid.rows, grid.columns) <= SHOWN_SIDE:
-            self._mosaics[tile] = encoded
-        return encoded
-
-
-def plain_tiles(images: ImageSet, side: int) -> UInt8Array:
-    """uint8[n, side, side, 3]: a cell of one colour for each point that has no picture."""
-    components = principal_components(images.vectors, 3)
-    span = np.ptp(components, axis=0)
-    # Where vectors differ in fewer ways than three, the rest is rounding, and would be stretched.
-    colours = point_colours(images.labels, np.where(span > 1e-4 * span.max(), components, 0))
-    return np.broadcast_to(colours[:, None, None, :], (len(colours), side, side, 3))
-
-
-def columns_of(
+def metadata_columns(
     images: ImageSet, groups: Mapping[str, list[object]] | None = None
 ) -> dict[str, list[object]]:
-    """The metadata of each photo; labels first where there are any, since viewers start there, and
-    `groups` last: of two columns of one name the user's own keeps it."""
+    """The metadata of the photos, column by column.
+
+    Labels come first if there are any, since viewers start with the first column. `groups` come
+    last, so that of two columns of one name the user's keeps it; the other gets a number.
+
+    Args:
+        images: the photos, n.
+        groups: further columns, n values each.
+
+    Returns:
+        name -> n values, at least two columns.
+    """
     columns: dict[str, list[object]] = {}
     labels = images.labels
     if labels is not None:
@@ -106,70 +67,78 @@ def columns_of(
         unique = unique_name(name, taken, ignore_case=True)
         taken.add(unique.lower())
         columns[unique] = values
-    if len(columns) < 2:  # the Projector wants two
+    if len(columns) < 2:  # the Projector needs two
         columns["row"] = list(range(len(images.photos)))
     return columns
 
 
-def write_files(folder: Path, done: Map, progress: Progress) -> None:
-    """The files of the export's own directory, beside the previews, which are there already.
+def write_files(folder: Path, contents: ExportContents, report: Json, progress: Progress) -> None:
+    """Write the files of an export into its own directory, where the previews are already.
+
+    Args:
+        folder: the directory.
+        contents: the parts.
+        report: see `build_report`.
+        progress: is called with "write".
 
     Raises:
-        OSError: one cannot be written.
+        OSError: a file cannot be written.
     """
-    images, grid = done.images, done.arranged.grid
+    images, grid = contents.images, contents.map_result.grid
     progress("write", 0, STEPS)
-    groups = done.groups.columns()
-    columns = columns_of(images, groups)
-    clusters = next((name for name, told in columns.items() if told is groups.get(CLUSTER)), None)
-    _write_projector(folder, done, columns, clusters, progress)
-    drop_pages(done.tiles)
+    groups = contents.groups.columns()
+    columns = metadata_columns(images, groups)
+    clusters = next((name for name, values in columns.items() if values is groups.get(CLUSTER)), "")
+    _write_projector(folder, contents, columns, clusters, progress)
+    drop_pages(contents.tiles)
     progress("write", 3, STEPS)
-    tile = pictures.tile_within(grid, done.tiles.shape[1], MOSAIC_SIDE)
-    (folder / MOSAIC).write_bytes(done.mosaic(tile))
+    tile = pictures.tile_within(grid, contents.tiles.shape[1], MOSAIC_SIDE)
+    (folder / run_format.MOSAIC).write_bytes(contents.mosaic(tile))
     progress("write", 4, STEPS)
-    _write(folder / LEDGER, report.ledger_tsv([*images.skipped, *done.groups.left]))
-    if done.groups.copies is not None:
-        _write(folder / DUPLICATES, done.groups.tsv())
-    _write(folder / REPORT, json.dumps(done.report, indent=1) + "\n")
-    shown = folder / run_format.FOLDER
-    shown.mkdir(exist_ok=True)
-    drop_pages(done.tiles)
-    cell = deep_zoom.write_pyramid(shown, done.tiles, grid)
+    skipped = [*images.skipped, *contents.groups.collapsed]
+    _write_text(folder / run_format.SKIPPED, skipped_tsv(skipped))
+    if contents.groups.copies is not None:
+        _write_text(folder / run_format.DUPLICATES, contents.groups.tsv())
+    _write_text(folder / run_format.REPORT, json.dumps(report, indent=1) + "\n")
+    tab = folder / run_format.FOLDER
+    tab.mkdir(exist_ok=True)
+    drop_pages(contents.tiles)
+    cell = deep_zoom.write_pyramid(tab, contents.tiles, grid)
     progress("write", 5, STEPS)
     grid_tab.write_tab_files(
-        shown,
+        tab,
         images,
         grid,
-        done.alike,
-        done.harmony,
+        contents.alike,
+        contents.harmony,
         columns,
-        _manifest(done, cell),
+        _manifest(contents, cell),
         categories=[clusters] if clusters else [],
     )
-    grid_tab.write_start(shown, done.arranged.layout.positions, images)
-    drop_pages(done.tiles)
+    grid_tab.write_warm_start_files(tab, contents.map_result.layout.positions, images)
+    drop_pages(contents.tiles)
     progress("write", 6, STEPS)
 
 
 def _write_projector(
     folder: Path,
-    done: Map,
+    contents: ExportContents,
     columns: Mapping[str, Sequence[object]],
-    clusters: str | None,
+    clusters: str,
     progress: Progress,
 ) -> None:
-    rows, images = done.projected, done.images
-    layout, grid = done.arranged.layout, done.arranged.grid
+    """Write checkpoint, metadata, bookmarks and sprite; `clusters` names their column."""
+    rows, images = contents.projected, contents.images
+    layout, grid = contents.map_result.layout, contents.map_result.grid
     vectors, positions = images.vectors, layout.positions
     if len(rows) < len(images.photos):
         columns = {name: [values[row] for row in rows] for name, values in columns.items()}
         vectors, positions = vectors[rows], positions[rows]
         grid = replace(grid, cells=grid.cells[rows], places=grid.places[rows])
-    with file_errors(folder / projector.CHECKPOINT):
-        projector.write_checkpoint(folder / projector.CHECKPOINT, done.tensors)
+    with file_errors(folder / run_format.CHECKPOINT_PREFIX):
+        projector.write_checkpoint(folder / run_format.CHECKPOINT_PREFIX, contents.tensors)
     progress("write", 1, STEPS)
-    _write(folder / projector.METADATA, projector.metadata_tsv(columns))
+    _write_text(folder / run_format.METADATA, projector.metadata_tsv(columns))
     states = projector.bookmarks(
         vectors,
         positions,
@@ -177,105 +146,120 @@ def _write_projector(
         columns,
         layout.title,
         layout.perplexity,
-        clusters,
+        clusters or None,
     )
-    _write(folder / projector.BOOKMARKS, projector.bookmarks_json(states))
+    _write_text(folder / run_format.BOOKMARKS, projector.bookmarks_json(states))
     drop_pages(images.vectors)
     progress("write", 2, STEPS)
     if images.pictured:
         chosen = None if len(rows) == len(images.photos) else rows
         board = projector.sprite(images.thumbnails, chosen)
-        (folder / projector.SPRITE).write_bytes(pictures.png(board))
+        (folder / run_format.SPRITE).write_bytes(pictures.png(board))
 
 
-def _manifest(done: Map, cell: int) -> Json:
-    """What the Grid tab says of the export in words; `cell`: a photo's side in its pyramid."""
-    model, chosen, shown = done.report["model"], done.report["grid"], len(done.images.photos)
-    layout, grid = done.arranged.layout, done.arranged.grid
+def _manifest(contents: ExportContents, cell: int) -> Json:
+    """The texts of the Grid tab's manifest; `cell`: a photo's side in the pyramid, in pixels."""
+    images, model = contents.images, contents.model
+    layout, grid = contents.map_result.layout, contents.map_result.grid
+    empty = grid.rows * grid.columns - len(images.photos)
     summary = {
-        "photos": f"{shown:,} shown, {len(done.images.skipped):,} left out",
-        "model": model["name"],
-        "metric": model["metric"],
-        **({"fit": model["fit"]} if done.images.pictured else {}),
+        "photos": f"{len(images.photos):,} shown, {len(images.skipped):,} skipped",
+        "model": model.model_id,
+        "metric": model.metric,
+        **({"fit": contents.options.fit} if images.pictured else {}),
         "layout": layout.title,
-        "seed": str(done.seed),
-        "grid": f"{grid.rows} x {grid.columns}, {chosen['empty_cells']} cells empty",
+        "seed": str(contents.options.tsne.seed),
+        "grid": f"{grid.rows} x {grid.columns}, {empty} cells empty",
         "solver": f"{grid.solver}; {format_gap(grid.gap)}",
     }
+    rows = (*contents.map_result.summary_rows(), *contents.groups.summary_rows())
     return {
-        "title": done.title,
-        "model": model["name"],
+        "title": contents.title,
+        "model": model.model_id,
         "layout": layout.name,
-        "distance": model["metric"],
+        "metric": model.metric,
         "cell": cell,
-        "preview": done.preview,
-        "summary": [list(line) for line in summary.items()],
-        "report": [list(line) for line in (*done.arranged.lines(), *done.groups.lines())],
-        "notes": done.report["notes"],
+        "preview": contents.preview,
+        "summary": [list(row) for row in summary.items()],
+        "report": [list(row) for row in rows],
+        "notes": list(contents.notes),
     }
 
 
-def _write(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     path.write_text(text, "utf-8", newline="\n")
 
 
-def summaries(done: Map, progress: Progress) -> Iterator[Summary]:
-    """What the Images, Text, Scalars and HParams tabs show."""
-    images, layout, grid = done.images, done.arranged.layout, done.arranged.grid
-    thumbnails, side = done.tiles, done.tiles.shape[1]
+def summaries(contents: ExportContents, report: Json, progress: Progress) -> Iterator[Summary]:
+    """What the Images, Text, Scalars and HParams tabs show.
 
-    noun = "photos" if images.pictured else "points"
-
-    def image(tag: str, step: int, encoded: bytes, description: str) -> ImageSummary:
-        return ImageSummary(f"tbgrid/{tag}", step, encoded, description)
-
-    yield image(
-        "mosaic",
-        0,
-        done.mosaic(pictures.tile_within(grid, side, SHOWN_SIDE)),
-        f"{len(thumbnails)} {noun} on a grid of {grid.rows} x {grid.columns}; look-alikes lie "
-        "side by side. Click to enlarge.",
-    )
-    progress("write", 7, STEPS)
-    if layout.cells is None:  # else the mosaic is all there is to see of it
-        longest = FRAME_SIDE if len(thumbnails) < 2500 else SHOWN_SIDE
-        places = f"{layout.name} places"
-        yield image(
-            layout.method,
-            0,
-            pictures.jpeg(pictures.scattered(thumbnails, layout.positions, longest, side)),
-            f"The {noun} at their {places}.",
-        )
-        progress("write", 8, STEPS)
-        tile = pictures.tile_within(grid, side, FRAME_SIDE)
-        for step, frame in enumerate(pictures.snap_frames(thumbnails, grid, tile)):
-            last = step == pictures.SNAP_STEPS - 1  # which is the mosaic
-            encoded = done.mosaic(tile) if last else pictures.jpeg(frame)
-            yield image("snap", step, encoded, f"From the {places} to the grid: move the slider.")
+    Args:
+        contents: the parts.
+        report: see `build_report`.
+        progress: is called with "write".
+    """
+    map_result, model = contents.map_result, contents.model
+    layout, grid, count = map_result.layout, map_result.grid, len(contents.images.photos)
+    yield from _pictures(contents, progress)
     progress("write", 9, STEPS)
-    title = (
-        f"{done.title}: {layout.name} of {len(thumbnails)} {noun}, {done.report['model']['name']}"
-    )
-    picture = scatter(layout.positions, images.labels, title)
-    yield ImageSummary("tbgrid/scatter", 0, picture, "The photos as points, coloured by label.")
-    told = {**done.report, "report card": dict(done.arranged.card.summary_rows())}
-    yield TextSummary("tbgrid/report", report.markdown(told, images.skipped))
-    for name, value in done.arranged.card.scalars().items():
+    title = f"{contents.title}: {layout.name} of {count} {_noun(contents)}, {model.model_id}"
+    picture = scatter(layout.positions, contents.images.labels, title)
+    description = f"One point for each of the {_noun(contents)}, coloured by label."
+    yield ImageSummary("tbgrid/scatter", 0, picture, description)
+    texts = {**report, "report card": dict(map_result.card.summary_rows())}
+    yield TextSummary("tbgrid/report", markdown(texts, contents.images.skipped))
+    for name, value in map_result.card.scalars().items():
         yield ScalarSummary(f"tbgrid/{name}", value)
-    for name, value in done.report["seconds"].items():
-        # An underscore sorts after a slash: so the HParams tab shows the report card first.
+    for name, value in contents.seconds.items():
+        # An underscore sorts after a slash, so that the HParams tab shows the report card first.
         yield ScalarSummary(f"tbgrid_seconds/{name.replace(' ', '_')}", value)
-    model, chosen = done.report["model"], done.report["grid"]
     yield HParamsSummary(
         {
-            "model": model["name"],
-            "metric": model["metric"],
-            "fit": model["fit"],
+            "model": model.model_id,
+            "metric": model.metric,
+            "fit": contents.options.fit,
             "layout": layout.name,
             **({} if layout.perplexity is None else {"perplexity": layout.perplexity}),
-            "seed": done.seed,
+            "seed": contents.options.tsne.seed,
             "grid": f"{grid.rows}x{grid.columns}",
-            "assignment_cost": chosen["assignment_cost"],
-            "photos": len(images.photos),
+            "assignment_cost": contents.options.grid.assignment_cost,
+            "photos": count,
         }
     )
+
+
+def _noun(contents: ExportContents) -> str:
+    return "photos" if contents.images.pictured else "points"
+
+
+def _pictures(contents: ExportContents, progress: Progress) -> Iterator[ImageSummary]:
+    """The mosaic, the layout and the steps from the layout to the grid."""
+    layout, grid = contents.map_result.layout, contents.map_result.grid
+    tiles, side, noun = contents.tiles, contents.tiles.shape[1], _noun(contents)
+    yield ImageSummary(
+        "tbgrid/mosaic",
+        0,
+        contents.mosaic(pictures.tile_within(grid, side, IMAGE_SIDE)),
+        f"{len(tiles)} {noun} on a grid of {grid.rows} x {grid.columns}, with similar ones side "
+        "by side. Click to enlarge.",
+    )
+    progress("write", 7, STEPS)
+    if layout.cells is not None:  # the layout is the grid itself
+        return
+    longest = FRAME_SIDE if len(tiles) < LARGE_SET else IMAGE_SIDE
+    yield ImageSummary(
+        f"tbgrid/{layout.method}",
+        0,
+        pictures.jpeg(pictures.scatter_photos(tiles, layout.positions, longest, side)),
+        f"The {noun} at their {layout.name} positions.",
+    )
+    progress("write", 8, STEPS)
+    tile = pictures.tile_within(grid, side, FRAME_SIDE)
+    for step, frame in enumerate(pictures.snap_frames(tiles, grid, tile)):
+        last = step == pictures.SNAP_STEPS - 1  # equals the mosaic
+        yield ImageSummary(
+            "tbgrid/snap",
+            step,
+            contents.mosaic(tile) if last else pictures.jpeg(frame),
+            f"From the {layout.name} positions to the grid; move the slider.",
+        )

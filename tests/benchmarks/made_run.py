@@ -86,7 +86,7 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
     rng = np.random.default_rng(2)
     previews = np.zeros(count + 1, np.int64)
     directory = logdir / str(count)
-    with run_directory.claimed(directory) as staging:
+    with run_directory.claim_run(directory) as staging:
         folder = staging / run_format.FOLDER
         folder.mkdir()
         with (folder / run_format.PREVIEWS).open("wb") as spool:
@@ -114,7 +114,7 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
         manifest = {
             "title": f"{count} shapes",
             "model": "none",
-            "distance": "cosine",
+            "metric": "cosine",
             "cell": deep_zoom.write_pyramid(folder, tiles, grid),
             "preview": 256,
             "summary": [["photos", str(count)]],

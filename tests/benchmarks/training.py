@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 import tbgrid
-from tbgrid.mapping.arrange import Arrangement
+from tbgrid.mapping.arrange import MapResult
 from tbgrid.sources.arrays import read_images
 from tbgrid.training.grid_writer import mean_movement
 
@@ -53,10 +53,10 @@ class Watched(tbgrid.GridWriter):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.maps: list[Arrangement] = []
+        self.maps: list[MapResult] = []
         self.vectors: list[Any] = []
 
-    def add(self, step: int, vectors: Any, **options: Any) -> Arrangement:
+    def add(self, step: int, vectors: Any, **options: Any) -> MapResult:
         self.vectors.append(vectors)
         self.maps.append(super().add(step, vectors, **options))
         return self.maps[-1]
@@ -77,7 +77,7 @@ class Costly(tbgrid.GridCallback):
         return taken
 
 
-def told(maps: list[Arrangement]) -> str:
+def told(maps: list[MapResult]) -> str:
     moved = [
         mean_movement(one.grid.cells, other.grid.cells, one.grid.columns)
         for one, other in itertools.pairwise(maps)

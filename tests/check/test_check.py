@@ -19,7 +19,7 @@ from PIL import Image
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 import tbgrid
-from tbgrid.check import projector_files
+from tbgrid.check import metadata, projector_files
 from tbgrid.check.run import Finding, check, exit_code, format_findings
 from tbgrid.run_format import CONFIG, HOME, OVERRIDE
 from tbgrid.writers import projector
@@ -307,7 +307,7 @@ WRONG: dict[str, tuple[Sabotage, str, str, str]] = {
     "no end of line": (
         lambda r: (r.export / "metadata.tsv").write_text("no line feed"),
         METADATA,
-        "searches forever",
+        "never stops searching",
         "",
     ),
     # sprite
@@ -320,7 +320,12 @@ WRONG: dict[str, tuple[Sabotage, str, str, str]] = {
     "cells of no whole number": (cell(60, 60), SPRITE, "512 x 512 px is 8.5333 x 8.5333", ""),
     "cell with one side": (cell(64), SPRITE, "single_image_dim is [64]", ""),
     "cell of no size": (cell(0, 64), SPRITE, "single_image_dim is [0, 64]", ""),
-    "sprite not square": (lambda r: r.sprite(512, 640), SPRITE, "8 x 10 pictures; columns", ""),
+    "sprite not square": (
+        lambda r: r.sprite(512, 640),
+        SPRITE,
+        "8 x 10 pictures; the numbers of columns",
+        "",
+    ),
     "sprite too small": (
         lambda r: r.sprite(448, 448),
         SPRITE,
@@ -345,7 +350,7 @@ WRONG: dict[str, tuple[Sabotage, str, str, str]] = {
     "one bookmark": (
         lambda r: (r.export / "bookmarks.json").write_text("{}"),
         BOOKMARKS,
-        "no array of objects",
+        "not an array of objects",
         "",
     ),
     "bookmark lacks PCA": (
@@ -370,7 +375,7 @@ WRONG: dict[str, tuple[Sabotage, str, str, str]] = {
     "point too many": (
         lambda r: r.state(lambda state: state["projections"].append(state["projections"][0])),
         BOOKMARKS,
-        "61 projections for 60 points; more throw",
+        "61 projections for 60 points; the surplus throws",
         "",
     ),
     "points of a filter": (
@@ -526,7 +531,7 @@ WRONG: dict[str, tuple[Sabotage, str, str, str]] = {
     "pointer astray": (
         lambda r: (r.path / HOME / "current").write_text("..\n"),
         "plugins/tbgrid/current",
-        "names '..', which is no directory",
+        "names '..', which is not a directory",
         "",
     ),
     "config of another export": (elsewhere, CONFIG, "not a file of {e}", ""),
@@ -561,7 +566,7 @@ BLEMISHED: dict[str, tuple[Sabotage, str, str]] = {
     "column twice": (
         lambda r: r.text(f"{HOME}/{r.current}/metadata.tsv", "width", "path"),
         METADATA,
-        "column name 'path' empty or twice",
+        "column name 'path' empty or repeated",
     ),
     "a label that looks like a header": (
         lambda r: r.lines(lambda lines: ["Label", *(line[:3] for line in lines[2:])]),
@@ -577,7 +582,7 @@ BLEMISHED: dict[str, tuple[Sabotage, str, str]] = {
             )
         ),
         BOOKMARKS,
-        "selectedProjection tsne starts t-SNE anew",
+        "selectedProjection tsne runs t-SNE again",
     ),
     "bookmark lacks a camera": (without("cameraDef"), BOOKMARKS, "state 1 lacks cameraDef"),
     "bookmark of another shape": (
@@ -595,7 +600,7 @@ BLEMISHED: dict[str, tuple[Sabotage, str, str]] = {
     "an old export": (
         lambda r: (r.path / HOME / "0123456789abcdef").mkdir(),
         "plugins/tbgrid/0123456789abcdef",
-        "an export that nothing points to",
+        "an export to which nothing points",
     ),
     "events of another export": (
         lambda r: events(r).rename(r.path / "events.out.tfevents.1.beef.tbgrid"),
@@ -673,9 +678,9 @@ def test_paths_that_lead_astray(run: Run, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "level", "message"),
     [
-        ("{x}/embedding.ckpt", "warning", "ties the run to its place"),
-        ("{x}/none.ckpt", "error", "leads to no checkpoint; the run is dropped"),
-        ("plugins/none.ckpt", "error", "which counts from tensorboard's working directory, leads"),
+        ("{x}/embedding.ckpt", "warning", "prevents moving the run"),
+        ("{x}/none.ckpt", "error", "is not a checkpoint; the run is dropped"),
+        ("plugins/none.ckpt", "error", "which is relative to tensorboard's working directory, is"),
     ],
 )
 def test_a_checkpoint_that_the_config_names(run: Run, path: str, level: str, message: str) -> None:
@@ -693,7 +698,7 @@ def test_a_tensor_without_rows(run: Run) -> None:
     (run.export / "metadata.tsv").write_text("")
     found = check(run.path)
     assert told(found) == ["error checkpoint: no 2-D variable with at least 2 rows and 2 columns"]
-    assert list(projector_files.metadata(run.export / "metadata.tsv", "m", [0])) == []
+    assert list(metadata.check_metadata(run.export / "metadata.tsv", "m", [0])) == []
 
 
 # Where the run lies
@@ -738,7 +743,7 @@ def test_without_tensorflow_the_rest_is_checked(run: Run, monkeypatch: pytest.Mo
     first, second = check(run.path)
     assert first.level == "warning"
     assert "TensorFlow is not installed" in first.message
-    assert "no array of objects" in second.message
+    assert "not an array of objects" in second.message
 
 
 # Runs of tensorboardX; those of torch.utils.tensorboard have the same form
@@ -819,7 +824,7 @@ def test_a_sprite_of_tensorboardx_over_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedding = pytest.importorskip("tensorboardX.embedding")
-    assert embedding.TB_MAX_SPRITE_SIZE == projector.SPRITE_LIMIT
+    assert embedding.TB_MAX_SPRITE_SIZE == projector.MAX_SPRITE_SIDE
     monkeypatch.setattr(embedding, "TB_MAX_SPRITE_SIZE", 47)
     with pytest.raises(AssertionError, match="Sprite too large"):
         board(tmp_path, count=9, label_img=pictures(9, 16))
@@ -882,7 +887,7 @@ def test_a_tensor_of_many_lines_is_counted_through(tmp_path: Path) -> None:
     lines = ["1\t2"] * 10_000
     lines[5000], lines[9000] = "", "inf\t0"
     path.write_bytes(tsv(*lines))
-    steps = projector_files.tensor_file(path, "t", [])
+    steps = projector_files.check_tensor_file(path, "t", [])
     assert "line 9001" in next(steps).message
     with pytest.raises(StopIteration) as end:
         next(steps)
@@ -909,7 +914,7 @@ def test_a_run_by_hand_lacks_an_event_file(tmp_path: Path) -> None:
     run = hand_made(tmp_path)
     (found,) = check(run)
     assert (found.level, found.subject) == ("warning", ".")
-    assert found.message.startswith("no event file: listed only where")
+    assert found.message.startswith("no event file: listed only if")
     assert refused(run) == {"listing"}
     (run / "events.out.tfevents.1").write_bytes(b"")
     (found,) = check(run)
@@ -934,7 +939,7 @@ def test_a_first_embedding_without_a_name(tmp_path: Path) -> None:
     (run / "events.out.tfevents.1").write_bytes(b"some")
     (found,) = check(run)
     assert (found.level, found.subject) == ("warning", CONFIG)
-    assert "to every tensor not named" in found.message
+    assert "to all tensors without a name" in found.message
     (run / "metadata.tsv").write_text("word\n")
     assert "1 rows for the 20 points" in check(run)[-1].message
 
@@ -955,7 +960,7 @@ def test_a_checkpoint_that_nothing_names(tmp_path: Path) -> None:
     (run / "checkpoint").unlink()
     (found,) = check(run)
     assert (found.level, found.subject) == ("error", "checkpoint")
-    assert "embedding.ckpt-1 is there, but nothing names it" in found.message
+    assert "embedding.ckpt-1 exists, but nothing names it" in found.message
     assert refused(run) == {"listing"}
 
 
@@ -967,7 +972,7 @@ def test_a_run_without_a_checkpoint_shows_its_parent_s(tmp_path: Path) -> None:
     (train / CONFIG).write_text(f'embeddings {{ tensor_name: "{VARIABLE}" }}')
     (found,) = check(train)
     assert (found.level, found.subject) == ("warning", ".")
-    assert "that of the parent directory" in found.message
+    assert "the parent directory's" in found.message
     assert refused(train) == set()
 
 
@@ -1022,8 +1027,8 @@ def test_a_checkpoint_of_tensorflow_1(tmp_path: Path) -> None:
 def test_more_points_than_the_page_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert projector_files.POINTS_LIMIT == 100_000  # LIMIT_NUM_POINTS, data-provider-server.ts
-    monkeypatch.setattr(projector_files, "POINTS_LIMIT", 5)
+    assert projector_files.MAX_POINTS == 100_000  # LIMIT_NUM_POINTS, data-provider-server.ts
+    monkeypatch.setattr(projector_files, "MAX_POINTS", 5)
     run = board(tmp_path, count=10)
     (found,) = check(run)
     assert (found.level, found.message) == ("warning", "10 points, of which the page asks for 5")
@@ -1067,11 +1072,11 @@ def test_findings_in_words() -> None:
     [([3], "line 3"), ([3, 5], "lines 3 and 5"), ([*range(9)], "lines 0, 1, 2, 3, 4 and 4 more")],
 )
 def test_lists_in_words(items: list[int], text: str) -> None:
-    assert projector_files.some("line", items) == text
+    assert projector_files.enumerate_items("line", items) == text
 
 
 def test_limits_are_those_of_the_projector() -> None:
-    assert projector.SPRITE_LIMIT == 8192  # MAX_SPRITE_IMAGE_SIZE_PX, data-provider.ts
+    assert projector.MAX_SPRITE_SIDE == 8192  # MAX_SPRITE_IMAGE_SIZE_PX, data-provider.ts
 
 
 # --- The Grid tab's files ----------------------------------------------------------------------
@@ -1088,7 +1093,7 @@ def test_limits_are_those_of_the_projector() -> None:
         (lambda f: (f / "mosaic_files/9/0_0.jpg").unlink(), "map/mosaic_files", "9/0_0.jpg"),
         (lambda f: (f / "manifest.json").unlink(), "map/manifest.json", "cannot be read"),
         (lambda f: (f / "manifest.json").write_text("{"), "map/manifest.json", "not JSON"),
-        (lambda f: (f / "manifest.json").write_text("[]"), "map/manifest.json", "no manifest"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "map/manifest.json", "not a manifest"),
         (lambda f: tell(f, format=2), "map/manifest.json", "format 2, .* reads 1"),
         (lambda f: tell(f, photos="60"), "map/manifest.json", "photos is '60'"),
         (lambda f: tell(f, grid=[2, 2]), "map/manifest.json", "for 60 photos"),

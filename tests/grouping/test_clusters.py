@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tbgrid.grouping import clusters
-from tbgrid.grouping.clusters import NONE, find_clusters, least_by_count
+from tbgrid.grouping.clusters import NO_CLUSTER, default_min_size, find_clusters
 from tbgrid.types import Float64Array
 
 
@@ -27,18 +27,18 @@ def test_heaps_are_clusters_and_strays_are_none() -> None:
     found = find_clusters(places, names(len(places)))
     assert len(found.names) == 5
     for number in range(5):
-        assert len(set(found.of[40 * number : 40 * number + 40].tolist()) - {-1}) == 1
-    assert (found.of[200:] == -1).all()
-    assert found.named[-1] == NONE
-    assert (found.of[:200] >= 0).mean() > 0.9
-    assert found.share_in_none == pytest.approx((found.of < 0).mean())
+        assert len(set(found.labels[40 * number : 40 * number + 40].tolist()) - {-1}) == 1
+    assert (found.labels[200:] == -1).all()
+    assert found.label_names[-1] == NO_CLUSTER
+    assert (found.labels[:200] >= 0).mean() > 0.9
+    assert found.noise_share == pytest.approx((found.labels < 0).mean())
 
 
 def test_names_by_label_and_by_the_photo_in_the_middle() -> None:
     places = blobs(stray=0)
     labels = ["cat"] * 80 + ["dog"] * 40 + ["ant", "bee"] * 20 + ["none"] * 40
     found = find_clusters(places, names(200), labels)
-    called = {name for name in found.named if name != NONE}
+    called = {name for name in found.label_names if name != NO_CLUSTER}
     (by_file,) = (name for name in called if name.endswith(".jpg"))
     assert called - {by_file} == {"cat", "cat 2", "dog", "none"}
     row = int(by_file[:4])
@@ -60,18 +60,18 @@ def test_the_order_of_photos_does_not_matter() -> None:
 
 def test_of_many_points_a_part_is_clustered(monkeypatch: pytest.MonkeyPatch) -> None:
     places = blobs(each=200)
-    monkeypatch.setattr(clusters, "MOST", 400)
+    monkeypatch.setattr(clusters, "MAX_CLUSTERED", 400)
     found = find_clusters(places, names(len(places)))
     assert len(found.names) == 5
-    assert (found.of[:1000] >= 0).mean() > 0.9
+    assert (found.labels[:1000] >= 0).mean() > 0.9
 
 
 def test_few_points_are_in_no_cluster() -> None:
     found = find_clusters(np.zeros((3, 2)), names(3))
-    assert found.named == [NONE] * 3
+    assert found.label_names == [NO_CLUSTER] * 3
     assert not found.names
 
 
 def test_how_many_make_a_cluster() -> None:
-    assert [least_by_count(count) for count in (3, 1024, 10_000)] == [5, 16, 50]
+    assert [default_min_size(count) for count in (3, 1024, 10_000)] == [5, 16, 50]
     assert len(find_clusters(blobs(), names(206), least=60).names) < 5

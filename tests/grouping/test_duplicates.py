@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grouping.duplicates import EXACT, MIRRORED, NEAR, Copies, find_copies
-from tbgrid.grouping.image_registration import likeness
+from tbgrid.grouping.image_registration import similarity
 from tbgrid.photos import Photo
 from tbgrid.types import Float32Array, UInt8Array
 from tbgrid.util.cache import Cache
@@ -97,8 +97,8 @@ def test_planted_copies_are_found_and_nothing_else() -> None:
     kinds = [copies.kinds[row] for row in range(30, len(pictures))]
     assert kinds == [NEAR] * 8 + [MIRRORED] * 2 + [EXACT]
     assert not any(copies.kinds[:30]), "the largest photo stands for its group"
-    assert copies.original[-1] == 3
-    assert len(copies.kept) == 30
+    assert copies.copy_of[-1] == 3
+    assert len(copies.representatives) == 30
 
 
 @settings(max_examples=5, deadline=None)
@@ -112,7 +112,7 @@ def test_groups_are_a_partition_and_follow_the_photos(seed: int) -> None:
     assert len(rows) == len(set(rows))
     assert sorted({*rows, *np.flatnonzero(copies.sizes == 1).tolist()}) == [*range(len(pictures))]
     for group in groups:
-        assert (copies.representative[group] == group[0]).all()
+        assert (copies.representative_of[group] == group[0]).all()
         assert (copies.sizes[group] == len(group)).all()
     order = np.random.default_rng(seed).permutation(len(pictures))
     turned = copies_of(images_of([pictures[row] for row in order]))
@@ -155,7 +155,7 @@ def test_files_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
     )
     copies = copies_of(images)
     assert copies.kinds == ("",) * 8 + (EXACT, NEAR)
-    assert copies.representative.tolist() == [*range(8), 0, 0]
+    assert copies.representative_of.tolist() == [*range(8), 0, 0]
 
 
 @pytest.mark.parametrize("count", [3, 5])
@@ -165,7 +165,7 @@ def test_few_photos_and_equal_vectors(count: int) -> None:
     images = images_of([*pictures, pictures[0]])
     images.vectors[:] = 1
     copies = copies_of(images)
-    assert copies.representative.tolist() == [*range(count - 1), 0]
+    assert copies.representative_of.tolist() == [*range(count - 1), 0]
     assert copies.kinds[-1] == EXACT
 
 
@@ -178,7 +178,7 @@ def test_without_pictures_equal_vectors_are_copies() -> None:
     copies = copies_of(
         ImageSet(photos=photos, vectors=vectors, thumbnails=empty, sizes=sizes, pictured=False)
     )
-    assert copies.representative.tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 8]
+    assert copies.representative_of.tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 8]
     assert copies.kinds[7] == EXACT
 
 
@@ -193,15 +193,15 @@ def test_likeness_of_forms_and_of_others() -> None:
     itself = np.repeat(np.arange(12)[:, None], 2, axis=1)
     for name in FORMS[:-1]:
         forms = arrays([form(picture, name) for picture in scenes])
-        alike = likeness(arrays(scenes), forms, itself)
+        alike = similarity(arrays(scenes), forms, itself)
         assert alike.min() > 0.9, name
-    assert likeness(arrays(scenes), arrays(scenes[1:] + scenes[:1]), itself).max() < 0.6
+    assert similarity(arrays(scenes), arrays(scenes[1:] + scenes[:1]), itself).max() < 0.6
 
 
 def test_likeness_of_one_colour() -> None:
     colours = [(200, 10, 10), (204, 12, 8), (10, 10, 200)]
     plain = arrays([Image.new("RGB", (40, 40), colour) for colour in colours])
-    found = likeness(plain, plain, np.array([[0, 1], [0, 2]]))
+    found = similarity(plain, plain, np.array([[0, 1], [0, 2]]))
     assert found.tolist() == [1, 0]
     pictures = arrays([scene(np.random.default_rng(0))])
-    assert likeness(pictures, plain, np.array([[0, 0]])).tolist() == [0]
+    assert similarity(pictures, plain, np.array([[0, 0]])).tolist() == [0]

@@ -16,7 +16,7 @@ from PIL import Image
 import tbgrid
 from tbgrid import run_format
 from tbgrid.check.run import check
-from tbgrid.grouping.badges import badged
+from tbgrid.grouping.badges import draw_badge
 from tbgrid.options import GroupOptions
 from tbgrid.writers.grid_tab import column
 from tests.grouping.test_duplicates import scene
@@ -75,7 +75,7 @@ def test_shown_copies_are_named_and_counted(folder: Path, tmp_path: Path) -> Non
     report = json.loads((result.export / "report.json").read_text())
     numbers = report["duplicates"]
     assert (numbers["groups"], numbers["exact_copies"], numbers["near_copies"]) == (3, 3, 1)
-    assert ("copies", "3 exact, 1 near of 3 photos") in result.groups.lines()
+    assert ("copies", "3 exact, 1 near of 3 photos") in result.groups.summary_rows()
     manifest = json.loads((result.export / run_format.FOLDER / run_format.MANIFEST).read_text())
     assert ["copies", "3 exact, 1 near of 3 photos"] in manifest["report"]
     assert not check(tmp_path / "run")
@@ -89,7 +89,7 @@ def test_stacked_copies_lie_under_one_tile(folder: Path, tmp_path: Path) -> None
     assert len(names) == 30
     rows = table(result.export / "metadata.tsv")
     assert [row["path"] for row in rows] == names
-    ledger = {row["path"]: row["reason"] for row in table(result.ledger)}
+    ledger = {row["path"]: row["reason"] for row in table(result.skipped_tsv)}
     assert ledger == {
         "a/x.png": "exact copy of a/00.png",
         "a/small.png": "near copy of a/02.png",
@@ -137,7 +137,7 @@ def test_stacked_copies_lie_under_one_tile(folder: Path, tmp_path: Path) -> None
 
 def test_groups_can_be_left_out(folder: Path, tmp_path: Path) -> None:
     result = exported(folder, tmp_path / "run", duplicates="off", min_cluster=0)
-    assert result.groups.lines() == []
+    assert result.groups.summary_rows() == []
     assert "duplicates" not in result.report
     assert not (result.export / "duplicates.tsv").exists()
     header = (result.export / "metadata.tsv").read_text().splitlines()[0]
@@ -153,15 +153,15 @@ def test_clusters_are_a_category_of_all_photos(exported: tbgrid.ExportResult) ->
     kinds = {told["name"]: told["kind"] for told in manifest["columns"]}
     assert kinds["cluster"] == "category"
     rows = table(exported.export / "metadata.tsv")
-    assert [row["cluster"] for row in rows] == [name or "-" for name in clusters.named]
+    assert [row["cluster"] for row in rows] == [name or "-" for name in clusters.label_names]
     told = exported.report["clusters"]
     assert told["clusters"] == len(clusters.names)
-    assert told["share_in_none"] == pytest.approx(clusters.share_in_none, abs=1e-4)
+    assert told["share_in_none"] == pytest.approx(clusters.noise_share, abs=1e-4)
 
 
 def test_too_few_photos_for_a_cluster_are_told(folder: Path, tmp_path: Path) -> None:
     result = exported(folder, tmp_path / "run", min_cluster=1000)
-    assert ("clusters", "none of 1,000 photos or more") in result.groups.lines()
+    assert ("clusters", "none of 1,000 photos or more") in result.groups.summary_rows()
     assert "cluster" not in table(result.export / "metadata.tsv")[0]
 
 
@@ -180,7 +180,7 @@ def test_a_column_of_the_user_keeps_its_name(photos: Path, tmp_path: Path) -> No
     assert [row["cluster"] for row in rows] == [str(row) for row in range(60)]
     assert result.groups.clusters is not None
     assert [row["cluster 2"] for row in rows] == [
-        name or "-" for name in result.groups.clusters.named
+        name or "-" for name in result.groups.clusters.label_names
     ]
     states = json.loads((result.export / "bookmarks.json").read_text())
     assert states[0]["selectedColorOptionName"] == "cluster 2"
@@ -193,7 +193,7 @@ def test_too_few_are_left_to_stack(tmp_path: Path) -> None:
     picture = scene(np.random.default_rng(0))
     for number in range(4):
         picture.save(folder / f"{number}.png")
-    with pytest.raises(tbgrid.TbgridError, match="4 photos are 1 and their copies"):
+    with pytest.raises(tbgrid.TbgridError, match="4 photos without their copies are 1"):
         exported(folder, tmp_path / "run", duplicates="stack")
 
 
@@ -207,7 +207,7 @@ def test_options_that_cannot_be_meant(wrong: dict[str, object]) -> None:
 @pytest.mark.parametrize("count", [2, 99, 12345])
 def test_a_badge_takes_a_corner(side: int, count: int) -> None:
     tile = np.full((side, side, 3), 128, np.uint8)
-    changed = (badged(tile, count) != tile).any(axis=2)
+    changed = (draw_badge(tile, count) != tile).any(axis=2)
     assert changed.any()
     assert not changed[side // 2 :].any()
     assert (tile == 128).all()

@@ -23,7 +23,7 @@ from tbgrid.cli import main
 from tbgrid.grid.cells import cell_centers
 from tbgrid.layouts import methods
 from tbgrid.layouts.procrustes import aligned_cells
-from tbgrid.mapping.arrange import ALIKE, arrange, best_of
+from tbgrid.mapping.arrange import DPQ_TOLERANCE, arrange, best_index
 from tbgrid.options import RefineOptions
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
@@ -153,7 +153,7 @@ def test_best_is_never_below_a_candidate(digits: tuple[Float32Array, list[str]])
     assert len(set(titles)) == len(titles)
     cards = [c.card for c in tried if c.card and c.card.dpq_16]
     highest = max(card.dpq_16 or 0 for card in cards)
-    alike = [card for card in cards if (card.dpq_16 or 0) >= highest - ALIKE]
+    alike = [card for card in cards if (card.dpq_16 or 0) >= highest - DPQ_TOLERANCE]
     assert found.card in alike
     assert found.card.dpq_2 == max(card.dpq_2 or 0 for card in alike)
     (kept,) = [c for c in tried if c.remark]
@@ -171,7 +171,7 @@ def test_the_best_is_the_highest_dpq_16_and_of_equals_the_highest_dpq_2(
     card = arrange(*digits, "euclidean", ExportOptions(layout="pca"), Cache(None)).card
 
     def best(*scores: tuple[float | None, float | None]) -> int:
-        return best_of([replace(card, dpq_16=near, dpq_2=far) for near, far in scores])
+        return best_index([replace(card, dpq_16=near, dpq_2=far) for near, far in scores])
 
     assert best((0.8, 0.9), (0.9, 0.5), (0.7, 0.9)) == 1
     assert best((0.9, 0.5), (0.895, 0.6), (0.885, 0.9)) == 1
@@ -196,7 +196,7 @@ def test_a_budget_that_is_used_up_leaves_the_default_and_says_so(photos: Path) -
     assert first.card == found.card
     assert found.layout.method == "tsne"
     assert all(other.card is None for other in others)
-    assert any("--budget 0 is used up" in other.remark for other in others)
+    assert any("the budget of 0 CPU seconds is used up" in other.remark for other in others)
 
 
 def test_a_refinement_that_ran_out_of_time_is_told(

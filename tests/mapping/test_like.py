@@ -24,19 +24,19 @@ from tbgrid.cli import main
 from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.grid.cells import choose_shape
 from tbgrid.grid.snap import assign
-from tbgrid.grouping.badges import badged
+from tbgrid.grouping.badges import draw_badge
 from tbgrid.grouping.picture_keys import picture_keys
 from tbgrid.layouts.tsne import INIT_NEIGHBORS, tsne_from
 from tbgrid.layouts.tsne_engines import ITERATIONS
-from tbgrid.mapping.arrange import Arrangement, arrange
-from tbgrid.mapping.previous_run import read_earlier, same_photos
+from tbgrid.mapping.arrange import MapResult, arrange
+from tbgrid.mapping.previous_run import read_previous_run, same_photos
 from tbgrid.mapping.warm_start import (
-    FEWEST_ITERATIONS,
-    MOST_EMPTY,
-    Start,
-    _exchanged,
+    MAX_EMPTY_SHARE,
+    MIN_ITERATIONS,
+    WarmStart,
+    _exchange_offsets,
     lay_out_like,
-    measured,
+    measure_stability,
     shape_like,
     snap_like,
 )
@@ -56,46 +56,52 @@ DEFAULT = ExportOptions()
 
 
 def arranged(
-    vectors: Float32Array, start: Start | None = None, options: ExportOptions = DEFAULT
-) -> Arrangement:
+    vectors: Float32Array, start: WarmStart | None = None, options: ExportOptions = DEFAULT
+) -> MapResult:
     return arrange(vectors, None, "euclidean", options, Cache(None), start=start)
 
 
-def start_of(old: Arrangement, of: Sequence[int]) -> Start:
+def start_of(old: MapResult, of: Sequence[int]) -> WarmStart:
     grid = old.grid
-    return Start(
-        "old",
-        np.array(of),
-        grid.rows,
-        grid.columns,
-        grid.cells,
-        grid.places,
-        old.layout.positions,
-        1.0,
-        "squared",
-        grid.solver,
-        grid.cost,
-        grid.gap,
+    return WarmStart(
+        run="old",
+        previous_rows=np.array(of),
+        rows=grid.rows,
+        columns=grid.columns,
+        cells=grid.cells,
+        places=grid.places,
+        positions=old.layout.positions,
+        solver=grid.solver,
+        cost=grid.cost,
+        gap=grid.gap,
     )
 
 
 @pytest.fixture(scope="module")
-def old() -> Arrangement:
+def old() -> MapResult:
     """A map of the first digits, on a grid without an empty cell."""
     made = arranged(DIGITS[:OLD])
     assert made.grid.rows * made.grid.columns == OLD
     return made
 
 
-def made_up(cells: Sequence[int], rows: int, columns: int, of: Sequence[int]) -> Start:
+def made_up(cells: Sequence[int], rows: int, columns: int, of: Sequence[int]) -> WarmStart:
     """A map of which only the grid is used."""
     nowhere = np.zeros((len(cells), 2))
-    aspect = columns / rows
-    return Start("old", np.array(of), rows, columns, np.array(cells), nowhere, nowhere, aspect)
+    return WarmStart(
+        run="old",
+        previous_rows=np.array(of),
+        rows=rows,
+        columns=columns,
+        cells=np.array(cells),
+        places=nowhere,
+        positions=nowhere,
+        aspect=columns / rows,
+    )
 
 
 def test_a_new_point_starts_among_its_likes_and_the_others_where_they_were(
-    old: Arrangement,
+    old: MapResult,
 ) -> None:
     start = np.full((OLD + NEW, 2), np.nan)
     start[:OLD] = old.layout.positions
@@ -109,13 +115,13 @@ def test_a_new_point_starts_among_its_likes_and_the_others_where_they_were(
 
 
 def test_a_layout_without_places_or_of_another_engine_is_refused() -> None:
-    with pytest.raises(TbgridError, match="no point has a position"):
+    with pytest.raises(TbgridError, match="no photo matches the earlier layout"):
         tsne_from(DIGITS[:9], np.full((9, 2), np.nan), 0)
     with pytest.raises(UsageError, match=r"engine sklearn cannot .*: leave out"):
         tsne_from(DIGITS[:9], np.zeros((9, 2)), 0, TsneOptions(engine="sklearn"))
 
 
-def test_the_same_photos_in_any_order_keep_their_very_cells(old: Arrangement) -> None:
+def test_the_same_photos_in_any_order_keep_their_very_cells(old: MapResult) -> None:
     order = np.random.default_rng(0).permutation(OLD)
     made = arranged(DIGITS[order], start_of(old, order.tolist()))
     assert np.array_equal(made.grid.cells, old.grid.cells[order])
@@ -124,7 +130,7 @@ def test_the_same_photos_in_any_order_keep_their_very_cells(old: Arrangement) ->
     stability = made.stability
     assert stability is not None
     assert (stability.kept, stability.new, stability.removed) == (OLD, 0, 0)
-    assert (stability.median, stability.most, stability.unmoved) == (0, 0, 1)
+    assert (stability.move_median, stability.move_p95, stability.unmoved_share) == (0, 0, 1)
     assert made.layout.kl == pytest.approx(old.layout.kl, rel=1e-3)  # an approximate sum
     assert made.card.cost == pytest.approx(old.card.cost)
 
@@ -138,13 +144,13 @@ def test_photos_move_less_than_a_cell_when_one_in_a_hundred_is_new() -> None:
         before = arranged(some[:OLD])
         made = arranged(some, start_of(before, [*range(OLD), *[-1] * NEW]))
         assert made.stability is not None
-        moves.append(made.stability.median)
+        moves.append(made.stability.move_median)
     assert np.median(moves) <= 0.8
 
 
 @pytest.mark.parametrize("removed", [0, 4, 120], ids="{} removed".format)
 @pytest.mark.parametrize("new", [0, NEW], ids="{} new".format)
-def test_photos_that_were_there_stay_near(old: Arrangement, new: int, removed: int) -> None:
+def test_photos_that_were_there_stay_near(old: MapResult, new: int, removed: int) -> None:
     kept = np.random.default_rng(1).permutation(OLD)[: OLD - removed]
     rows = np.concatenate([kept, np.arange(OLD, OLD + new)])
     of = [row if row < OLD else -1 for row in rows]
@@ -165,10 +171,10 @@ def test_photos_that_were_there_stay_near(old: Arrangement, new: int, removed: i
         far.append(math.dist(now, before))
         still += max(abs(a - b) for a, b in zip(now, before, strict=True)) < half
     assert (stability.kept, stability.new, stability.removed) == (len(kept), new, removed)
-    assert stability.median == pytest.approx(float(np.median(far)))
-    assert stability.most == pytest.approx(float(np.percentile(far, 95)))
-    assert stability.unmoved == pytest.approx(still / len(kept))
-    assert stability.median <= (1 if removed < 100 else 1.5)
+    assert stability.move_median == pytest.approx(float(np.median(far)))
+    assert stability.move_p95 == pytest.approx(float(np.percentile(far, 95)))
+    assert stability.unmoved_share == pytest.approx(still / len(kept))
+    assert stability.move_median <= (1 if removed < 100 else 1.5)
     fresh = arranged(DIGITS[rows])
     assert made.card.dpq_16 is not None
     assert fresh.card.dpq_16 is not None
@@ -178,17 +184,17 @@ def test_photos_that_were_there_stay_near(old: Arrangement, new: int, removed: i
     assert again.stability == stability
 
 
-def test_when_half_is_new_the_map_is_as_good_as_a_fresh_one(old: Arrangement) -> None:
+def test_when_half_is_new_the_map_is_as_good_as_a_fresh_one(old: MapResult) -> None:
     half = arranged(DIGITS[: OLD // 2])
     made = arranged(DIGITS[:OLD], start_of(half, [*range(OLD // 2), *[-1] * (OLD // 2)]))
     assert made.card.dpq_16 is not None
     assert old.card.dpq_16 is not None
     assert made.card.dpq_16 > old.card.dpq_16 - 0.02
     assert made.stability is not None
-    assert made.stability.median < 2
+    assert made.stability.move_median < 2
 
 
-def test_the_layout_lies_as_the_earlier_one_did(old: Arrangement) -> None:
+def test_the_layout_lies_as_the_earlier_one_did(old: MapResult) -> None:
     """Whatever the turn of the earlier places, the new ones follow it."""
     angle = np.array([[math.cos(1), math.sin(1)], [-math.sin(1), math.cos(1)]])
     start = start_of(old, [*range(OLD), *[-1] * NEW])
@@ -198,7 +204,7 @@ def test_the_layout_lies_as_the_earlier_one_did(old: Arrangement) -> None:
     assert np.abs(one.positions[:OLD] - start.positions).mean() < 1
 
 
-def test_exchanged_photos_stay_exchanged(old: Arrangement) -> None:
+def test_exchanged_photos_stay_exchanged(old: MapResult) -> None:
     """Where photos changed places after the snap, the cells count and not t-SNE's places."""
     rng = np.random.default_rng(2)
     cells = old.grid.cells.copy()
@@ -208,13 +214,13 @@ def test_exchanged_photos_stay_exchanged(old: Arrangement) -> None:
     start = dataclasses.replace(start_of(old, [*range(OLD)]), cells=cells)
     rows, columns = old.grid.rows, old.grid.columns
     options = GridOptions()
-    wanted = old.grid.places + _exchanged(old.grid.places, start, rows, columns, options)
+    wanted = old.grid.places + _exchange_offsets(old.grid.places, start, rows, columns, options)
     assert np.array_equal(assign(wanted, rows, columns).cells, cells)
     # Refinement would put right what was exchanged at random here.
-    start = dataclasses.replace(start, of=np.array([*range(OLD), *[-1] * NEW]))
+    start = dataclasses.replace(start, previous_rows=np.array([*range(OLD), *[-1] * NEW]))
     made = arranged(DIGITS, start, ExportOptions(refine=None))
     assert made.stability is not None
-    assert made.stability.median <= 1
+    assert made.stability.move_median <= 1
 
 
 def test_one_row_tells_nothing_of_several() -> None:
@@ -229,7 +235,7 @@ def test_one_row_tells_nothing_of_several() -> None:
     grid = snap_like(flat.layout, start, GridOptions(shape=(5, 6)))
     assert (grid.rows, grid.columns) == (5, 6)
     assert np.ptp(grid.places[:, 0]) == pytest.approx(4)
-    assert measured(grid, start).kept == 30
+    assert measure_stability(grid, start).kept == 30
 
 
 @settings(deadline=None, max_examples=200)
@@ -250,10 +256,10 @@ def test_the_grid_is_kept_grown_or_made_anew(
             assert not smaller or sides[0] * sides[1] < after, "no row or column too many"
     elif found != (rows, columns):
         assert found == choose_shape(after, columns / rows)
-        assert old_cells - after > max(MOST_EMPTY * old_cells, old_cells - before)
+        assert old_cells - after > max(MAX_EMPTY_SHARE * old_cells, old_cells - before)
         assert cells < old_cells
     else:
-        few = old_cells - after <= max(MOST_EMPTY * old_cells, old_cells - before)
+        few = old_cells - after <= max(MAX_EMPTY_SHARE * old_cells, old_cells - before)
         fresh = choose_shape(after, columns / rows)
         assert few or fresh[0] * fresh[1] >= old_cells
 
@@ -288,12 +294,12 @@ def test_t_sne_goes_the_farther_the_more_has_changed() -> None:
         return made_up(range(before), 40, 40, of).iterations
 
     assert iterations(range(1000)) == 0
-    assert iterations([*range(1000), -1]) == FEWEST_ITERATIONS
-    assert iterations(range(999)) == FEWEST_ITERATIONS
+    assert iterations([*range(1000), -1]) == MIN_ITERATIONS
+    assert iterations(range(999)) == MIN_ITERATIONS
     assert iterations([*range(1000), *[-1] * 50]) == pytest.approx(ITERATIONS / 2, rel=0.1)
     assert iterations([*range(1000), *[-1] * 200]) == ITERATIONS
     assert iterations(range(800)) == ITERATIONS
-    other = dataclasses.replace(made_up(range(5), 2, 3, range(5)), comparable=False)
+    other = dataclasses.replace(made_up(range(5), 2, 3, range(5)), same_inputs=False)
     assert other.iterations == ITERATIONS
 
 
@@ -315,9 +321,9 @@ def test_each_photo_is_found_once(before: list[str], now: list[str], data: st.Da
     found = same_photos(before, one, now, other).tolist()
     there = [row for row in found if row >= 0]
     assert len(set(there)) == len(there)
-    comparable = any(row >= 0 and one[row] == other[at] for at, row in enumerate(by_name))
+    same_inputs = any(row >= 0 and one[row] == other[at] for at, row in enumerate(by_name))
     for at, row in enumerate(found):
-        if row >= 0 and comparable:
+        if row >= 0 and same_inputs:
             assert one[row] == other[at]
         if row < 0:  # no picture is left that is the same
             assert other[at] not in {one[r] for r in range(len(before)) if r not in there}
@@ -341,7 +347,7 @@ def test_equal_pictures_have_equal_keys() -> None:
 
 def test_a_stack_is_the_same_photo_however_many_copies_it_has() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    keys = picture_keys(np.stack([picture, badged(picture, 2), badged(picture, 3)]))
+    keys = picture_keys(np.stack([picture, draw_badge(picture, 2), draw_badge(picture, 3)]))
     assert len(set(keys.tolist())) == 1
 
 
@@ -369,7 +375,7 @@ def folder(first: tuple[Path, tbgrid.ExportResult], tmp_path: Path) -> Path:
 
 def test_a_run_is_read_as_it_was_written(first: tuple[Path, tbgrid.ExportResult]) -> None:
     folder, result = first
-    found = read_earlier(folder / "run")
+    found = read_previous_run(folder / "run")
     assert found.run == "run"
     assert found.names == tuple(photo.name for photo in result.images.photos)
     assert (found.rows, found.columns) == (result.grid.rows, result.grid.columns)
@@ -398,8 +404,8 @@ def test_a_run_is_replaced_by_one_like_itself(
     told = json.loads((result.export / "report.json").read_text())["like"]
     assert told == result.report["like"]
     assert (told["run"], told["kept"], told["new"], told["removed"]) == ("run", 59, 3, 1)
-    assert 0 <= told["median_move"] <= 1 <= told["95th_percentile_of_moves"] < 5
-    assert 0.2 < told["share_unmoved"] < 1
+    assert 0 <= told["move_median"] <= 1 <= told["move_p95"] < 5
+    assert 0.2 < told["unmoved_share"] < 1
     manifest = json.loads((result.export / run_format.FOLDER / run_format.MANIFEST).read_text())
     lines = {name: value for name, value in manifest["report"] if name.startswith("like run")}
     assert lines["like run, photos"] == "59 kept, 3 new, 1 removed"
@@ -412,12 +418,12 @@ def test_a_run_is_replaced_by_one_like_itself(
 
 def test_a_map_of_other_vectors_begins_at_the_places_and_says_so(folder: Path) -> None:
     result = like(folder, "other", metric="cosine")
-    (note,) = [note for note in result.notes if "begins at its places" in note]
+    (note,) = [note for note in result.notes if "starts from its positions" in note]
     assert note.startswith("run is of mean-colour, euclidean distances")
     assert result.report["like"]["kept"] == 60
     wider = like(folder, "wider", tsne=TsneOptions(perplexity=5))
     assert wider.layout.perplexity == 5
-    assert not np.allclose(wider.layout.positions, read_earlier(folder / "run").positions)
+    assert not np.allclose(wider.layout.positions, read_previous_run(folder / "run").positions)
 
 
 def test_photos_that_are_framed_otherwise_are_known_by_name(folder: Path) -> None:
@@ -445,8 +451,8 @@ def test_other_vectors_of_the_same_name_are_followed_too(
     """Else the map would stay what it was, whatever the new vectors say."""
     options = dataclasses.replace(QUICK, like=folder / "run")
     result = tbgrid.export(folder / "photos", folder / "new", options, embedder=Retrained())
-    (note,) = [note for note in result.notes if "begins at its places" in note]
-    assert note.startswith("photos that were in run have other vectors there, though of mean-col")
+    (note,) = [note for note in result.notes if "starts from its positions" in note]
+    assert note.startswith("photos of run have changed vectors, though mean-col")
     before = first[1].grid
     stale = distance_preservation(result.images.vectors, before.cells, before.columns)
     assert result.card.dpq_16 is not None
@@ -459,15 +465,15 @@ def test_vectors_are_the_same_if_distances_are(
     factor: float, first: tuple[Path, tbgrid.ExportResult]
 ) -> None:
     """Whatever the order of the photos, and though some are gone and others new."""
-    earlier, images = read_earlier(first[0] / "run"), first[1].images
+    earlier, images = read_previous_run(first[0] / "run"), first[1].images
     rows = np.random.default_rng(0).permutation(60)[:40]
     names = [*(images.photos[row].name for row in rows), "new"]
     vectors = np.concatenate([images.vectors[rows], images.vectors[:1] + 9])
     vectors[:, ::2] *= factor
     model = ModelInfo(model_id="mean-colour", input_size=(32, 32), metric="euclidean")
     start = earlier.start(names, None, vectors, model, "crop", earlier.perplexity)
-    assert start.of.tolist() == [*rows.tolist(), -1]
-    assert start.comparable == (factor < 1.1)
+    assert start.previous_rows.tolist() == [*rows.tolist(), -1]
+    assert start.same_inputs == (factor < 1.1)
     assert len(start.notes) == (factor > 1.1)
 
 
@@ -511,11 +517,11 @@ def test_old_photos_are_not_embedded_again_and_a_broken_export_leaves_the_run(
     with pytest.raises(KeyboardInterrupt):
         export(again)
     assert (folder / "run" / HOME / CURRENT).read_text() == current
-    assert len(read_earlier(folder / "run").names) == 60
+    assert len(read_previous_run(folder / "run").names) == 60
     monkeypatch.setattr(Counting, "broken", False)
     export(again)
     assert sum(Counting.seen) == 3
-    assert len(read_earlier(folder / "run").names) == 63
+    assert len(read_previous_run(folder / "run").names) == 63
 
 
 def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> None:
@@ -527,7 +533,7 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     (folder / "photos/blue").rename(folder / "blue")
     kept = folder / "kept"
     (folder / "run").rename(kept)
-    refused(r"no directory .*run: give --like the directory of a run")
+    refused(r"no such directory: .*run: give --like the directory of a run")
     (folder / "run").mkdir()
     refused(r"run holds no export of tbgrid: give --like the directory of a run")
     shutil.copytree(kept, folder / "run" / "inner")
@@ -542,7 +548,7 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
         refused(pattern)
         (map_ / name).write_bytes(whole)
 
-    spoilt(run_format.CELLS, b"\0" * 4 * 60, r"the map of .*run cannot be read .*: export it anew")
+    spoilt(run_format.CELLS, b"\0" * 4 * 60, r"the map of .*run cannot be read .*: export it again")
     spoilt(run_format.PLACES, b"", r"the map of .*run cannot be read .* 0 numbers, not 120")
     spoilt(run_format.MANIFEST, b"{", r"the map of .*run cannot be read \(JSONDecodeError")
     spoilt(run_format.POSITIONS, b"\xff" * 8 * 60, r"the map of .*run cannot be read .*not finite")
@@ -569,7 +575,9 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     (folder / "report").rename(map_.parent / REPORT)
     told = json.loads((map_ / run_format.MANIFEST).read_text())
     newer = json.dumps({**told, "format": run_format.FORMAT + 1}).encode()
-    spoilt(run_format.MANIFEST, newer, r"run is of another version of tbgrid: export it anew")
+    spoilt(
+        run_format.MANIFEST, newer, r"run was written by another version of tbgrid: export it again"
+    )
     shutil.rmtree(folder / "photos")
     draw_photos(folder / "photos" / "strange", each=2, seed=7)
     refused(r"none of the 6 photos is in run \(strange/blue/000.jpg is not among .* 59 others\)")
@@ -578,7 +586,7 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--like", "nowhere"], 1, "no directory nowhere"),
+        (["--like", "nowhere"], 1, "no such directory: nowhere"),
         (["--like", "x" * 5000], 1, "(File name too long): give --like the directory of a run"),
         (["--like", "run", "--engine", "sklearn"], 2, "leave out --engine or --like"),
         (["--like", "run", "--aspect", "2:1"], 2, "leave out --aspect or --like, or give --grid"),

@@ -132,7 +132,7 @@ def test_what_one_model_rejects_is_left_out_of_all_runs(
     assert shown[0] == shown[1] == shown[2]
     assert 3 < len(shown[0]) < 18
     assert not any(name.startswith("blue") for name in shown[0])
-    ledgers = [result.ledger.read_text() for result in done.results]
+    ledgers = [result.skipped_tsv.read_text() for result in done.results]
     assert ledgers[0] == ledgers[1] == ledgers[2]
     assert ledgers[0].count("model a gave NaN or infinity") == 18 - len(shown[0])
     assert "not a picture that Pillow can open" in ledgers[0]
@@ -188,7 +188,11 @@ def test_runs_have_safe_names_of_their_own(tmp_path: Path) -> None:
         (["--model", "pixels", "--model", "{photos}"], 1, "is not a SavedModel"),
         (["--model", "pixels", "--model", "builtin", "--vectors", "{vectors}"], 2, "--vectors"),
         (["--model", "pixels", "--model", "builtin", "--run", "a&b"], 2, "'&'"),
-        (["--model", "pixels", "--model", "builtin", "--duplicates", "stack"], 2, "stack with several models"),
+        (
+            ["--model", "pixels", "--model", "builtin", "--duplicates", "stack"],
+            2,
+            "stack with several models",
+        ),
     ],
 )
 def test_errors_end_in_one_line_before_the_first_photo_is_read(
@@ -227,7 +231,7 @@ def test_embedded_photos_are_refused(
 def test_a_run_that_cannot_be_written_leaves_those_before_it(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = compare_module.written
+    write = compare_module.write_run
     calls = iter(range(9))
 
     def failing(*arguments, **options):  # type: ignore[no-untyped-def]
@@ -235,7 +239,7 @@ def test_a_run_that_cannot_be_written_leaves_those_before_it(
             raise OSError(28, "No space left on device")
         return write(*arguments, **options)
 
-    monkeypatch.setattr(compare_module, "written", failing)
+    monkeypatch.setattr(compare_module, "write_run", failing)
     with pytest.raises(
         TbgridError, match=r"bright-ness-v1 \(No space left.*finished runs: mean-colour"
     ):

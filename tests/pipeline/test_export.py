@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_info
 import tbgrid
 from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, export, run_format
 from tbgrid.writers import projector
-from tbgrid.writers.mosaic import scattered
+from tbgrid.writers.mosaic import scatter_photos
 from tests.support.embedders import MeanColour
 from tests.support.photos import COLOURS, draw_photos
 
@@ -56,7 +56,7 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def test_the_run_holds_what_the_stages_gave(exported: tbgrid.ExportResult) -> None:
     names = {path.name for path in exported.export.iterdir()}
-    assert names >= {"metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "ledger.tsv"}
+    assert names >= {"metadata.tsv", "sprite.png", "bookmarks.json", "mosaic.jpg", "skipped.tsv"}
     report = json.loads((exported.export / "report.json").read_text())
     assert report["photos"]["shown"] == len(exported.images.photos) == 60
     assert report["grid"]["cost"] == exported.grid.cost
@@ -160,10 +160,10 @@ def test_the_text_tab_tells_model_versions_and_reasons(tmp_path: Path) -> None:
     (folder / "a|b <i>.txt").write_text("no picture")
     done = export(folder, tmp_path / "run", embedder=COLOUR_MODEL)
     text = events(done.directory)["tbgrid/report"][0][1].tensor.string_val[0].decode()
-    for word in ("mean-colour", "tensorflow", "perplexity", "1 left out", "not a picture"):
+    for word in ("mean-colour", "tensorflow", "perplexity", "1 skipped", "not a picture"):
         assert word in text
     assert "a&#124;b &lt;i&gt;.txt" in text
-    assert done.ledger.read_text().splitlines() == [
+    assert done.skipped_tsv.read_text().splitlines() == [
         "path\treason",
         "a|b <i>.txt\tnot a picture that Pillow can open",
     ]
@@ -172,7 +172,7 @@ def test_the_text_tab_tells_model_versions_and_reasons(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "longest"), [(3, 500), (1000, 2048)])
 def test_photos_are_not_lost_on_the_canvas_of_places(count: int, longest: int) -> None:
     thumbnails = np.zeros((count, 64, 64, 3), np.uint8)
-    canvas = scattered(thumbnails, np.random.default_rng(0).normal(size=(count, 2)))
+    canvas = scatter_photos(thumbnails, np.random.default_rng(0).normal(size=(count, 2)))
     assert max(canvas.shape) <= longest
     assert (canvas == 0).mean() > 0.02
 
@@ -252,7 +252,7 @@ def test_a_kill_while_publishing_leaves_one_whole_export(
     named = [line.split('"')[1] for line in config.splitlines() if "_path:" in line]
     assert named
     assert all((tmp_path / name).is_file() for name in named)
-    state = (tmp_path / run_format.CHECKPOINT).read_text().split('"')[1]
+    state = (tmp_path / run_format.CHECKPOINT_STATE).read_text().split('"')[1]
     assert (tmp_path / f"{state}.index").is_file()
     assert first.export.is_dir()
     assert events(tmp_path)["tbgrid/mosaic"]
@@ -283,7 +283,7 @@ def test_two_exports_at_once_into_one_run_are_refused(photos: Path, tmp_path: Pa
     finally:
         leave.set()
         thread.join()
-    assert (tmp_path / run_format.CHECKPOINT).is_file()
+    assert (tmp_path / run_format.CHECKPOINT_STATE).is_file()
 
 
 def test_a_name_that_the_projector_cannot_fetch_is_told(photos: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from tbgrid.types import UInt8Array
 from tests.grouping.test_duplicates import scene
 from tests.support.chromium import CHROMIUM, Visitor
 from tests.support.grid_page import Known, Tab, sampled
+from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import tensorboard
 
 COUNT = 42  # different photos, on a grid that fills a phone's width
@@ -74,12 +74,12 @@ def address(
     logdir: Path,
     stacked: tbgrid.ExportResult,
     shown: tbgrid.ExportResult,
+    preloaded: Preloaded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     del stacked, shown
-    executable = Path(sys.executable).with_name("tensorboard")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(executable, logdir, log, ready="tbgrid") as found:
+    with tensorboard(preloaded, logdir, log, ready="tbgrid") as found:
         yield found
     assert "Traceback" not in log.read_text()
 
@@ -143,7 +143,7 @@ def test_clusters_have_colours_and_what_is_in_none_is_grey(
 ) -> None:
     clusters = stacked.groups.clusters
     assert clusters is not None
-    counts = Counter(clusters.named)
+    counts = Counter(clusters.label_names)
     assert len(clusters.names) >= 2, "a test of several"
     assert counts[""] > 0, "and of some in none"
     tab = Tab.alone(visitor.page(), address, run="stack").settle()
@@ -162,5 +162,5 @@ def test_clusters_have_colours_and_what_is_in_none_is_grey(
     view = tab.whole(known)
     edges = view.on_screen(known.centres) - np.array([view.scale / 2, 0])
     found = sampled(tab.seen(), np.ceil(edges), 0)
-    wanted = np.array([colours[name or "(none)"] for name in clusters.named])
+    wanted = np.array([colours[name or "(none)"] for name in clusters.label_names])
     assert np.abs(found - wanted).max() < 40

@@ -26,7 +26,7 @@ from werkzeug.test import Client, TestResponse
 
 import tbgrid
 from tbgrid import run_format
-from tbgrid.plugin import GridLoader, files, manifest, runs
+from tbgrid.plugin import GridLoader, files, manifest
 from tbgrid.plugin.plugin import STATIC
 from tests.support.tab_runs import MANIFEST, TILES, contents, jpeg, write_files, write_run
 
@@ -108,7 +108,7 @@ def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 def everything(served: Served) -> Iterator[TestResponse]:
     """The answers to all that a client can ask of the run."""
-    for name in [run_format.MANIFEST, *ARRAYS, *COLUMNS, "ledger.tsv", "report.json"]:
+    for name in [run_format.MANIFEST, *ARRAYS, *COLUMNS, "skipped.tsv", "report.json"]:
         yield served.file(name)
     for level, column, row in TILES:
         yield served.get("tile", level=level, column=column, row=row)
@@ -139,9 +139,9 @@ def test_every_file_is_served_as_it_is(served: Served) -> None:
         assert answer.content_type == "application/octet-stream"
     assert json.loads(served.file("column-0.json").data) == ["cat", "dog <b>0"]
     assert served.file("report.json").data == expected["report.json"]
-    ledger = served.file("ledger.tsv")
-    assert ledger.data == expected["ledger.tsv"]
-    assert ledger.content_type == "text/tab-separated-values; charset=utf-8"
+    skipped = served.file("skipped.tsv")
+    assert skipped.data == expected["skipped.tsv"]
+    assert skipped.content_type == "text/tab-separated-values; charset=utf-8"
     for level, column, row in TILES:
         answer = served.get("tile", level=level, column=column, row=row)
         assert answer.data == jpeg("tile", 0, level, column, row)
@@ -172,7 +172,7 @@ def test_the_manifest_holds_what_is_known_and_nothing_else(served: Served) -> No
     assert set(found) == set(MANIFEST)
     assert found["title"] == "<script>alert(1)</script>"
     assert found["notes"] == ["x" * 3999 + "…"]
-    unchanged = set(MANIFEST) - {"title", "notes", "left_out"}
+    unchanged = set(MANIFEST) - {"title", "notes", "skipped"}
     assert {key: found[key] for key in unchanged} == {key: MANIFEST[key] for key in unchanged}
 
 
@@ -504,7 +504,7 @@ def test_parallel_clients_never_see_two_exports_mixed(tmp_path: Path) -> None:
     directory = tmp_path / "logdir" / "run"
 
     def publish(token: int) -> None:
-        with run_directory.claimed(directory) as staging:
+        with run_directory.claim_run(directory) as staging:
             shutil.copytree(tmp_path / f"new-{token}", staging, dirs_exist_ok=True)
             (staging.parent / "events").write_bytes(b"")
             run_directory.publish(directory, staging, staging.parent / "events", ["a"], 0)
@@ -589,7 +589,7 @@ WRONG_MANIFESTS: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "as many neighbours as photos": ({"neighbours": 6}, "'neighbours' must be"),
     "negative neighbours": ({"neighbours": -1}, "'neighbours' must be"),
     "no title": ({"title": None}, "'title' must be a text"),
-    "a distance": ({"distance": "../../etc/passwd"}, "'distance' must be cosine or euclidean"),
+    "a metric": ({"metric": "../../etc/passwd"}, "'metric' must be cosine or euclidean"),
     "no columns": ({"columns": []}, "'key' must be"),
     "a column": ({"columns": ["label"]}, "'columns' is wrong at 0"),
     "a column without name": ({"columns": [{"kind": "text"}]}, "'columns' is wrong at 0"),
@@ -609,7 +609,7 @@ WRONG_MANIFESTS: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "cell 2^40": ({"cell": 1 << 40}, "'cell' must be"),
     "tile": ({"tile": 256}, "'tile' must be 512"),
     "preview": ({"preview": 1}, "'preview' must be 0, or from 32 to 2048"),
-    "left out": ({"left_out": -1}, "'left_out' must be"),
+    "left out": ({"skipped": -1}, "'skipped' must be"),
     "report": ({"report": {}}, "'report' must be a list"),
     "report of numbers": ({"report": [["a", 1]]}, "'report' is wrong at 0"),
     "report of three": ({"report": [["a", "b", "c"]]}, "'report' is wrong at 0"),
@@ -748,12 +748,12 @@ def test_whatever_is_in_a_file_s_place_is_told_of(name: str, odd: str, served: S
     place(served.folder / name)
     answers = list(everything(served))
     assert {answer.status_code for answer in answers} <= {200, 404, 422}
-    if odd in ("truncated", "empty") and (name.endswith(".jpg") or name == "ledger.tsv"):
+    if odd in ("truncated", "empty") and (name.endswith(".jpg") or name == "skipped.tsv"):
         return  # which have no length of their own; see the tests of pictures
     told = [json.loads(answer.data)["error"] for answer in answers if answer.status_code == 422]
     if odd != "ten gigabytes" or run_format.PREVIEWS not in name:  # of which only a part is read
         assert any(expected in text for text in told)
-    if name not in ("ledger.tsv", "report.json") and not name.endswith((".jpg", ".json")):
+    if name not in ("skipped.tsv", "report.json") and not name.endswith((".jpg", ".json")):
         assert served.listed()["error"]
 
 
@@ -965,7 +965,7 @@ def test_an_export_is_served_whole(exported: tbgrid.ExportResult) -> None:
     told, found = json.loads(text), manifest.parse(text)
     assert (entry["run"], entry["photos"]) == ("colours", len(exported.images.photos))
     assert told == json.loads(
-        next(exported.directory.glob(f"{runs.HOME[0]}/tbgrid/*/map/manifest.json")).read_bytes()
+        next(exported.directory.glob(f"{run_format.HOME}/*/map/manifest.json")).read_bytes()
     )
     for name in found.sizes():
         if name != run_format.PREVIEW_OFFSETS:
@@ -974,7 +974,7 @@ def test_an_export_is_served_whole(exported: tbgrid.ExportResult) -> None:
         if kind != "number":
             name = f"column-{number}.{'utf8' if kind == 'text' else 'json'}"
             assert backend.get("file", name=name, **asked).status_code == 200, name
-    for name in ("ledger.tsv", "report.json"):
+    for name in ("skipped.tsv", "report.json"):
         assert backend.get("file", name=name, **asked).status_code == 200, name
     level = 0
     while (size := found.tiles(level)) != (0, 0):

@@ -13,6 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins import base_plugin
 
+from tbgrid import run_format
 from tbgrid.plugin import GridLoader, files, runs
 from tbgrid.plugin.runs import Runs, Search, roots
 from tests.plugin.test_plugin import Backend
@@ -115,13 +116,13 @@ def test_a_search_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (tmp_path / f"{number:02}" / "deeper").mkdir(parents=True)
     write_run(tmp_path / "00")
     write_run(tmp_path / "29" / "deeper")
-    monkeypatch.setattr(runs, "MOST_FOLDERS", 20)
+    monkeypatch.setattr(runs, "MAX_FOLDERS", 20)
     names, searched = found_in(tmp_path)
     assert names == ["00"]
     assert "stopped after 20 folders: give tensorboard a --logdir further down" in searched
-    monkeypatch.setattr(runs, "MOST_FOLDERS", 1000)
+    monkeypatch.setattr(runs, "MAX_FOLDERS", 1000)
     assert found_in(tmp_path) == (["00", "29/deeper"], str(tmp_path))
-    monkeypatch.setattr(runs, "MOST_SECONDS", -1)
+    monkeypatch.setattr(runs, "MAX_SECONDS", -1)
     names, searched = found_in(tmp_path)
     assert names == []
     assert "the search stopped" in searched
@@ -333,12 +334,12 @@ def test_a_run_that_is_gone_is_an_error(tmp_path: Path) -> None:
 
 def test_names_are_sorted_naturally() -> None:
     names = ["b", "a10", "a9", "a09", "a", "1" * 10_000, "", "a10b2", "a10b10"]
-    assert sorted(names, key=runs.natural) == [
+    assert sorted(names, key=run_format.natural_order) == [
         "",
         "1" * 10_000,
         "a",
-        "a9",
         "a09",
+        "a9",
         "a10",
         "a10b2",
         "a10b10",

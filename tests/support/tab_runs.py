@@ -19,7 +19,7 @@ MANIFEST: dict[str, Any] = {
     "pictured": True,
     "model": "builtin",
     "layout": "UMAP",
-    "distance": "cosine",
+    "metric": "cosine",
     "neighbours": 2,
     "neighbours_exact": True,
     "columns": [
@@ -31,7 +31,7 @@ MANIFEST: dict[str, Any] = {
     "cell": 256,
     "tile": 512,
     "preview": 64,
-    "left_out": 1,
+    "skipped": 1,
     "report": [["grid, DPQ_16", "0.9"]],
     "notes": ["a note"],
     "summary": [["photos", "6 of 7"]],
@@ -54,7 +54,7 @@ def contents(token: int = 0) -> dict[str, bytes]:
         return [sum(map(len, parts[:number])) for number in range(len(parts) + 1)]
 
     files = {
-        run_format.MANIFEST: json.dumps({**MANIFEST, "left_out": token}).encode(),
+        run_format.MANIFEST: json.dumps({**MANIFEST, "skipped": token}).encode(),
         run_format.PLACES: struct.pack("<12f", *(token + place for place in range(12))),
         run_format.CELLS: struct.pack("<6I", *((cell + token) % 6 for cell in range(6))),
         run_format.NEIGHBOURS: struct.pack("<12I", *[1, 2, 0, 2, 0, 1, 4, 5, 3, 5, 3, 4]),
@@ -74,7 +74,7 @@ def contents(token: int = 0) -> dict[str, bytes]:
     below = {f"{run_format.FOLDER}/{name}": data for name, data in files.items()}
     return {
         **below,
-        "ledger.tsv": f"path\treason\nx.jpg\ttoken {token}\n".encode(),
+        "skipped.tsv": f"path\treason\nx.jpg\ttoken {token}\n".encode(),
         "report.json": json.dumps({"token": token}).encode(),
     }
 

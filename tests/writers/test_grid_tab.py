@@ -259,13 +259,13 @@ def test_the_files_hold_what_the_stages_gave(exported: tbgrid.ExportResult) -> N
     files, images, grid = Files(exported.export), exported.images, exported.grid
     told = files.manifest
     assert told["format"] == run_format.FORMAT
-    assert (told["title"], told["photos"], told["left_out"]) == (told["title"], 60, 0)
+    assert (told["title"], told["photos"], told["skipped"]) == (told["title"], 60, 0)
     assert told["grid"] == [grid.rows, grid.columns]
     assert told["report"] == [
-        list(line) for line in (*exported.card.summary_rows(), *exported.groups.lines())
+        list(line) for line in (*exported.card.summary_rows(), *exported.groups.summary_rows())
     ]
     assert dict(told["summary"])["model"] == told["model"] == "builtin"
-    assert told["notes"] == exported.notes
+    assert told["notes"] == list(exported.notes)
     assert told["columns"][told["key"]] == {"name": "path", "kind": "text"}
     places = files.numbers(run_format.PLACES, "<f4", 60, 2)
     np.testing.assert_allclose(places[:, ::-1], grid.places, rtol=1e-6)

@@ -433,7 +433,7 @@ def test_a_png_is_lossless(size: tuple[int, int]) -> None:
 
 
 def test_thumbnails_shrink_to_keep_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projector, "SPRITE_LIMIT", 40)
+    monkeypatch.setattr(projector, "MAX_SPRITE_SIDE", 40)
     thumbnails = np.repeat(np.arange(10, 255, 24, np.uint8), 16 * 16 * 3).reshape(-1, 16, 16, 3)
     sheet = projector.sprite(thumbnails[:10])
     side = projector.sprite_side(10, 16)
@@ -597,6 +597,6 @@ def test_another_tool_s_directory_is_refused_and_left_as_it_is(
         return {p: p.read_bytes() if p.is_file() else None for p in tmp_path.rglob("*")}
 
     before = everything()
-    with pytest.raises(tbgrid.TbgridError, match=r"another tool's .*: give another --logdir"):
+    with pytest.raises(tbgrid.TbgridError, match=r"another tool's .*: give another logdir"):
         tbgrid.export(photos, tmp_path, embedder=MeanColour())
     assert everything() == before
