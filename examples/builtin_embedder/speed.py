@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tbgrid
-from tbgrid.types import Embedder, Float32Array
 
 SIDE = 224
 
@@ -54,7 +54,7 @@ def save_mobilenet(folder: Path) -> None:
     tf.saved_model.save(Module(), str(folder))
 
 
-def measure(embedder: Embedder, pictures: Float32Array, batches: int) -> Cost:
+def measure(embedder: tbgrid.Embedder, pictures: NDArray[np.float32], batches: int) -> Cost:
     """What one picture costs, over some batches."""
     wall, processor = time.perf_counter(), time.process_time()
     for _ in range(batches):

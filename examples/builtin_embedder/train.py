@@ -33,7 +33,7 @@ from torch_network import Network, even, fold, unfold
 from views import view_boxes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """One run's settings; they are kept in its checkpoint.
 
