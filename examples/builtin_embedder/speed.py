@@ -1,4 +1,4 @@
-"""How fast embedders are beside MobileNetV2 1.0 at 224, all run by `tbgrid.load_embedder`.
+"""How fast embedders are compared with MobileNetV2 1.0 at 224, all run by `tbgrid.load_embedder`.
 
     python speed.py builtin
 
@@ -65,7 +65,7 @@ def measure(embedder: tbgrid.Embedder, pictures: NDArray[np.float32], batches: i
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="pictures per second beside MobileNetV2's")
+    parser = argparse.ArgumentParser(description="pictures per second, compared with MobileNetV2")
     parser.add_argument("embedder", nargs="+", help="what tbgrid's --model takes")
     parser.add_argument("--size", type=int, help="side of the input, where it is free")
     parser.add_argument("--batch", type=int, default=32)

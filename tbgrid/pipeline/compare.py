@@ -116,9 +116,9 @@ def compare(
             if entry.embedder is None:
                 open_model(entry.options, cache, len(found.photos), progress)
         embedded = _embed_alike(entries, found, cache, times, progress)
-        arranged = _arrange_alike(embedded, cache, progress)
-        rows = _table(names, embedded, arranged)
-        results = _write_all(entries, embedded, arranged, rows, cache, progress)
+        map_results = _map_alike(embedded, cache, progress)
+        rows = _table(names, embedded, map_results)
+        results = _write_all(entries, embedded, map_results, rows, cache, progress)
     return Comparison(directory, tuple(results), tuple(rows))
 
 
@@ -180,14 +180,14 @@ def _embed_alike(
     ]
 
 
-def _arrange_alike(
+def _map_alike(
     embedded: Sequence[EmbeddedSet], cache: Cache, progress: Progress
 ) -> list[MapResult]:
     """Make the maps, each rotated to match those before it."""
-    arranged: list[MapResult] = []
+    map_results: list[MapResult] = []
     for one in embedded:
-        before = [other.layout.positions for other in arranged]
-        arranged.append(
+        before = [other.layout.positions for other in map_results]
+        map_results.append(
             arrange(
                 one.images.vectors,
                 one.images.labels,
@@ -200,42 +200,42 @@ def _arrange_alike(
             )
         )
         one.drop_pages()
-    return arranged
+    return map_results
 
 
 def _table(
-    names: Sequence[str], embedded: Sequence[EmbeddedSet], arranged: Sequence[MapResult]
+    names: Sequence[str], embedded: Sequence[EmbeddedSet], map_results: Sequence[MapResult]
 ) -> list[Json]:
     """One row per model: its run and its report card."""
     return [
         {
             "run": name,
-            "layout": map_of.layout.title,
+            "layout": result.layout.title,
             "dimensions": int(one.images.vectors.shape[1]),
-            **map_of.card.comparable_scores(),
+            **result.card.comparable_scores(),
         }
-        for name, one, map_of in zip(names, embedded, arranged, strict=True)
+        for name, one, result in zip(names, embedded, map_results, strict=True)
     ]
 
 
 def _write_all(
     entries: Sequence[_Entry],
     embedded: Sequence[EmbeddedSet],
-    arranged: Sequence[MapResult],
+    map_results: Sequence[MapResult],
     rows: Sequence[Json],
     cache: Cache,
     progress: Progress,
 ) -> list[ExportResult]:
     """Write the runs, each with the table of all models."""
     results: list[ExportResult] = []
-    for entry, one, map_of in zip(entries, embedded, arranged, strict=True):
+    for entry, one, result in zip(entries, embedded, map_results, strict=True):
         try:
             results.append(
                 write_run(
                     entry.directory,
                     entry.staging,
                     one,
-                    map_of,
+                    result,
                     cache,
                     tables={SECTION: rows},
                     progress=progress,

@@ -64,7 +64,7 @@ def export(
         )
         images = embedded.images
         with limit_threads(len(images.photos)):
-            arranged = arrange(
+            map_result = arrange(
                 images.vectors,
                 images.labels,
                 embedded.model.metric,
@@ -74,7 +74,7 @@ def export(
                 times=times,
                 progress=progress,
             )
-            return write_run(directory, staging, embedded, arranged, cache, progress=progress)
+            return write_run(directory, staging, embedded, map_result, cache, progress=progress)
 
 
 def _warm_start(previous: PreviousRun, embedded: EmbeddedSet) -> WarmStart:

@@ -63,7 +63,7 @@ def write_run(
         directory=directory,
         export=export,
         images=embedded.images,
-        arranged=map_result,
+        map_result=map_result,
         groups=contents.groups,
         notes=contents.notes,
         seconds=times.seconds,
