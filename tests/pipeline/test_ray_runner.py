@@ -281,12 +281,12 @@ def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) ->
 
 
 def test_a_machine_with_another_model_is_refused(job: Job) -> None:
-    ray_runner._check_alike(job, MeanColour())
+    ray_runner._check_versions(job, MeanColour())
     with pytest.raises(TbgridError, match=r"has another model .*larger.*: install the same"):
-        ray_runner._check_alike(job, Larger())
+        ray_runner._check_versions(job, Larger())
     older = replace(job, index=replace(job.index, decoding="Pillow 1"))
     with pytest.raises(TbgridError, match=r"has another decoding \(Pillow .*, not Pillow 1\)"):
-        ray_runner._check_alike(older, MeanColour())
+        ray_runner._check_versions(older, MeanColour())
 
 
 class Larger(MeanColour):
@@ -295,13 +295,13 @@ class Larger(MeanColour):
 
 def test_a_shard_is_tried_four_times(job: Job) -> None:
     for _ in range(4):
-        with pytest.raises(KeyboardInterrupt), ray_runner._tried(job, 1):
+        with pytest.raises(KeyboardInterrupt), ray_runner._count_tries(job, 1):
             raise KeyboardInterrupt  # as good as a death
     with (
         pytest.raises(TbgridError, match=r"from blue/005.jpg to blue/009.jpg"),
-        ray_runner._tried(job, 1),
+        ray_runner._count_tries(job, 1),
     ):
         pass
-    with ray_runner._tried(job, 2):
+    with ray_runner._count_tries(job, 2):
         pass
     assert not list(job.folder.glob(f"{shard_index.MAKING}tries-00002"))
