@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,10 +38,10 @@ from tests.support.grid_page import (
     striped,
     until,
 )
+from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import plugins, tensorboard
 from tests.writers.test_tensorboard_tabs import picture
 
-EXECUTABLE = Path(sys.executable).with_name("tensorboard")
 WHITE = (255, 255, 255)
 SELECTED = (26, 115, 232)  # around what is selected
 RING = (232, 113, 10)  # around a photo that is pointed at elsewhere
@@ -55,6 +54,10 @@ WHOLE = {  # what of an answer may be odd
     "column": "<i>note</i>",
     "value": "<style>*{display:none}</style>&amp; =1+1",
 }
+PLACES = [
+    pytest.param(False, id="page"),
+    pytest.param(True, id="TensorBoard", marks=pytest.mark.slow),
+]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
 
@@ -144,6 +147,7 @@ def address(
     large: Known,
     part: tbgrid.ExportResult,
     three: Known,
+    preloaded: Preloaded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """A TensorBoard over these runs, beside which lies a broken one."""
@@ -152,7 +156,7 @@ def address(
     cells = next(broken.glob("plugins/tbgrid/*/map/cells.u32"))
     cells.write_bytes(cells.read_bytes()[:-1])
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(EXECUTABLE, logdir, log, ready="tbgrid") as found:
+    with tensorboard(preloaded, logdir, log, ready="tbgrid") as found:
         yield found
     assert "Traceback" not in log.read_text()
 
@@ -302,6 +306,7 @@ def test_the_first_picture_is_a_small_overview(page: Page, address: str, large: 
     assert_shows(tab, large, view)
 
 
+@pytest.mark.slow
 def test_the_wheel_zooms_down_to_the_preview(tab: Tab, large: Known, source: Source) -> None:
     whole = tab.whole(large)
     row = distinct_photo_near(large, 13, 18)
@@ -399,7 +404,7 @@ def test_two_fingers_zoom_and_move(visitor: Visitor, address: str, large: Known)
     assert page.evaluate("visualViewport.scale") == 1, "the page itself has not zoomed"
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["page", "TensorBoard"])
+@pytest.mark.parametrize("inside", PLACES)
 def test_a_link_shows_a_colleague_the_same(
     inside: bool, visitor: Visitor, address: str, large: Known, source: Source
 ) -> None:
@@ -421,7 +426,7 @@ def test_a_link_shows_a_colleague_the_same(
     assert linked["pin"] == source.photos[row].name
     shown = tab.seen().astype(int)
 
-    colleague = visitor.page()
+    colleague = visitor.page(locale="en-US")  # with nothing in common
     colleague.goto(page.url)
     page.reload()
     for again in (colleague, page):
@@ -835,16 +840,19 @@ def test_a_broken_run_says_so(tab: Tab, large: Known) -> None:
 
 
 @pytest.fixture(scope="module")
-def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def growing(
+    preloaded: Preloaded, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
     """A TensorBoard without its data server, under a prefix, over an empty directory."""
     logdir = tmp_path_factory.mktemp("growing")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
     options = ("--path_prefix", "/some/prefix", "--load_fast=false")
-    with tensorboard(EXECUTABLE, logdir, log, *options, ready="") as address:
+    with tensorboard(preloaded, logdir, log, *options, ready="") as address:
         yield address, logdir
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_runs_appear_and_are_replaced_while_the_tab_is_open(
     visitor: Visitor, growing: tuple[str, Path]
 ) -> None:
@@ -1043,7 +1051,7 @@ def test_without_webgl_there_is_a_plain_picture(page: Page, address: str, large:
     expect(tab.panel.locator("h2")).to_have_text("0005.jpg")
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["page", "TensorBoard"])
+@pytest.mark.parametrize("inside", PLACES)
 def test_html_is_shown_as_text(inside: bool, page: Page, address: str, three: Known) -> None:
     tab = (Tab.inside if inside else Tab.alone)(page, address, run=ODD).settle()
     file = WHOLE["name"].split("/")[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from tbgrid.types import UInt8Array
 from tests.grouping.test_duplicates import scene
 from tests.support.chromium import CHROMIUM, Visitor
 from tests.support.grid_page import Known, Tab, sampled
+from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import tensorboard
 
 COUNT = 42  # different photos, on a grid that fills a phone's width
@@ -74,12 +74,12 @@ def address(
     logdir: Path,
     stacked: tbgrid.ExportResult,
     shown: tbgrid.ExportResult,
+    preloaded: Preloaded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     del stacked, shown
-    executable = Path(sys.executable).with_name("tensorboard")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(executable, logdir, log, ready="tbgrid") as found:
+    with tensorboard(preloaded, logdir, log, ready="tbgrid") as found:
         yield found
     assert "Traceback" not in log.read_text()
 
