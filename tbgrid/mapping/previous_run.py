@@ -108,21 +108,8 @@ class PreviousRun:
                 f"({names[0]} is not among {self.names[0]} and {len(self.names) - 1} others)",
                 f"leave out {option('like')}, or give a run of these photos",
             )
-        notes: tuple[str, ...] = ()
-        same = False
-        if (self.model, self.metric) != (model.model_id, model.metric):
-            notes = (
-                f"{self.run} was made with {self.model} and {self.metric} distances: the map "
-                f"starts from its positions and follows the vectors of {model.model_id}",
-            )
-        elif self._distances_unchanged(rows, vectors):
-            same = True
-        else:
-            notes = (
-                f"photos of {self.run} have changed vectors, though {self.model} is the same: the "
-                "map starts from its positions and follows the new vectors",
-            )
-        alike = abs(perplexity - self.perplexity) <= _PERPLEXITY_TOLERANCE * self.perplexity
+        same, notes = self._compare_vectors(rows, vectors, model)
+        change = abs(perplexity - self.perplexity)
         return WarmStart(
             run=self.run,
             previous_rows=rows,
@@ -136,9 +123,27 @@ class PreviousRun:
             solver=self.solver,
             cost=self.cost,
             gap=self.gap,
-            same_inputs=same and alike,
+            same_inputs=same and change <= _PERPLEXITY_TOLERANCE * self.perplexity,
             notes=notes,
         )
+
+    def _compare_vectors(
+        self, rows: IntArray, vectors: Float32Array, model: ModelInfo
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Whether the vectors are those of the previous map, and a note if they are not."""
+        if (self.model, self.metric) != (model.model_id, model.metric):
+            note = (
+                f"{self.run} was made with {self.model} and {self.metric} distances: the map "
+                f"starts from its positions and follows the vectors of {model.model_id}"
+            )
+            return False, (note,)
+        if self._distances_unchanged(rows, vectors):
+            return True, ()
+        note = (
+            f"photos of {self.run} have changed vectors, though {self.model} is the same: the "
+            "map starts from its positions and follows the new vectors"
+        )
+        return False, (note,)
 
     def _distances_unchanged(self, rows: IntArray, vectors: Float32Array) -> bool:
         """Whether known photos have the same distances as before.

@@ -53,16 +53,7 @@ def parse(data: bytes) -> Manifest:
     Raises:
         BrokenError: it is none, or says what cannot be.
     """
-    found = _json(data)
-    if not isinstance(found, dict):
-        raise BrokenError(f"{run_format.MANIFEST} is not a JSON object")
-    version = found.get("format")
-    if type(version) is int and version > run_format.FORMAT:
-        told = f"format {version}" if version < 1_000_000 else "a format of its own"
-        raise BrokenError(f"made by a newer tbgrid ({told})", "upgrade tbgrid")
-    if type(version) is not int or version != run_format.FORMAT:
-        raise BrokenError(f"{run_format.MANIFEST} has no format that this tbgrid knows")
-
+    found = _current_format(data)
     photos = _whole(found, "photos", 1, run_format.MAX_PHOTOS)
     rows, columns = _grid(found)
     if rows * columns < photos:
@@ -112,6 +103,20 @@ def parse(data: bytes) -> Manifest:
         preview=preview,
         text=json.dumps(clean, separators=(",", ":")).encode(),
     )
+
+
+def _current_format(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`, which must have this version's format."""
+    found = _json(data)
+    if not isinstance(found, dict):
+        raise BrokenError(f"{run_format.MANIFEST} is not a JSON object")
+    version = found.get("format")
+    if type(version) is int and version > run_format.FORMAT:
+        told = f"format {version}" if version < 1_000_000 else "a format of its own"
+        raise BrokenError(f"made by a newer tbgrid ({told})", "upgrade tbgrid")
+    if type(version) is not int or version != run_format.FORMAT:
+        raise BrokenError(f"{run_format.MANIFEST} has no format that this tbgrid knows")
+    return found
 
 
 def values(data: bytes, count: int, shown: str) -> bytes:

@@ -28,7 +28,7 @@ from tbgrid.types import Float32Array, UInt8Array
 from tbgrid.vectors.neighbors import find_neighbors
 from tbgrid.vectors.pca import normalize_for
 from tbgrid.writers.deep_zoom import write_pyramid
-from tbgrid.writers.grid_tab import column
+from tbgrid.writers.grid_tab import make_column
 from tbgrid.writers.mosaic import mosaic
 from tests.support.embedders import MeanColour
 from tests.support.photos import draw_photos
@@ -47,7 +47,7 @@ class Files:
     def numbers(self, name: str, kind: str, *shape: int) -> np.ndarray:
         return np.fromfile(self.folder / name, kind).reshape(shape or (-1,))
 
-    def column(self, name: str) -> list[Any]:
+    def make_column(self, name: str) -> list[Any]:
         """The values of a column, as a reader of the format finds them."""
         (number,) = [i for i, c in enumerate(self.manifest["columns"]) if c["name"] == name]
         told, stem = self.manifest["columns"][number], f"column-{number}"
@@ -195,7 +195,7 @@ HOSTILE = ["", "a\tb", "c\nd\r", '"q"', "é ü 漢 🐈", "\0", "</script>", "-"
 
 
 def read_back(values: list[str]) -> tuple[str, list[Any]]:
-    made = column("other", values)
+    made = make_column("other", values)
     if made.kind == "number":
         return made.kind, np.frombuffer(made.files["f64"], "<f8").tolist()
     places = np.frombuffer(made.files["u32"], "<u4").tolist()
@@ -249,8 +249,8 @@ def test_the_kind_of_a_column(values: list[str], kind: str) -> None:
 
 
 def test_labels_are_a_category_and_paths_are_text() -> None:
-    assert column("label", ["1", "2", "3"]).kind == "category"
-    assert column("path", ["1", "1", "1"]).kind == "text"
+    assert make_column("label", ["1", "2", "3"]).kind == "category"
+    assert make_column("path", ["1", "1", "1"]).kind == "text"
     names = ["b10", "B2", "b2", "a", "", "b002", "9" * 5000]
     assert sorted(names, key=natural_order) == ["", "9" * 5000, "a", "B2", "b002", "b2", "b10"]
 
