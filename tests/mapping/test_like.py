@@ -555,7 +555,7 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     spoilt(
         run_format.NEIGHBOURS,
         b"\xff" * (map_ / run_format.NEIGHBOURS).stat().st_size,
-        "its neighbours are",
+        "its neighbors are",
     )
     report = json.loads((map_.parent / REPORT).read_text())
     for part, value, said in (

@@ -47,7 +47,7 @@ class Files:
     def numbers(self, name: str, kind: str, *shape: int) -> np.ndarray:
         return np.fromfile(self.folder / name, kind).reshape(shape or (-1,))
 
-    def make_column(self, name: str) -> list[Any]:
+    def column(self, name: str) -> list[Any]:
         """The values of a column, as a reader of the format finds them."""
         (number,) = [i for i, c in enumerate(self.manifest["columns"]) if c["name"] == name]
         told, stem = self.manifest["columns"][number], f"column-{number}"
