@@ -27,10 +27,12 @@ _HOME = {
     "Photo": "photos",
     "SkippedFile": "photos",
     "decode": "embedding.decode",
+    "Decoded": "embedding.decode",
     "load_embedder": "embedding.load_embedder",
     "Embedder": "types",
     "embed": "embedding.embed",
-    "ImageSet": "embedding.embed",
+    "ImageSet": "embedding.image_set",
+    "Cache": "util.cache",
     "layout": "layouts.methods",
     "tsne": "layouts.tsne",
     "Layout": "grid.layout",
@@ -55,9 +57,10 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
+    from tbgrid.embedding.decode import Decoded as Decoded
     from tbgrid.embedding.decode import decode as decode
-    from tbgrid.embedding.embed import ImageSet as ImageSet
     from tbgrid.embedding.embed import embed as embed
+    from tbgrid.embedding.image_set import ImageSet as ImageSet
     from tbgrid.embedding.load_embedder import load_embedder as load_embedder
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError
@@ -92,6 +95,7 @@ if TYPE_CHECKING:
     from tbgrid.training.grid_writer import GridWriter as GridWriter
     from tbgrid.training.keras_callback import GridCallback as GridCallback
     from tbgrid.types import Embedder as Embedder
+    from tbgrid.util.cache import Cache as Cache
     from tbgrid.writers.mosaic import mosaic as mosaic
 
 

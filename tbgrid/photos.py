@@ -10,17 +10,21 @@ from tbgrid.types import Float32Array, UInt8Array
 NO_LABEL = "(none)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A row of the map. `name`: its path relative to the source, with slashes.
+    """One row of the map. Its picture is the file at `path` or `pixels`; it may have neither.
 
-    Its picture is the file at `path`, or `pixels` (uint8[h, w] or [h, w, 3]), or there is none.
-    `fields`: its values of the source's further columns. `row`: its place in the list that
-    vectors from elsewhere follow.
+    Attributes:
+        name: the path relative to the source, with slashes.
+        path: the file, or None.
+        label: its class, or None.
+        pixels: uint8[h, w] or uint8[h, w, 3], or None.
+        fields: its values in the further columns of the source.
+        row: its row among all that were listed, which is that of its vector in `Source.vectors`.
     """
 
-    path: Path | None
     name: str
+    path: Path | None = None
     label: str | None = None
     pixels: UInt8Array | None = field(default=None, repr=False, compare=False)
     fields: tuple[str, ...] = ()
@@ -29,21 +33,31 @@ class Photo:
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that is not shown, and why."""
+    """A file that is not shown.
+
+    Attributes:
+        name: the name that its photo would have.
+        reason: why it is not shown.
+    """
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
-    """What was found: `photos` in the order of rows, and what could not even be tried.
+    """Photos to make a map of, in the order of its rows.
 
-    `listed`: how many rows there were, also those that cannot be tried. `columns` names the
-    further metadata; `vectors` float32[listed, d] from elsewhere, at `vectors[photo.row]`;
-    `pictured` is False where there are no pictures at all. `shards`: the directory that holds the
-    photos embedded already (`embedding.shards`); `photo.row` is then their place among all that
-    were listed for it.
+    Attributes:
+        name: the title of the map.
+        photos: the photos to show.
+        skipped: files that were skipped before any was decoded.
+        listed: the number of rows that were listed, with those that were skipped.
+        columns: the names of the photos' `fields`.
+        vectors: float32[listed, d], precomputed embeddings, or None.
+        pictured: whether there are pictures at all.
+        notes: what the user should know about the choice of photos.
+        shards: the directory with the embedded photos (`tbgrid.embedding.shards`), or None.
     """
 
     name: str

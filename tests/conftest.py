@@ -13,6 +13,8 @@ import pytest
 import tbgrid
 from tests.support.paths import DATA
 from tests.support.photos import draw_photos
+from tests.support.preloaded import Preloaded
+from tests.support.preloaded import preloaded as preloaded_processes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -81,6 +83,13 @@ def exported(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tbgrid.E
     """An export of `photos` by the built-in network, at <logdir>/colours. Not to be changed."""
     logdir = tmp_path_factory.mktemp("logdir")
     return tbgrid.export(photos, logdir, run_name="colours")
+
+
+@pytest.fixture(scope="session")
+def preloaded() -> Iterator[Preloaded]:
+    """Starts commands in processes that have loaded their modules."""
+    with preloaded_processes() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

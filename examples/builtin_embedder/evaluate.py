@@ -130,8 +130,8 @@ def score(data: str, source: tbgrid.Source, name: str, embedder: Embedder) -> Sc
     images = tbgrid.embed(source, embedder)
     metric = embedder.metric
     layout = tbgrid.tsne(images.vectors, metric=metric)
-    grid = tbgrid.snap(layout.positions)
-    card = tbgrid.report_card(images.vectors, layout.positions, grid, images.labels, metric=metric)
+    grid = tbgrid.snap(layout)
+    card = tbgrid.report_card(images.vectors, layout, grid, images.labels, metric=metric)
     names, labels = np.unique(np.array(images.labels), return_inverse=True)
     near = find_neighbors(images.vectors, NEAREST, metric).rows
     return Score(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tbgrid.cli.option_groups import flag_of
 from tbgrid.cli.output import (
     print_cache,
     print_comparison,
@@ -26,7 +27,7 @@ from tbgrid.cli.output import (
     print_line,
     print_table,
 )
-from tbgrid.cli.parser import command_parser, flag_of
+from tbgrid.cli.parser import command_parser
 from tbgrid.errors import TbgridError, UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _given_options(given: argparse.Namespace) -> dict[str, Any]:
     """The library's options that were typed, by their paths."""
-    from tbgrid.options import option_paths
+    from tbgrid.option_paths import option_paths
 
     paths = {*option_paths(), "refine"}
     options = {path: value for path, value in vars(given).items() if path in paths}
@@ -117,10 +118,11 @@ def _models_of(given: argparse.Namespace) -> list[str]:
 
 
 def _export(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.options import EMBEDDING, ExportOptions
+    from tbgrid.option_paths import options_from_paths
+    from tbgrid.options import EMBEDDING
 
     typed = _given_options(given)
-    options = ExportOptions.from_paths(typed)
+    options = options_from_paths(typed)
     from tbgrid.embedding import shard_index
     from tbgrid.pipeline.export import export
 
@@ -155,14 +157,14 @@ def _compare(
 
 
 def _embed(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.options import ExportOptions
+    from tbgrid.option_paths import options_from_paths
     from tbgrid.pipeline.embed_shards import embed_shards
     from tbgrid.pipeline.shard_job import DEFAULT_SHARD
 
     result = embed_shards(
         given.source,
         given.out,
-        ExportOptions.from_paths(_given_options(given)),
+        options_from_paths(_given_options(given)),
         shard=DEFAULT_SHARD if given.shard is None else given.shard,
         runner=given.runner,
         workers=given.workers,
@@ -181,9 +183,9 @@ def _strictly(given: argparse.Namespace, skipped: Sequence[SkippedFile], console
 
 
 def _demo(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.options import ExportOptions
+    from tbgrid.option_paths import options_from_paths
 
-    options = ExportOptions.from_paths(_given_options(given))
+    options = options_from_paths(_given_options(given))
     from tbgrid.cli import demo
     from tbgrid.pipeline.export import export
 
@@ -208,16 +210,16 @@ def _models(given: argparse.Namespace, console: Console) -> int:
         print_line(
             json.dumps(
                 [
-                    {**dataclasses.asdict(known), "offline": registry.offline(known)}
-                    for known in registry.KNOWN
+                    {**dataclasses.asdict(known), "offline": registry.is_offline(known)}
+                    for known in registry.NAMED_MODELS
                 ],
                 indent=1,
             )
         )
         return 0
     rows = [("name", "input", "dimensions", "network", "what it is", "handle")]
-    for known in registry.KNOWN:
-        there = "not needed" if registry.offline(known) else "needed"
+    for known in registry.NAMED_MODELS:
+        there = "not needed" if registry.is_offline(known) else "needed"
         size = f"{known.side} px"
         rows.append(
             (known.name, size, str(known.dimensions), there, known.about, known.handle or "-")
@@ -272,32 +274,32 @@ def _serve(given: argparse.Namespace, console: Console) -> int:
     names = ("upload", "seconds", "pixels", "inputs", "queue", "disk")
     limits = {name: getattr(given, f"max_{name}") for name in names}
     options = ServeOptions(
-        root,
-        given.host,
-        given.port,
-        given.workers,
-        given.runner,
-        given.require_key,
-        tuple(given.allow_model),
-        tuple(given.allow_host),
-        Limits(**{name: value for name, value in limits.items() if value is not None}),
+        root=root,
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        runner=given.runner,
+        require_key=given.require_key,
+        models=tuple(given.allow_model),
+        hosts=tuple(given.allow_host),
+        limits=Limits(**{name: value for name, value in limits.items() if value is not None}),
     )
     serve(options, console.note, logging.StreamHandler(console.stream))
     return 0
 
 
 def _keys(given: argparse.Namespace, root: Path, keys: Any) -> int:
-    from tbgrid.serve.paths import Places
-    from tbgrid.serve.store import opened
+    from tbgrid.serve.paths import ServicePaths
+    from tbgrid.serve.store import open_store
 
-    with opened(Places(root).service) as store:
+    with open_store(ServicePaths(root).service) as store:
         if given.key_action == "add":
             print_line(keys.add(store, given.application))
         elif given.key_action == "revoke":
             keys.revoke(store, given.id)
             print_line(f"{given.id} is revoked")
         else:
-            print_table([("id", "applications", "made"), *keys.listed(store)])
+            print_table([("id", "applications", "made"), *keys.list_keys(store)])
     return 0
 
 

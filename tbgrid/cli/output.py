@@ -155,7 +155,7 @@ def print_embedded(result: EmbedResult, given: argparse.Namespace, console: Cons
             "photos": {"source": source.name, "embedded": len(source.photos)},
             "model": index.model.model_id,
             "shards": index.count,
-            "made": result.made,
+            "made": result.new_shards,
             "command": command,
             "notes": [*source.notes, *index.model.notes],
             "skipped": _skipped_rows(source.skipped),
@@ -165,7 +165,7 @@ def print_embedded(result: EmbedResult, given: argparse.Namespace, console: Cons
     for note in (*source.notes, *index.model.notes):
         console.note(f"note: {note}")
     _note_skipped(source.skipped, "tbgrid export lists them all", console)
-    kept = index.count - result.made
+    kept = index.count - result.new_shards
     print_line(
         f"{len(source.photos):,} photos embedded by {index.model.model_id}, "
         f"{len(source.skipped):,} skipped; {index.count:,} shards"

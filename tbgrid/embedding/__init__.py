@@ -1,4 +1,4 @@
-"""Pictures become vectors: decoding, models, shards of embedded photos.
+"""Turns pictures into vectors: decoding, models, shards of embedded photos.
 
 Imports `util`, `photos` and the layers below them.
 """

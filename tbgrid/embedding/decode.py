@@ -1,4 +1,4 @@
-"""A file becomes the pictures that the stages need: one decode, several sizes, always sRGB."""
+"""Decodes a file once, and fits the picture to several sizes: upright, in sRGB."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tbgrid.photos import Photo, SkippedFile
 from tbgrid.types import UInt8Array
 
 BACKGROUND = (255, 255, 255)
-_TURNS = {
+_TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -31,28 +31,33 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# px: JPEGs are decoded at a scale that covers this side at least, so that small views come out the
-# same, bit for bit, whichever others (a preview, larger thumbnails) are asked for beside them.
-DRAFT = 256
+# px: JPEGs are decoded at a scale that covers at least this side, so that small views are the same,
+# bit for bit, whichever larger ones (a preview, larger thumbnails) are made along with them.
+DRAFT_SIDE = 256
 PREVIEW_QUALITY = 85
-# By which factor a filter shrinks at least, after plain averages did the rest: 1.5 is off by less
-# than one level in the mean, and takes half the time of 2 on photos near `DRAFT`.
-_GAP = 1.5
-# px: views whose longer side has so many are scaled linearly, averaging what they shrink. Networks
-# of that size are trained so, it takes half the time of Lanczos there, and the ten nearest of a
-# photo have its label as often. Small views would lose edges by it.
-_LINEAR = 128
-_DECODES_AHEAD = 4  # a thread, so that the model does not wait and memory stays flat
+# The filter shrinks by at least this factor, and plain averages do the rest: with 1.5 the mean
+# error is below one level, and photos near `DRAFT_SIDE` take half the time of 2.
+_REDUCING_GAP = 1.5
+# px: views whose longer side is at least this are scaled bilinearly, with antialiasing. Networks of
+# that size are trained like this, it takes half the time of Lanczos, and the ten nearest of a photo
+# have its label as often. Smaller views would lose edges.
+_BILINEAR_FROM = 128
+_DECODES_AHEAD = 4  # per thread, so that the model does not wait and memory stays flat
 
 
 class ImageError(Exception):
-    """A file that holds no picture we can show; its text is the reason."""
+    """A file without a picture that can be shown; its text is the reason."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One picture: `views[i]`, uint8[h, w, 3], for each size asked for; its own upright size;
-    its `preview`, a square JPEG, b"" where none was asked for."""
+    """A decoded picture.
+
+    Attributes:
+        views: uint8[h, w, 3] for each size that was requested.
+        width, height: of the picture itself in pixels, upright.
+        preview: a square JPEG; b"" if none was requested.
+    """
 
     views: tuple[UInt8Array, ...]
     width: int
@@ -66,18 +71,22 @@ def decode(
     fit: Fit = "crop",
     preview: int = 0,
 ) -> Decoded:
-    """Open `path` once and frame its first picture at each of `sizes` (height, width).
+    """Open a file once and fit its first picture to several sizes.
 
-    Upright by its EXIF orientation, in sRGB by its embedded profile, transparency over white,
-    16-bit values scaled to 8. A JPEG is decoded at the smallest of its own scales (1/1 to 1/8)
-    that still covers the largest size, and `DRAFT`.
+    The result is upright by the EXIF orientation, in sRGB by the embedded profile, with transparent
+    parts over white, and 16-bit values scaled to 8. A JPEG is decoded at the smallest of its own
+    scales (1/1 to 1/8) that covers the largest size and `DRAFT_SIDE`.
 
-    `preview`: the side in pixels of a picture to look at, 0 for none. A photo that is smaller is
-    not blown up: see `preview_side`. It changes no other view. Above `DRAFT` and `sizes` a JPEG is
-    opened and decoded a second time for it, where the first scale was too coarse.
+    Args:
+        path: the file.
+        sizes: height and width of each view in pixels.
+        fit: "crop" the middle, "pad" with white, or "squash" the picture to fill a view.
+        preview: longest side of the preview in pixels (see `preview_side`), 0 for none. It does
+            not change the views. A JPEG is decoded a second time for a large preview if its first
+            scale was too coarse.
 
     Raises:
-        ImageError: the file holds no picture that Pillow can read.
+        ImageError: the file has no picture that Pillow can read.
     """
     register_heif()
     try:
@@ -98,17 +107,29 @@ def decode(
     except UnidentifiedImageError as error:
         raise ImageError(_unidentified(path)) from error
     except Exception as error:
-        # A damaged file makes decoders raise almost anything; each such file is one ledger line.
+        # A damaged file makes decoders raise almost anything; each such file is skipped.
         raise ImageError(_reason(error)) from error
     return Decoded(tuple(views[size] for size in sizes), width, height, encoded)
 
 
-def frame(
+def fit_to_sizes(
     pixels: UInt8Array, sizes: Sequence[tuple[int, int]], fit: Fit = "crop", preview: int = 0
 ) -> Decoded:
-    """A picture that is in memory already, uint8[h, w] or uint8[h, w, 3], at each of `sizes`."""
+    """Fit a picture in memory to several sizes.
+
+    Args:
+        pixels: uint8[h, w] or uint8[h, w, 3].
+        sizes, fit, preview: see `decode`.
+    """
     picture = Image.fromarray(np.ascontiguousarray(pixels))
-    stored = _Stored(picture, picture.size, picture.size, None, 1, False)
+    stored = _StoredImage(
+        picture=picture,
+        extent=picture.size,
+        full=picture.size,
+        profile=None,
+        orientation=1,
+        coarse=False,
+    )
     views = {size: stored.view(size, fit) for size in dict.fromkeys(sizes)}
     side = preview_side(picture.size, fit, preview)
     encoded = stored.preview(side, fit) if side else b""
@@ -116,27 +137,41 @@ def frame(
 
 
 def preview_side(size: tuple[int, int], fit: Fit, longest: int) -> int:
-    """The side in pixels of the preview of a photo of `size` (width, height): `longest`, or the
-    side of the photo's own square where that is less. Cropped it is as wide as the photo's shorter
-    side; padded or squashed as its longer one, so that no detail is lost."""
+    """Return the side of a preview in pixels, which is never larger than the photo.
+
+    Args:
+        size: width and height of the photo in pixels.
+        fit: a cropped preview is limited by the shorter side of the photo, a padded or squashed one
+            by the longer side, so that no detail is lost.
+        longest: the largest side.
+    """
     return min(longest, min(size) if fit == "crop" else max(size))
 
 
-def decode_all(
+def decode_many(
     photos: Sequence[Photo],
     sizes: Sequence[tuple[int, int]],
     fit: Fit = "crop",
     workers: int | None = None,
     preview: int = 0,
 ) -> Generator[tuple[Photo, Decoded | SkippedFile], None, None]:
-    """`decode` every photo on `workers` threads, in order, a little ahead of the reader."""
+    """Decode photos on threads, a little ahead of the reader.
+
+    Args:
+        photos: files, or pixels in memory.
+        sizes, fit, preview: see `decode`.
+        workers: threads; None for as many as cores, up to 8.
+
+    Yields:
+        Each photo, in order, with the result or the reason to skip it.
+    """
     workers = workers or min(8, os.cpu_count() or 1)
     queue: deque[tuple[Photo, Future[Decoded | SkippedFile]]] = deque()
 
     def one(photo: Photo) -> Decoded | SkippedFile:
         try:
             if photo.pixels is not None:
-                return frame(photo.pixels, sizes, fit, preview)
+                return fit_to_sizes(photo.pixels, sizes, fit, preview)
             if photo.path is None:
                 raise ImageError("no picture")
             return decode(photo.path, sizes, fit, preview)
@@ -144,7 +179,7 @@ def decode_all(
             return SkippedFile(photo.name, str(error))
 
     with warnings.catch_warnings(), ThreadPoolExecutor(workers, "tbgrid-decode") as pool:
-        # Damaged metadata: the picture counts.
+        # Damaged metadata does not matter if there is a picture.
         warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
@@ -162,7 +197,7 @@ def decode_all(
 
 @functools.cache
 def register_heif() -> bool:
-    """Teach Pillow to open HEIC where pillow-heif is installed; say whether it is."""
+    """Make Pillow open HEIC if pillow-heif is installed; return whether it is."""
     try:
         import pillow_heif
     except ImportError:
@@ -182,17 +217,23 @@ def _unidentified(path: str | os.PathLike[str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """One line, without the path that the system's errors carry."""
+    """One line, without the path that errors of the system contain."""
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"Pillow cannot decode it: {' '.join(str(error).split()) or type(error).__name__}"
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """A picture as it lies in its file, perhaps at a smaller scale (`coarse`).
+@dataclass(frozen=True, kw_only=True)
+class _StoredImage:
+    """A picture as it is stored in its file, possibly at a smaller scale.
 
-    `extent`: the (width, height) that the photo takes of `picture`; `full`: the photo's own.
+    Attributes:
+        picture: the pixels, neither turned nor converted to sRGB.
+        extent: width and height of the part of `picture` that is the photo.
+        full: width and height of the photo at full scale.
+        profile: its ICC profile.
+        orientation: of EXIF, 1 to 8.
+        coarse: whether it was decoded at a smaller scale.
     """
 
     picture: Image.Image
@@ -208,29 +249,31 @@ class _Stored:
         return (width, height) if self.orientation < 5 else (height, width)
 
     def view(self, size: tuple[int, int], fit: Fit) -> UInt8Array:
-        linear = max(size) >= _LINEAR
+        linear = max(size) >= _BILINEAR_FROM
         filter = Image.Resampling.BILINEAR if linear else Image.Resampling.LANCZOS
-        return np.array(self._framed(size, fit, filter), np.uint8)
+        return np.array(self._fitted(size, fit, filter), np.uint8)
 
     def preview(self, side: int, fit: Fit) -> bytes:
-        """A JPEG to look at. A filter of half the cost of Lanczos's is as good to the eye for
-        pictures that shrink little; what need not shrink keeps its very pixels."""
-        same = fit == "crop" and min(self.extent) == side
-        filter = Image.Resampling.NEAREST if same else Image.Resampling.HAMMING
+        """A JPEG. Hamming costs half as much as Lanczos, and looks as good for pictures that shrink
+        little; a picture that need not shrink keeps its pixels."""
+        keeps_size = fit == "crop" and min(self.extent) == side
+        filter = Image.Resampling.NEAREST if keeps_size else Image.Resampling.HAMMING
         buffer = io.BytesIO()
-        self._framed((side, side), fit, filter).save(buffer, "JPEG", quality=PREVIEW_QUALITY)
+        self._fitted((side, side), fit, filter).save(buffer, "JPEG", quality=PREVIEW_QUALITY)
         return buffer.getvalue()
 
-    def _framed(self, size: tuple[int, int], fit: Fit, filter: Image.Resampling) -> Image.Image:
+    def _fitted(self, size: tuple[int, int], fit: Fit, filter: Image.Resampling) -> Image.Image:
         picture, extent = self.picture, self.extent
-        return _framed(picture, extent, size, fit, self.profile, self.orientation, filter)
+        return _fit(picture, extent, size, fit, self.profile, self.orientation, filter)
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str], sizes: Sequence[tuple[int, int]]) -> Iterator[_Stored]:
+def _opened(
+    path: str | os.PathLike[str], sizes: Sequence[tuple[int, int]]
+) -> Iterator[_StoredImage]:
     with Image.open(path) as image:
         full = image.size
-        # JPEG decoders scale down; HEIC's takes an embedded thumbnail that is large enough.
+        # Decoders of JPEG scale down; that of HEIC takes a thumbnail in the file if large enough.
         drafted = image.draft("", _cover(full, sizes))
         image.load()
         coarse = image.size != full
@@ -238,32 +281,39 @@ def _opened(path: str | os.PathLike[str], sizes: Sequence[tuple[int, int]]) -> I
             full = image.size
         extent = drafted[1][2:] if drafted else full
         profile = image.info.get("icc_profile")
-        yield _Stored(_resizable(image), extent, full, profile, _orientation(image), coarse)
+        yield _StoredImage(
+            picture=_resizable(image),
+            extent=extent,
+            full=full,
+            profile=profile,
+            orientation=_orientation(image),
+            coarse=coarse,
+        )
 
 
 def _covered(sizes: Sequence[tuple[int, int]]) -> int:
-    """The side in pixels that is decoded at least for `sizes`."""
-    return max(DRAFT, *(max(wanted) for wanted in sizes))
+    """The side in pixels that a decoded picture must cover for `sizes`."""
+    return max(DRAFT_SIDE, *(max(wanted) for wanted in sizes))
 
 
 def _cover(size: tuple[int, int], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The (width, height) to which `size` may shrink and still cover every crop of `sizes`."""
+    """The smallest (width, height) in the shape of `size` that covers every crop of `sizes`."""
     short = min(size)
     target = _covered(sizes)
     return max(1, -(-size[0] * target // short)), max(1, -(-size[1] * target // short))
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8, asked after loading: some decoders turn the picture themselves."""
+    """EXIF orientation, 1 to 8. Read after loading, since some decoders turn the picture."""
     try:
         value = int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF raises anything, and says nothing of the pixels
+    except Exception:  # damaged EXIF raises anything, and the pixels may be fine
         return 1
-    return value if value in _TURNS else 1
+    return value if value in _TRANSPOSES else 1
 
 
 def _resizable(image: Image.Image) -> Image.Image:
-    """`image` in a mode that can be scaled without loss of meaning, 8 bits a channel."""
+    """`image` in a mode that can be scaled, with 8 bits per channel."""
     mode = image.mode
     if mode in ("I", "F") or mode.startswith("I;"):
         values = np.asarray(image)
@@ -284,12 +334,12 @@ def _resizable(image: Image.Image) -> Image.Image:
 
 
 def _to_8_bits(values: np.ndarray) -> UInt8Array:
-    """Grey of more than 8 bits. White is the lowest usual one that no value passes: 1 (for
-    fractions), 8, 12 or 16 bits; without any, or with negative values, the greatest value is
-    white and the least is black.
+    """Scale grey values of more than 8 bits.
 
-    The width of the file's numbers says little: cameras and scanners store 12 bits in 16, and at
-    their nominal white these pictures are black.
+    White is the lowest of the usual maxima that no value exceeds: 1 (for fractions), 8, 12 or 16
+    bits. If there is none, or with negative values, the largest value is white and the smallest is
+    black. The type of the numbers does not say: cameras and scanners store 12 bits in 16, and such
+    pictures would be nearly black.
     """
     pixels = values.astype(np.float32)
     finite = np.isfinite(pixels)
@@ -304,7 +354,7 @@ def _to_8_bits(values: np.ndarray) -> UInt8Array:
     return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
 
 
-def _framed(
+def _fit(
     picture: Image.Image,
     extent: tuple[float, float],
     size: tuple[int, int],
@@ -313,10 +363,10 @@ def _framed(
     orientation: int,
     filter: Image.Resampling,
 ) -> Image.Image:
-    """`picture`, as stored, framed at `size` (height, width), in sRGB and upright: RGB.
+    """Fit a stored picture to `size` (height, width): RGB, in sRGB and upright.
 
-    `extent` is the (width, height) that the photo takes of `picture`: a scaled JPEG may end within
-    its last pixels. Scaling comes first, so that the rest works on few pixels.
+    `extent`, the (width, height) of the photo within `picture`, may be fractional: a scaled JPEG
+    may end within its last pixels. Scaling comes first, so that the rest works on few pixels.
     """
     height, width = size if orientation < 5 else size[::-1]
     have_w, have_h = extent
@@ -330,19 +380,19 @@ def _framed(
     elif fit == "pad":
         scale = min(width / have_w, height / have_h)
         inner = (max(1, round(have_w * scale)), max(1, round(have_h * scale)))
-    rgb = _to_srgb(picture.resize(inner, filter, box, reducing_gap=_GAP), profile)
-    if orientation in _TURNS:
-        rgb = rgb.transpose(_TURNS[orientation])
+    rgb = _to_srgb(picture.resize(inner, filter, box, reducing_gap=_REDUCING_GAP), profile)
+    if orientation in _TRANSPOSES:
+        rgb = rgb.transpose(_TRANSPOSES[orientation])
     if rgb.size != size[::-1] or rgb.mode == "RGBA":
-        framed = Image.new("RGB", size[::-1], BACKGROUND)
+        canvas = Image.new("RGB", size[::-1], BACKGROUND)
         corner = ((size[1] - rgb.width) // 2, (size[0] - rgb.height) // 2)
-        framed.paste(rgb, corner, rgb if rgb.mode == "RGBA" else None)
-        rgb = framed
+        canvas.paste(rgb, corner, rgb if rgb.mode == "RGBA" else None)
+        rgb = canvas
     return rgb
 
 
 def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB or RGBA in sRGB. A profile that does not fit the pixels is ignored, as viewers do."""
+    """Convert to RGB or RGBA in sRGB. A profile that does not fit the pixels is ignored."""
     alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
     colour = picture.convert(picture.mode[:-1]) if alpha is not None else picture
     converted = None

@@ -1,4 +1,4 @@
-"""Photos become vectors, and the thumbnails to show them by, in one pass through the cache."""
+"""Photos become vectors and thumbnails in one pass, which skips what the cache has."""
 
 from __future__ import annotations
 
@@ -13,47 +13,17 @@ import numpy as np
 import PIL
 
 from tbgrid.choices import Fit
-from tbgrid.embedding.decode import DRAFT, PREVIEW_QUALITY, Decoded, decode_all
-from tbgrid.errors import TbgridError, UsageError
-from tbgrid.photos import NO_LABEL, Photo, SkippedFile, Source
+from tbgrid.embedding.decode import DRAFT_SIDE, PREVIEW_QUALITY, Decoded, decode_many
+from tbgrid.embedding.image_set import ImageSet, not_finite_reason, validate
+from tbgrid.errors import TbgridError, UsageError, option
+from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
-from tbgrid.types import Embedder, Float32Array, IntArray, UInt8Array
+from tbgrid.types import Embedder, Float32Array, UInt8Array
 from tbgrid.util.cache import Cache, key_of
 from tbgrid.util.disk_arrays import DiskArrayWriter, open_disk_array
 
-FEWEST = 3  # photos that make a map
-DECODING = 4  # to be raised when a change of `tbgrid.embedding.decode` gives other pixels
-_AT_ONCE = 256  # photos looked up in the cache together
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """The photos that can be shown; row i is the same photo in every array.
-
-    `vectors` float32[n, d]; `thumbnails` uint8[n, t, t, 3]; `sizes` int64[n, 2], the upright
-    width and height of each photo in pixels. Where `pictured` is False there are no pictures: the
-    thumbnails are empty, and sizes are 0. `columns` names the `fields` of the photos.
-
-    `previews` int64[n + 1]: where in the file that `embed` was given each photo's preview begins,
-    and the last one ends; empty where none were written.
-    """
-
-    photos: tuple[Photo, ...]
-    vectors: Float32Array
-    thumbnails: UInt8Array
-    sizes: IntArray
-    skipped: tuple[SkippedFile, ...] = ()
-    columns: tuple[str, ...] = ()
-    pictured: bool = True
-    notes: tuple[str, ...] = ()
-    previews: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    @property
-    def labels(self) -> list[str] | None:
-        """The label of each photo, "(none)" where it has none; None if no photo has any."""
-        if all(photo.label is None for photo in self.photos):
-            return None
-        return [photo.label or NO_LABEL for photo in self.photos]
+DECODE_VERSION = 4  # raise it when a change of `tbgrid.embedding.decode` gives other pixels
+_CHUNK = 256  # photos looked up in the cache together
 
 
 def embed(
@@ -66,312 +36,328 @@ def embed(
     workers: int | None = None,
     cache: Cache | None = None,
     preview: int = 0,
-    previews: Path | None = None,
-    whole: bool = True,
+    preview_file: Path | None = None,
+    check: bool = True,
     scratch: Path | None = None,
     progress: Progress = silent,
 ) -> ImageSet:
-    """Decode each photo of `source` once, for the model and for its `thumbnail` (side in pixels).
+    """Decode each photo once, for the model and for its thumbnail. A photo that fails is skipped.
 
-    Decoding runs on threads beside the model. A photo that cannot be read is skipped, together
-    with its vector where the source brings vectors of its own; `embedder` is not asked then and
-    may be None. What `cache` holds of a photo's bytes is neither decoded nor embedded again.
-
-    A `preview` above 0 is the side in pixels (`preview_side`) of a JPEG of each photo
-    that is shown; they go into the file `previews`, row by row as they are ready, since together
-    they are large. Vectors and thumbnails are the same whatever `preview` is.
-
-    Vectors and thumbnails go to files without names in the directory `scratch`, None for the
-    system's own place, and are mapped in the end.
-
-    `whole` False: the photos are a part of a set and may be few; what can only be said of all of
-    them is left to `checked`.
+    Args:
+        source: the photos, from `tbgrid.open_source`. Vectors that it brings are used as they are.
+        embedder: the model; None where `source` brings vectors.
+        thumbnail: side of a thumbnail in pixels.
+        fit: how a photo is made square.
+        batch: photos per call of the model.
+        workers: threads that decode while the model runs; None for up to 8.
+        cache: vectors, thumbnails and previews that are neither computed nor decoded again.
+        preview: longest side of a preview (a JPEG, see `preview_side`) in pixels, 0 for none. It
+            changes neither vectors nor thumbnails.
+        preview_file: where previews are written, one after another; needed for `preview` above 0.
+        check: whether to `validate` the result; False for a part of a set, which may be small.
+        scratch: directory of the mapped files that hold the arrays; None for the system's own.
+        progress: called as photos are finished.
 
     Raises:
-        UsageError: `thumbnail` or `batch` below 1, `preview` below 0 or without a file.
-        OSError: `previews` or the files in `scratch` cannot be written.
+        UsageError: `thumbnail` or `batch` is below 1, `preview` is below 0 or has no file.
+        OSError: `preview_file` or a file in `scratch` cannot be written.
         TbgridError: fewer than 3 photos can be read, or most of the model's vectors are not finite.
     """
     if thumbnail < 1 or batch < 1:
-        raise UsageError(f"thumbnail {thumbnail}, batch {batch}", "both are numbers from 1 up")
-    if preview < 0 or (preview and previews is None):
-        raise UsageError(f"preview {preview} px", "give 0, or more and a file for them")
-    if not source.pictured:
-        preview = 0
-    progress("embed", 0, len(source.photos))
+        raise UsageError(f"thumbnail {thumbnail}, batch {batch}", "use numbers of at least 1")
+    if preview < 0 or (preview and preview_file is None):
+        raise UsageError(f"preview {preview} px", "use 0, or a larger number and a preview_file")
+    preview = preview if source.pictured else 0
+    settings = _Settings(side=thumbnail, fit=fit, batch=batch, preview=preview, workers=workers)
     with (
-        Cache(None) as nothing,
+        Cache(None) as no_cache,
         open_disk_array(np.float32, scratch) as vectors,
         open_disk_array(np.uint8, scratch) as thumbnails,
+        _open_for_writing(preview_file if preview else None) as previews,
     ):
-        work = _Work(source, embedder, thumbnail, fit, batch, cache or nothing, preview, progress)
-        work.vectors, work.thumbnails = vectors, thumbnails
-        with _file(previews if preview else None) as work.spool:
-            if source.pictured:
-                for start in range(0, len(source.photos), _AT_ONCE):
-                    work.embed(source.photos[start : start + _AT_ONCE], workers)
-            else:
-                work.photos.extend(source.photos)
-        progress("embed", len(source.photos), len(source.photos))
-        images = work.finished()
-    return checked(images, embedder.model_id if embedder else "") if whole else images
+        images = _EmbeddingPass(
+            source=source,
+            embedder=embedder,
+            settings=settings,
+            cache=cache or no_cache,
+            vectors=vectors,
+            thumbnails=thumbnails,
+            previews=previews,
+            progress=progress,
+        ).run()
+    return validate(images, embedder.model_id if embedder else "") if check else images
 
 
-def checked(images: ImageSet, model_id: str, shown: int | None = None) -> ImageSet:
-    """A whole set, with what is to be said of it added to its notes, and what was skipped sorted
-    by name. `shown`: how many photos could be, if `images` has only some of them.
-
-    Raises:
-        TbgridError: see `count_notes`.
-    """
-    shown = len(images.photos) if shown is None else shown
-    notes = [*images.notes, *count_notes(shown, images.skipped, model_id)]
-    if np.ptp(images.vectors, axis=0).max() == 0:
-        notes.append("all vectors are equal: the map says nothing of the photos")
-    skipped = tuple(sorted(images.skipped, key=lambda left_out: left_out.name))
-    return replace(images, skipped=skipped, notes=tuple(notes))
-
-
-def count_notes(shown: int, skipped: Sequence[SkippedFile], model_id: str) -> list[str]:
-    """What is to be said of how many photos of a whole set can be shown.
-
-    Raises:
-        TbgridError: fewer than 3, or most of the model's vectors are not finite.
-    """
-    reason = _not_finite(model_id)
-    spoilt = sum(left_out.reason == reason for left_out in skipped)
-    if spoilt and (shown < FEWEST or spoilt > shown):
-        raise TbgridError(
-            f"{reason} for {spoilt} of {shown + spoilt} photos",
-            "try another --input-range, --image-size or --model",
-        )
-    if shown < FEWEST:
-        example = f", {skipped[-1].name}: {skipped[-1].reason}" if skipped else ""
-        raise TbgridError(
-            f"{shown} of {shown + len(skipped)} files can be shown{example}",
-            f"a map needs at least {FEWEST} photos",
-        )
-    return [f"{reason} for {spoilt} photos, which are left out"] if spoilt else []
-
-
-def _not_finite(model_id: str) -> str:
-    """The reason to leave out a photo for its vector."""
-    return f"model {model_id} gave NaN or infinity"
-
-
-def _file(path: Path | None) -> AbstractContextManager[BinaryIO | None]:
+def _open_for_writing(path: Path | None) -> AbstractContextManager[BinaryIO | None]:
     return path.open("wb") if path else nullcontext()
 
 
-class _Work:
-    """What has been embedded so far."""
+@dataclass(frozen=True, kw_only=True)
+class _Settings:
+    """How photos are embedded; the options of `embed`."""
+
+    side: int
+    fit: Fit
+    batch: int
+    preview: int
+    workers: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chunk:
+    """Some photos on their way through the pass. Lists have one item per photo.
+
+    Attributes:
+        view_keys, vector_keys, preview_keys: keys in the cache, b"" where nothing is kept.
+        stored: what the cache has for these keys.
+        missing: the indices of photos that must be decoded.
+        decoded: their thumbnails and previews, or why they are skipped, by index.
+        vectors: float32[d] of decoded photos, by index.
+    """
+
+    photos: Sequence[Photo]
+    view_keys: list[bytes]
+    vector_keys: list[bytes]
+    preview_keys: list[bytes]
+    stored: dict[bytes, bytes]
+    missing: list[int]
+    decoded: dict[int, Decoded | SkippedFile] = field(default_factory=dict)
+    vectors: dict[int, Float32Array] = field(default_factory=dict)
+
+
+class _EmbeddingPass:
+    """One pass over the photos of a source, whose rows go to files on disk."""
 
     def __init__(
         self,
+        *,
         source: Source,
         embedder: Embedder | None,
-        thumbnail: int,
-        fit: Fit,
-        batch: int,
+        settings: _Settings,
         cache: Cache,
-        preview: int,
+        vectors: DiskArrayWriter[np.float32],
+        thumbnails: DiskArrayWriter[np.uint8],
+        previews: BinaryIO | None,
         progress: Progress,
     ) -> None:
-        self.source, self.embedder, self.fit, self.batch = source, embedder, fit, batch
-        self.cache, self.progress = cache, progress
-        self.side, self.preview = thumbnail, preview
-        self.inputs: Float32Array | None = None  # of the model, made once
-        self.spool: BinaryIO | None = None
-        self.ends = [0]
-        self.photos: list[Photo] = []
-        self.skipped: list[SkippedFile] = list(source.skipped)
-        self.sizes: list[tuple[int, int]] = []
-        self.vectors: DiskArrayWriter[np.float32]
-        self.thumbnails: DiskArrayWriter[np.uint8]
-        self.ran = False
-        self.notes: list[str] = []
-        self.done = 0
-        size = embedder.input_size if embedder else None
-        # A JPEG is decoded at a scale that covers the largest view, which shows in all of them;
-        # but not in those that `DRAFT` covers as well. A preview has no part in it.
-        decoding = (DECODING, PIL.__version__, fit, max(DRAFT, thumbnail, *(size or (0,))))
-        self.view_kind = ("view", *decoding, thumbnail)
-        self.preview_kind = ("preview", *decoding, PREVIEW_QUALITY, preview) if preview else None
+        self._source, self._embedder, self._settings = source, embedder, settings
+        self._cache, self._progress = cache, progress
+        self._vectors, self._thumbnails, self._previews = vectors, thumbnails, previews
+        self._preview_ends = [0]
+        self._photos: list[Photo] = []
+        self._skipped: list[SkippedFile] = list(source.skipped)
+        self._sizes: list[tuple[int, int]] = []
+        self._notes: list[str] = []
+        self._done = 0  # photos of finished chunks
+        self._model_has_run = False
+        self._inputs: Float32Array | None = None  # of the model, allocated once
+        side, fit, preview = settings.side, settings.fit, settings.preview
+        input_size = embedder.input_size if embedder else None
+        # A JPEG is decoded at a scale that covers the largest view, which shows in all views; but
+        # not in those that `DRAFT_SIDE` covers too. A preview does not change the others.
+        covered = max(DRAFT_SIDE, side, *(input_size or (0,)))
+        decoding = (DECODE_VERSION, PIL.__version__, fit, covered)
+        self._view_kind = ("view", *decoding, side)
+        self._preview_kind = ("preview", *decoding, PREVIEW_QUALITY, preview) if preview else None
         fingerprint = getattr(embedder, "fingerprint", "")
-        self.vector_kind = ("vector", *decoding, size, fingerprint) if fingerprint else None
+        self._vector_kind = ("vector", *decoding, input_size, fingerprint) if fingerprint else None
 
-    def embed(self, photos: Sequence[Photo], workers: int | None) -> None:
-        """Add the rows of some photos; those the cache knows are not decoded."""
-        digests = self._digests(photos, workers)
+    def run(self) -> ImageSet:
+        """Embed all photos of the source."""
+        photos = self._source.photos
+        self._progress("embed", 0, len(photos))
+        if self._source.pictured:
+            for start in range(0, len(photos), _CHUNK):
+                chunk = self._look_up(photos[start : start + _CHUNK])
+                self._decode_and_run(chunk)
+                self._collect(chunk)
+        else:
+            self._photos.extend(photos)
+        self._progress("embed", len(photos), len(photos))
+        return self._image_set()
+
+    def _look_up(self, photos: Sequence[Photo]) -> _Chunk:
+        """Read what the cache has of some photos, and list those that must be decoded."""
+        digests = self._digests(photos)
 
         def keys_of(kind: tuple[object, ...] | None) -> list[bytes]:
             common = key_of(*kind) if kind else b""
             return [key_of(common, digest) if digest and kind else b"" for digest in digests]
 
-        views, keys = keys_of(self.view_kind), keys_of(self.vector_kind)
-        previews = keys_of(self.preview_kind)
-        held = self.cache.get([key for key in {*views, *keys, *previews} if key])
-        fresh = [
+        views, vectors = keys_of(self._view_kind), keys_of(self._vector_kind)
+        previews = keys_of(self._preview_kind)
+        stored = self._cache.get([key for key in {*views, *vectors, *previews} if key])
+        missing = [
             index
             for index in range(len(photos))
-            if views[index] not in held
-            or (self.embedder and keys[index] not in held)
-            or (self.preview and previews[index] not in held)
+            if views[index] not in stored
+            or (self._embedder and vectors[index] not in stored)
+            or (self._previews and previews[index] not in stored)
         ]
-        sizes = [(self.side, self.side)]
-        if self.embedder:
-            sizes.append(self.embedder.input_size)
-        found: dict[int, Decoded | SkippedFile] = {}
-        vectors: dict[int, Float32Array] = {}
-        waiting: dict[int, UInt8Array] = {}  # what the model is to see, no longer kept than that
+        return _Chunk(
+            photos=photos,
+            view_keys=views,
+            vector_keys=vectors,
+            preview_keys=previews,
+            stored=stored,
+            missing=missing,
+        )
 
-        def run_model() -> None:
-            new = self._run_model(list(waiting.values()))
-            for index, vector in zip(waiting, new, strict=True):
-                if np.isfinite(vector).all():
-                    vectors[index] = vector
-                else:
-                    name = self.embedder.model_id if self.embedder else ""
-                    found[index] = SkippedFile(photos[index].name, _not_finite(name))
-            waiting.clear()
-
-        def flush(indices: list[int]) -> None:
-            """Keep what is finished, so that an interrupted export goes on from here."""
-            indices = [i for i in indices if isinstance(found[i], Decoded)]
-            self.cache.put(
-                "thumbnail",
-                [(views[i], _packed(_of(found[i]))) for i in indices if views[i]],
-            )
-            self.cache.put(
-                "preview", [(previews[i], _of(found[i]).preview) for i in indices if previews[i]]
-            )
-            if self.embedder:
-                self.cache.put(
-                    "vector", [(keys[i], vectors[i].tobytes()) for i in indices if keys[i]]
-                )
-
-        # Closed at once, whatever the model raises, so that no decoding thread outlives this call.
-        some = decode_all([photos[i] for i in fresh], sizes, self.fit, workers, self.preview)
-        with closing(some) as decoding:
-            unsaved: list[int] = []
-            for index, (_, decoded) in zip(fresh, decoding, strict=True):
-                found[index] = decoded
-                if isinstance(decoded, Decoded):
-                    found[index] = replace(decoded, views=decoded.views[:1])
-                    unsaved.append(index)
-                    if self.embedder and keys[index] in held:
-                        vectors[index] = np.frombuffer(held[keys[index]], np.float32)
-                    elif self.embedder:
-                        waiting[index] = decoded.views[-1]
-                if len(waiting) == self.batch or len(unsaved) >= 4 * self.batch:
-                    if waiting:
-                        run_model()
-                    flush(unsaved)
-                    unsaved = []
-                known = len(photos) - len(fresh)
-                self.progress(
-                    "embed",
-                    self.done + known + len(found) - len(waiting),
-                    len(self.source.photos),
-                )
-            if waiting:
-                run_model()
-            flush(unsaved)
-        shown: list[UInt8Array] = []
-        embedded: list[Float32Array] = []
-        for index, photo in enumerate(photos):
-            result = found.get(index) or _unpacked(held[views[index]], self.side)
-            if isinstance(result, SkippedFile):
-                self.skipped.append(result)
-                continue
-            self.photos.append(photo)
-            shown.append(result.views[0])
-            self.sizes.append((result.width, result.height))
-            if self.spool:
-                encoded = result.preview or held[previews[index]]
-                self.spool.write(encoded)
-                self.ends.append(self.ends[-1] + len(encoded))
-            if self.embedder:
-                vector = vectors.get(index)
-                stored = np.frombuffer(held[keys[index]], np.float32) if vector is None else vector
-                embedded.append(stored)
-        if shown:
-            self.thumbnails.add(np.stack(shown))
-        if embedded:
-            self.vectors.add(np.stack(embedded))
-        self.done += len(photos)
-        self.progress("embed", self.done, len(self.source.photos))
-
-    def _digests(self, photos: Sequence[Photo], workers: int | None) -> list[bytes]:
-        """What each photo's picture is known by; b"" if it cannot be read or nothing is kept."""
-        if self.cache.path is None:
+    def _digests(self, photos: Sequence[Photo]) -> list[bytes]:
+        """A digest of each photo's content; b"" if it cannot be read or nothing is kept."""
+        if self._cache.path is None:
             return [b""] * len(photos)
         files = {i: photo.path for i, photo in enumerate(photos) if photo.path}
-        digests = dict(zip(files, self.cache.digests(list(files.values()), workers), strict=True))
+        found = self._cache.digests(list(files.values()), self._settings.workers)
+        digests = dict(zip(files, found, strict=True))
         for i, photo in enumerate(photos):
             if photo.pixels is not None:
                 pixels = np.ascontiguousarray(photo.pixels)
                 digests[i] = key_of(pixels.shape, pixels.data)
         return [digests.get(i, b"") for i in range(len(photos))]
 
-    def _run_model(self, pictures: Sequence[UInt8Array]) -> Float32Array:
-        assert self.embedder is not None
-        name, count = self.embedder.model_id, len(pictures)
-        if self.inputs is None:
-            self.inputs = np.empty((self.batch, *pictures[0].shape), np.float32)
-        inputs = self.inputs[:count]
-        for picture, place in zip(pictures, inputs, strict=True):
-            np.divide(picture, np.float32(255), out=place)
-        found = np.asarray(self.embedder(inputs))
-        if np.may_share_memory(found, inputs):  # where the next pictures come
-            found = found.copy()
-        if found.ndim != 2 or len(found) != count:
-            raise TbgridError(
-                f"model {name} gave an array of shape {found.shape} for {count} photos",
-                "use another model: tbgrid needs one vector a photo",
-            )
-        first, self.ran = not self.ran, True
-        if first and len(found) > 1:
-            alike = np.ptp(found, axis=0).max() == 0
-            if alike and (inputs != inputs[0]).any():
-                self.notes.append(
-                    f"model {name} gave one and the same vector for the first {len(found)} "
-                    "photos: it may want another --input-range"
-                )
-        return np.asarray(found, np.float32)
+    def _decode_and_run(self, chunk: _Chunk) -> None:
+        """Decode the missing photos and embed them, a batch at a time."""
+        settings = self._settings
+        sizes = [(settings.side, settings.side)]
+        if self._embedder:
+            sizes.append(self._embedder.input_size)
+        photos = [chunk.photos[index] for index in chunk.missing]
+        n_known = len(chunk.photos) - len(photos)
+        waiting: dict[int, UInt8Array] = {}  # inputs of the model, freed as soon as it has run
+        unsaved: list[int] = []
+        # Closed even when the model raises, so that no decoding thread outlives this call.
+        with closing(
+            decode_many(photos, sizes, settings.fit, settings.workers, settings.preview)
+        ) as results:
+            for index, (_, decoded) in zip(chunk.missing, results, strict=True):
+                chunk.decoded[index] = decoded
+                if isinstance(decoded, Decoded):
+                    chunk.decoded[index] = replace(decoded, views=decoded.views[:1])
+                    unsaved.append(index)
+                    stored = chunk.stored.get(chunk.vector_keys[index])
+                    if self._embedder and stored is not None:
+                        chunk.vectors[index] = np.frombuffer(stored, np.float32)
+                    elif self._embedder:
+                        waiting[index] = decoded.views[-1]
+                if len(waiting) == settings.batch or len(unsaved) >= 4 * settings.batch:
+                    self._embed_waiting(chunk, waiting)
+                    self._save(chunk, unsaved)
+                    unsaved = []
+                finished = self._done + n_known + len(chunk.decoded) - len(waiting)
+                self._progress("embed", finished, len(self._source.photos))
+            self._embed_waiting(chunk, waiting)
+            self._save(chunk, unsaved)
 
-    def finished(self) -> ImageSet:
+    def _embed_waiting(self, chunk: _Chunk, waiting: dict[int, UInt8Array]) -> None:
+        """Run the model on the inputs that wait, if any, and remove them."""
+        if not waiting or self._embedder is None:
+            return
+        vectors = self._run_model(self._embedder, list(waiting.values()))
+        for index, vector in zip(waiting, vectors, strict=True):
+            if np.isfinite(vector).all():
+                chunk.vectors[index] = vector
+            else:
+                reason = not_finite_reason(self._embedder.model_id)
+                chunk.decoded[index] = SkippedFile(chunk.photos[index].name, reason)
+        waiting.clear()
+
+    def _run_model(self, embedder: Embedder, pictures: Sequence[UInt8Array]) -> Float32Array:
+        """Embed one batch: uint8[h, w, 3] pictures to float32[b, d]."""
+        name, count = embedder.model_id, len(pictures)
+        if self._inputs is None:
+            self._inputs = np.empty((self._settings.batch, *pictures[0].shape), np.float32)
+        inputs = self._inputs[:count]
+        for picture, row in zip(pictures, inputs, strict=True):
+            np.divide(picture, np.float32(255), out=row)
+        vectors = np.asarray(embedder(inputs))
+        if np.may_share_memory(vectors, inputs):  # which the next batch overwrites
+            vectors = vectors.copy()
+        if vectors.ndim != 2 or len(vectors) != count:
+            raise TbgridError(
+                f"model {name} gave an array of shape {vectors.shape} for {count} photos",
+                f"use another {option('model')}: tbgrid needs one vector per photo",
+            )
+        is_first, self._model_has_run = not self._model_has_run, True
+        if is_first and len(vectors) > 1:
+            all_equal = np.ptp(vectors, axis=0).max() == 0
+            if all_equal and (inputs != inputs[0]).any():
+                self._notes.append(
+                    f"model {name} gave one and the same vector for the first {len(vectors)} "
+                    "photos: it may need another input range"
+                )
+        return np.asarray(vectors, np.float32)
+
+    def _save(self, chunk: _Chunk, indices: Sequence[int]) -> None:
+        """Put finished photos into the cache, so that an interrupted export continues here."""
+        finished = [(i, found) for i in indices if isinstance(found := chunk.decoded[i], Decoded)]
+        keys = chunk.view_keys
+        self._cache.put("thumbnail", [(keys[i], _pack(d)) for i, d in finished if keys[i]])
+        keys = chunk.preview_keys
+        self._cache.put("preview", [(keys[i], d.preview) for i, d in finished if keys[i]])
+        if self._embedder:
+            keys, vectors = chunk.vector_keys, chunk.vectors
+            self._cache.put(
+                "vector", [(keys[i], vectors[i].tobytes()) for i, _ in finished if keys[i]]
+            )
+
+    def _collect(self, chunk: _Chunk) -> None:
+        """Append the rows of a chunk, in the order of its photos."""
+        thumbnails: list[UInt8Array] = []
+        vectors: list[Float32Array] = []
+        for index, photo in enumerate(chunk.photos):
+            result = chunk.decoded.get(index)
+            if result is None:
+                result = _unpack(chunk.stored[chunk.view_keys[index]], self._settings.side)
+            if isinstance(result, SkippedFile):
+                self._skipped.append(result)
+                continue
+            self._photos.append(photo)
+            thumbnails.append(result.views[0])
+            self._sizes.append((result.width, result.height))
+            if self._previews:
+                encoded = result.preview or chunk.stored[chunk.preview_keys[index]]
+                self._previews.write(encoded)
+                self._preview_ends.append(self._preview_ends[-1] + len(encoded))
+            if self._embedder:
+                vector = chunk.vectors.get(index)
+                if vector is None:
+                    vector = np.frombuffer(chunk.stored[chunk.vector_keys[index]], np.float32)
+                vectors.append(vector)
+        if thumbnails:
+            self._thumbnails.add(np.stack(thumbnails))
+        if vectors:
+            self._vectors.add(np.stack(vectors))
+        self._done += len(chunk.photos)
+        self._progress("embed", self._done, len(self._source.photos))
+
+    def _image_set(self) -> ImageSet:
         """All rows as one set."""
-        source = self.source
-        thumbnails = self.thumbnails.as_array()
+        source, side = self._source, self._settings.side
+        thumbnails = self._thumbnails.as_array()
         if source.vectors is not None:
-            vectors = source.vectors[[photo.row for photo in self.photos]]
+            vectors = source.vectors[[photo.row for photo in self._photos]]
         else:
-            vectors = self.vectors.as_array()
+            vectors = self._vectors.as_array()
         return ImageSet(
-            tuple(self.photos),
-            vectors,
-            thumbnails if len(thumbnails) else np.zeros((0, self.side, self.side, 3), np.uint8),
-            np.array(self.sizes, np.int64).reshape(-1, 2),
-            tuple(self.skipped),
-            source.columns,
-            source.pictured,
-            tuple(self.notes),
-            np.array(self.ends if self.preview else [], np.int64),
+            photos=tuple(self._photos),
+            vectors=vectors,
+            thumbnails=thumbnails if len(thumbnails) else np.zeros((0, side, side, 3), np.uint8),
+            sizes=np.array(self._sizes, np.int64).reshape(-1, 2),
+            skipped=tuple(self._skipped),
+            columns=source.columns,
+            pictured=source.pictured,
+            notes=tuple(self._notes),
+            previews=np.array(self._preview_ends if self._previews else [], np.int64),
         )
 
 
-def _of(result: Decoded | SkippedFile) -> Decoded:
-    assert isinstance(result, Decoded)
-    return result
-
-
-def _packed(decoded: Decoded) -> bytes:
-    """A thumbnail and the photo's size, as the cache keeps them."""
+def _pack(decoded: Decoded) -> bytes:
+    """A thumbnail and the size of the photo, as the cache stores them."""
     return struct.pack("<II", decoded.width, decoded.height) + decoded.views[0].tobytes()
 
 
-def _unpacked(data: bytes, side: int) -> Decoded:
+def _unpack(data: bytes, side: int) -> Decoded:
     width, height = struct.unpack_from("<II", data)
     pixels = np.frombuffer(data, np.uint8, offset=8).reshape(side, side, 3)
     return Decoded((pixels,), width, height)

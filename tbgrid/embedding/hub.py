@@ -1,6 +1,6 @@
-"""Networks from TF-Hub handles, URLs and SavedModel paths; what they take is read, not assumed.
+"""Networks from TF-Hub handles, URLs and SavedModels; their input is read from the model.
 
-TF-Hub's convention for image models: float32 images in [0, 1], one vector an image
+TF-Hub's convention for image models: float32 images in [0, 1], one vector per image
 (https://www.tensorflow.org/hub/common_signatures/images).
 """
 
@@ -20,36 +20,44 @@ import numpy as np
 
 from tbgrid.choices import InputRange, Metric
 from tbgrid.embedding import registry
-from tbgrid.errors import TbgridError, UsageError
+from tbgrid.errors import TbgridError, UsageError, option
 from tbgrid.run_format import printable
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import digest_of
 
-DEFAULT_SIDE = 224  # for models that take any size: what most published ones were trained at
+DEFAULT_SIDE = 224  # px, for models that take any size: most published ones were trained at it
 _SIGNATURES = ("default", "serving_default", "image_feature_vector")
 _OUTPUTS = ("default", "feature_vector", "output_0", "pooled_features", "embedding", "embeddings")
 _SCALES = {"unit": (1.0, 0.0), "signed": (2.0, -1.0), "bytes": (255.0, 0.0)}
 
 
-@dataclass(frozen=True)
-class _Way:
-    """One way to call a loaded model: where from, with what picture, giving which output."""
+@dataclass(frozen=True, kw_only=True)
+class _CallSignature:
+    """A way to call a loaded model.
+
+    Attributes:
+        name: the signature, or "__call__".
+        call: the function of one tensor of images.
+        shape: of its input: batch, height, width, channels; None where any number is allowed.
+        dtype: of its input.
+        output: the key of the vectors in its output; None if that is one tensor.
+    """
 
     name: str
     call: Callable[[Any], Any]
-    shape: tuple[int | None, ...]  # batch, height, width, channels
+    shape: tuple[int | None, ...]
     dtype: str
     output: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HubEmbedder:
-    """A SavedModel or TF1 hub module that maps images to vectors; see `load`."""
+    """A SavedModel or TF1 hub module that maps images to vectors; `load` makes one."""
 
     model_id: str
     input_size: tuple[int, int]
-    _way: _Way = field(repr=False)
-    _model: Any = field(repr=False)  # keeps the model's variables alive
+    _signature: _CallSignature = field(repr=False)
+    _model: Any = field(repr=False)  # keeps the variables of the model alive
     _path: str = field(repr=False)
     input_range: InputRange = "unit"
     notes: Sequence[str] = ()
@@ -63,81 +71,95 @@ class HubEmbedder:
         model_id: str | None = None,
         input_range: InputRange = "unit",
     ) -> HubEmbedder:
-        """Fetch and load the model that `handle` (TF-Hub handle, URL or directory) names.
+        """Download a model if need be, and load it.
+
+        Args:
+            handle: a TF-Hub handle, a URL or the directory of a SavedModel.
+            image_size: side of the input in pixels; None for the model's own.
+            model_id: its name in reports; None to derive it from `handle`.
+            input_range: the range of pixel values that it expects.
 
         Raises:
-            UsageError: `handle` is no handle, URL or path, or the model has an input size of
-                its own that is not `image_size`.
-            TbgridError: it cannot be downloaded or loaded, or embeds no images.
+            UsageError: `handle` is neither a handle nor a URL nor a directory, or the model has a
+                fixed input size that is not `image_size`.
+            TbgridError: it cannot be downloaded or loaded, or does not embed images.
         """
         if handle.startswith("file://"):
             handle = url2pathname(handle.removeprefix("file://"))
         path, model = _load(handle)
         name = model_id or _short(handle)
-        way = _choose_way(model, name)
-        _, height, width, _ = way.shape
-        if way.dtype == "uint8" and input_range == "signed":
-            raise UsageError(f"model {name} takes bytes", "leave out --input-range")
+        signature = _choose_signature(model, name)
+        _, height, width, _ = signature.shape
+        if signature.dtype == "uint8" and input_range == "signed":
+            raise UsageError(f"model {name} takes bytes", f"leave out {option('input_range')}")
         notes = []
         if image_size is not None and (height or image_size, width or image_size) != (
             image_size,
             image_size,
         ):
             raise UsageError(
-                f"model {name} takes pictures of {height} x {width} pixels, not {image_size}",
-                "leave out --image-size",
+                f"model {name} takes images of {height} x {width} pixels, not {image_size}",
+                f"leave out {option('image_size')}",
             )
         if image_size is None and not (height and width):
             notes.append(
-                f"model {name} takes any picture size; used {DEFAULT_SIDE} px (--image-size)"
+                f"model {name} takes any image size, which can be chosen; used {DEFAULT_SIDE} px"
             )
         side = image_size or DEFAULT_SIDE
         size = (height or side, width or side)
-        return cls(name, size, way, model, path, input_range, tuple(notes))
+        return cls(
+            model_id=name,
+            input_size=size,
+            _signature=signature,
+            _model=model,
+            _path=path,
+            input_range=input_range,
+            notes=tuple(notes),
+        )
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The model's files, the range of its input, and the GPU if one computes."""
+        """Text that changes whenever the vectors would: with files, input range and GPU."""
         return f"{digest_of(self._path).hex()} {self.input_range}{on_gpu()}"
 
     @functools.cached_property
     def depthwise(self) -> bool:
         """Whether the network has depthwise convolutions."""
-        # Operations stand by their names in either form of the file.
+        # Both forms of the file contain the names of operations as text.
         files = [Path(self._path, f"saved_model.{kind}") for kind in ("pb", "pbtxt")]
         return any(b"DepthwiseConv2dNative" in f.read_bytes() for f in files if f.is_file())
 
     def graph(self, images: Any) -> Any:
-        """What a call computes, of a tensor float32[b, h, w, 3] in [0, 1]: float32[b, d]."""
+        """Map a tensor float32[b, h, w, 3] in [0, 1] to float32[b, d], as a call does."""
         import tensorflow as tf
 
-        if self._way.dtype == "uint8":
+        if self._signature.dtype == "uint8":
             images = tf.cast(tf.round(images * 255), tf.uint8)
         elif self.input_range != "unit":
             factor, offset = _SCALES[self.input_range]
             images = images * factor + offset
-        answer = self._way.call(images)
-        vectors = answer if self._way.output is None else answer[self._way.output]
+        answer = self._signature.call(images)
+        vectors = answer if self._signature.output is None else answer[self._signature.output]
         vectors = tf.cast(vectors, tf.float32)
         return tf.reduce_mean(vectors, (1, 2)) if vectors.shape.rank == 4 else vectors
 
     def __call__(self, images: Float32Array) -> Float32Array:
-        """float32[b, h, w, 3] in [0, 1] -> float32[b, d].
+        """Embed float32[b, h, w, 3] in [0, 1] as float32[b, d].
 
-        A rank-4 output is averaged over its height and width.
+        An output of rank 4 is averaged over its height and width.
 
         Raises:
-            TbgridError: the model fails on the pictures or gives no vector for each.
+            TbgridError: the model fails, or its output is not one vector per image.
         """
         import tensorflow as tf
 
         batch = np.ascontiguousarray(images, np.float32)
-        if self._way.dtype == "uint8":
+        if self._signature.dtype == "uint8":
             batch = np.rint(batch * 255).astype(np.uint8)
         elif self.input_range != "unit":
             factor, offset = _SCALES[self.input_range]
             batch = batch * np.float32(factor) + np.float32(offset)
-        fixed = self._way.shape[0]
+        fixed = self._signature.shape[0]
         parts = []
         for start in range(0, len(batch), fixed or len(batch)):
             part = batch[start : start + fixed] if fixed else batch
@@ -145,36 +167,36 @@ class HubEmbedder:
             if fixed and count < fixed:
                 part = np.concatenate([part, np.repeat(part[-1:], fixed - count, axis=0)])
             try:
-                answer = self._way.call(tf.constant(part))
+                answer = self._signature.call(tf.constant(part))
             except (tf.errors.OpError, ValueError, TypeError) as error:
                 raise TbgridError(
-                    f"model {self.model_id} failed on pictures of {part.shape[1]} x "
-                    f"{part.shape[2]} pixels ({_gist(error)})",
-                    "try another --image-size or another --model",
+                    f"model {self.model_id} failed on images of {part.shape[1]} x "
+                    f"{part.shape[2]} pixels ({_first_error_line(error)})",
+                    f"try another {option('image_size')} or another {option('model')}",
                 ) from error
-            vectors = _vectors(answer, self._way.output, self.model_id)
+            vectors = _vectors(answer, self._signature.output, self.model_id)
             if len(vectors) != len(part):
                 raise TbgridError(
-                    f"model {self.model_id} gave {len(vectors)} vectors for {len(part)} pictures",
-                    "use another --model",
+                    f"model {self.model_id} gave {len(vectors)} vectors for {len(part)} images",
+                    f"use another {option('model')}",
                 )
             parts.append(vectors[:count])
         return np.concatenate(parts)
 
 
 def on_gpu() -> str:
-    """What a fingerprint says of a GPU that TensorFlow computes on; "" without one."""
+    """The part of a fingerprint that names a GPU of TensorFlow; "" without one."""
     import tensorflow as tf
 
     return " GPU" if tf.config.list_physical_devices("GPU") else ""
 
 
 def _short(handle: str) -> str:
-    """The model's name without the machine's directories in it."""
+    """The name of the model, without directories of this machine."""
     return handle if re.match(r"[a-z]+://", handle) else printable(Path(handle).resolve().name)
 
 
-def _gist(error: BaseException) -> str:
+def _first_error_line(error: BaseException) -> str:
     """The line of TensorFlow's long messages that says what is wrong."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # "Graph execution error:", "Detected at node ... (most recent call last):"
@@ -183,20 +205,20 @@ def _gist(error: BaseException) -> str:
 
 
 def _load(handle: str) -> tuple[str, Any]:
-    """The directory of a model, and the model."""
+    """Return the directory of a model, and the loaded model."""
     is_url = re.match(r"[a-z][a-z0-9+.-]*://", handle) is not None
     if not is_url:
         folder = Path(handle)
         if not folder.is_dir():
             raise UsageError(
-                f"no model {handle!r}",
-                "expected a name that tbgrid models lists, a directory that holds a SavedModel, "
-                "a URL, kaggle:... or keras:NAME",
+                f"no such model: {printable(handle)}",
+                "expected a name that tbgrid models lists, a directory with a SavedModel, a URL, "
+                "kaggle:... or keras:NAME",
             )
         if not any((folder / f"saved_model.{kind}").is_file() for kind in ("pb", "pbtxt")):
             raise TbgridError(
-                f"{printable(folder)} is no SavedModel (it holds no saved_model.pb)",
-                "give the directory that holds saved_model.pb",
+                f"{printable(folder)} is not a SavedModel (it has no saved_model.pb)",
+                "use the directory with the file saved_model.pb",
             )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with warnings.catch_warnings():
@@ -205,27 +227,28 @@ def _load(handle: str) -> tuple[str, Any]:
     if is_url:
         try:
             path = hub.resolve(handle)
-        except Exception as error:  # of urllib, tarfile, zlib or TensorFlow's file systems
+        except Exception as error:  # from urllib, tarfile, zlib or TensorFlow's file systems
             raise TbgridError(
-                f"cannot download {handle} ({_gist(error)})", registry.ways_out(handle)
+                f"cannot download {handle} ({_first_error_line(error)})",
+                registry.download_hint(handle),
             ) from error
     else:
         path = handle
     try:
         return path, hub.load(path)
-    except Exception as error:  # a damaged SavedModel raises anything, from protobuf to KeyError
+    except Exception as error:  # a damaged SavedModel raises anything, such as KeyError
         raise TbgridError(
-            f"cannot load the model {handle} ({_gist(error)})",
+            f"cannot load the model {handle} ({_first_error_line(error)})",
             "expected a TF2 SavedModel or a TF1 hub module",
         ) from error
 
 
-def _choose_way(model: Any, name: str) -> _Way:
-    """The first of the model's callables that takes one batch of RGB images."""
-    found: list[str] = []
+def _choose_signature(model: Any, name: str) -> _CallSignature:
+    """Choose the first callable of the model that takes one batch of RGB images."""
+    described: list[str] = []
     for origin, call, inputs, outputs in _callables(model):
-        described = f"{origin}({', '.join(_describe(spec) for spec in inputs.values())})"
-        found.append(f"{described} -> {_describe_outputs(outputs)}")
+        arguments = ", ".join(_describe(spec) for spec in inputs.values())
+        described.append(f"{origin}({arguments}) -> {_describe_outputs(outputs)}")
         if len(inputs) != 1:
             continue
         (key, spec), *_ = inputs.items()
@@ -235,10 +258,16 @@ def _choose_way(model: Any, name: str) -> _Way:
         if output == "":
             continue
         shape = tuple(spec.shape.as_list()) if spec.shape.rank == 4 else (None, None, None, 3)
-        return _Way(origin, _taking_images(call, key), shape, spec.dtype.name, output)
+        return _CallSignature(
+            name=origin,
+            call=_taking_images(call, key),
+            shape=shape,
+            dtype=spec.dtype.name,
+            output=output,
+        )
     raise TbgridError(
-        f"model {name} embeds no images (found {'; '.join(found) or 'nothing to call'})",
-        "expected float32[batch, height, width, 3] -> one vector an image",
+        f"model {name} does not embed images (found {'; '.join(described) or 'nothing to call'})",
+        "expected float32[batch, height, width, 3] -> one vector per image",
     )
 
 
@@ -247,29 +276,29 @@ def _taking_images(call: Callable[..., Any], key: str) -> Callable[[Any], Any]:
 
 
 def _callables(model: Any) -> list[tuple[str, Callable[..., Any], dict[str, Any], Any]]:
-    """(name, function, {input: TensorSpec}, outputs) of what can be called, the best first.
+    """(name, function, {input: TensorSpec}, outputs) of each callable, the preferred one first.
 
-    An input without a name is the function's only argument.
+    An input named "" is the only argument of the function.
     """
     import tensorflow as tf
 
-    ways: list[tuple[str, Callable[..., Any], dict[str, Any], Any]] = []
+    callables: list[tuple[str, Callable[..., Any], dict[str, Any], Any]] = []
     if callable(model):
         for concrete in getattr(model.__call__, "concrete_functions", []):
             args, kwargs = concrete.structured_input_signature
             tensors = [value for value in args if isinstance(value, tf.TensorSpec)]
-            # Keras saves one function for training and one for use, told apart by an argument.
+            # Keras saves one function for training and one for inference; an argument says which.
             training = [value for value in (*args, *kwargs.values()) if value is True]
             if len(tensors) == 1 and isinstance(args[0], tf.TensorSpec) and not training:
                 call = _with_rest(model, args[1:], kwargs)
-                ways.append(("__call__", call, {"": tensors[0]}, concrete.structured_outputs))
+                callables.append(("__call__", call, {"": tensors[0]}, concrete.structured_outputs))
     signatures = getattr(model, "signatures", {})
     names = [name for name in _SIGNATURES if name in signatures]
     for name in names + sorted(set(signatures) - set(names)):
         signature = signatures[name]
         inputs = dict(signature.structured_input_signature[1])
-        ways.append((name, signature, inputs, signature.structured_outputs))
-    return ways
+        callables.append((name, signature, inputs, signature.structured_outputs))
+    return callables
 
 
 def _with_rest(
@@ -285,14 +314,14 @@ def _takes_images(spec: Any) -> bool:
 
 
 def _output_key(outputs: Any) -> str | None:
-    """The embedding's key among `outputs`, None if they are one tensor, "" if there is none."""
+    """The key of the vectors in `outputs`: None if that is one tensor, "" if it has none."""
     if not isinstance(outputs, Mapping):
         return None if _is_vectors(outputs) else ""
-    fitting = [key for key in outputs if _is_vectors(outputs[key])]
-    preferred = [key for key in _OUTPUTS if key in fitting]
+    candidates = [key for key in outputs if _is_vectors(outputs[key])]
+    preferred = [key for key in _OUTPUTS if key in candidates]
     if preferred:
         return preferred[0]
-    return fitting[0] if len(fitting) == 1 else ""
+    return candidates[0] if len(candidates) == 1 else ""
 
 
 def _is_vectors(spec: Any) -> bool:
@@ -320,6 +349,6 @@ def _vectors(answer: Any, output: str | None, name: str) -> Float32Array:
         values = values.mean(axis=(1, 2))
     if values.ndim != 2:
         raise TbgridError(
-            f"model {name} gave an output of shape {values.shape}", "expected one vector an image"
+            f"model {name} gave an output of shape {values.shape}", "expected one vector per image"
         )
     return values

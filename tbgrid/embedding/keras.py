@@ -1,4 +1,4 @@
-"""Keras Applications networks with the preprocessing that each was trained with."""
+"""Networks of Keras Applications, with the preprocessing that each was trained with."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import numpy as np
 from tbgrid.choices import Metric
 from tbgrid.embedding import registry
 from tbgrid.embedding.hub import on_gpu
-from tbgrid.errors import TbgridError, UsageError
+from tbgrid.errors import TbgridError, UsageError, option
+from tbgrid.run_format import printable
 from tbgrid.types import Float32Array
 
-# Input sides of the published weights where they are not 224 (the classes' documentation in
-# keras.applications).
-_SIDES = {
+# Input side in pixels of the published weights, where it is not 224 (from the documentation of the
+# classes in keras.applications).
+_INPUT_SIDES = {
     "EfficientNetB1": 240,
     "EfficientNetB2": 260,
     "EfficientNetB3": 300,
@@ -41,9 +42,9 @@ _SIDES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KerasEmbedder:
-    """A network of keras.applications without its classes, averaged over the picture."""
+    """A network of keras.applications without its classifier, averaged over the image."""
 
     model_id: str
     input_size: tuple[int, int]
@@ -57,9 +58,12 @@ class KerasEmbedder:
     def load(
         cls, name: str, image_size: int | None = None, weights: str | None = "imagenet"
     ) -> KerasEmbedder:
-        """The network called `name` in keras.applications, in whatever case, `-` and `_` left out.
+        """Load a network by its name in keras.applications.
 
-        `weights` None: random ones, which need no download.
+        Args:
+            name: case, "-" and "_" do not matter.
+            image_size: side of the input in pixels; None for that of the published weights.
+            weights: which weights to download; None for random ones.
 
         Raises:
             UsageError: there is no such network, or it cannot take `image_size`.
@@ -72,34 +76,35 @@ class KerasEmbedder:
             for key, value in vars(tf.keras.applications).items()
             if key[:1].isupper() and callable(value)
         }
-        plain = {re.sub(r"[-_]", "", key).lower(): key for key in networks}
-        found = plain.get(re.sub(r"[-_]", "", name).lower())
+        by_plain_name = {re.sub(r"[-_]", "", key).lower(): key for key in networks}
+        found = by_plain_name.get(re.sub(r"[-_]", "", name).lower())
         if found is None:
             raise UsageError(
-                f"no Keras Applications network {name!r}", f"expected one of {', '.join(networks)}"
+                f"no such network in Keras Applications: {printable(name)}",
+                f"expected one of {', '.join(networks)}",
             )
-        side = image_size or _SIDES.get(found, 224)
+        side = image_size or _INPUT_SIDES.get(found, 224)
         try:
-            model = _built(networks[found], side, weights)
-        except Exception as error:  # of urllib, or of Keras where a download is damaged
+            model = _build(networks[found], side, weights)
+        except Exception as error:  # from urllib, or from Keras if a download is damaged
             text = " ".join(str(error).split())[:200] or type(error).__name__
-            if weights is None or not _fits(networks[found], side):
+            if weights is None or not _can_build(networks[found], side):
                 raise UsageError(
-                    f"{found} cannot take pictures of {side} px ({text})",
-                    "use another --image-size",
+                    f"{found} cannot take images of {side} px ({text})",
+                    f"use another {option('image_size')}",
                 ) from error
             raise TbgridError(
                 f"cannot download the weights of {found} ({text})",
-                registry.ways_out(f"{registry.KERAS}{found}"),
+                registry.download_hint(f"{registry.KERAS}{found}"),
             ) from error
         preprocess = importlib.import_module(networks[found].__module__).preprocess_input
         fingerprint = f"{registry.KERAS}{found}, {weights}, Keras {tf.keras.__version__}{on_gpu()}"
         return cls(
-            f"{registry.KERAS}{found}",
-            (side, side),
-            fingerprint if weights else "",
-            model,
-            preprocess,
+            model_id=f"{registry.KERAS}{found}",
+            input_size=(side, side),
+            fingerprint=fingerprint if weights else "",
+            _model=model,
+            _preprocess=preprocess,
         )
 
     @property
@@ -109,26 +114,26 @@ class KerasEmbedder:
         return not kinds.isdisjoint({"DepthwiseConv2D", "SeparableConv2D"})
 
     def graph(self, images: Any) -> Any:
-        """What a call computes, of a tensor float32[b, h, w, 3] in [0, 1]: float32[b, d]."""
+        """Map a tensor float32[b, h, w, 3] in [0, 1] to float32[b, d], as a call does."""
         return self._model(self._preprocess(images * 255.0), training=False)
 
     def __call__(self, images: Float32Array) -> Float32Array:
-        """float32[b, h, w, 3] in [0, 1] -> float32[b, d]."""
+        """Embed float32[b, h, w, 3] in [0, 1] as float32[b, d]."""
         return np.asarray(self.graph(images), np.float32)
 
 
-def _built(network: Callable[..., Any], side: int, weights: str | None) -> Any:
-    with contextlib.redirect_stdout(sys.stderr):  # Keras shows its download there
+def _build(network: Callable[..., Any], side: int, weights: str | None) -> Any:
+    with contextlib.redirect_stdout(sys.stderr):  # where Keras shows its download
         return network(
             include_top=False, weights=weights, input_shape=(side, side, 3), pooling="avg"
         )
 
 
-def _fits(network: Callable[..., Any], side: int) -> bool:
-    """Whether the network can be built for that side at all; Keras tells a side below its smallest
-    and a damaged download by the same kind of error."""
+def _can_build(network: Callable[..., Any], side: int) -> bool:
+    """Whether the network can be built for that side. Keras raises the same type of error for a
+    side that is too small and for a damaged download."""
     try:
-        _built(network, side, None)
+        _build(network, side, None)
     except ValueError:
         return False
     return True

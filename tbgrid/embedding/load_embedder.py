@@ -1,4 +1,4 @@
-"""Names become embedders."""
+"""Loads the embedder that a name stands for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tbgrid.choices import InputRange
 from tbgrid.embedding import registry
-from tbgrid.errors import TbgridError, UsageError
+from tbgrid.errors import TbgridError, UsageError, option
 from tbgrid.types import Embedder
 
 BUILTIN = Path(__file__).with_name("builtin")
@@ -18,23 +18,33 @@ BUILTIN_INPUT = registry.BY_NAME["builtin"].side
 def load_embedder(
     model: str = "builtin", image_size: int | None = None, input_range: InputRange = "unit"
 ) -> Embedder:
-    """The embedder that `model` names.
+    """Load a model by its name.
 
-    A short name (`tbgrid models` lists them), a TF-Hub handle or URL, the directory of a
-    SavedModel, `kaggle:OWNER/MODEL/FRAMEWORK/VARIATION` or a URL of Kaggle Models, or
-    `keras:NAME` for a network of Keras Applications. `image_size` is the side in pixels of the
-    input; a model that fixes its own refuses another. `input_range`: what numbers it is given.
+    Args:
+        model: a short name (`tbgrid models` lists them), a TF-Hub handle or URL, the directory of a
+            SavedModel, "kaggle:OWNER/MODEL/FRAMEWORK/VARIATION" or a URL of Kaggle Models, or
+            "keras:NAME" for a network of Keras Applications.
+        image_size: side of the input in pixels; None for the model's own. A model with a fixed
+            size refuses another one.
+        input_range: the range of pixel values that the model expects: "unit" is [0, 1], "signed"
+            [-1, 1], "bytes" [0, 255].
+
+    Returns:
+        An embedder (`tbgrid.Embedder`).
 
     Raises:
-        UsageError: the name means nothing, or the model cannot take `image_size`.
-        TbgridError: the model cannot be fetched or loaded, or does not embed images.
+        UsageError: there is no such model, or it cannot take `image_size` or `input_range`.
+        TbgridError: the model cannot be downloaded or loaded, or does not embed images.
     """
     if image_size is not None and image_size < 1:
-        raise UsageError(f"image size {image_size}", "give a number of pixels from 1 up")
+        raise UsageError(
+            f"{option('image_size')} {image_size}", "use a number of pixels of at least 1"
+        )
     own_range = model in ("builtin", "pixels") or model.startswith(registry.KERAS)
     if own_range and input_range != "unit":
         raise UsageError(
-            f"model {model} is always given what it was trained with", "leave out --input-range"
+            f"model {model} always gets the input range that it was trained with",
+            f"leave out {option('input_range')}",
         )
     if model == "pixels":
         from tbgrid.embedding.pixels import PixelEmbedder
@@ -52,9 +62,9 @@ def load_embedder(
     if kaggle is not None:
         path = _download_from_kaggle(kaggle)
         return HubEmbedder.load(path, image_size, f"{registry.KAGGLE}{kaggle}", input_range)
-    known = registry.BY_NAME.get(model)
-    if known is not None:
-        return HubEmbedder.load(known.handle, image_size or known.side, model, input_range)
+    named = registry.BY_NAME.get(model)
+    if named is not None:
+        return HubEmbedder.load(named.handle, image_size or named.side, model, input_range)
     return HubEmbedder.load(model, image_size, input_range=input_range)
 
 
@@ -63,8 +73,8 @@ def _download_from_kaggle(handle: str) -> str:
         import kagglehub
     except ImportError as error:
         raise TbgridError(
-            f"{handle} is a model of Kaggle, which needs kagglehub",
-            "pip install 'tbgrid[kaggle]', or download the model and give its directory",
+            f"the Kaggle model {handle} needs kagglehub",
+            "pip install 'tbgrid[kaggle]', or download the model and use its directory",
         ) from error
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
@@ -73,5 +83,5 @@ def _download_from_kaggle(handle: str) -> str:
         text = " ".join(str(error).split())[:200] or type(error).__name__
         raise TbgridError(
             f"cannot download {handle} from Kaggle ({text})",
-            registry.ways_out(f"{registry.KAGGLE}{handle}"),
+            registry.download_hint(f"{registry.KAGGLE}{handle}"),
         ) from error

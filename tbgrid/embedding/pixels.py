@@ -1,4 +1,4 @@
-"""The raw pixels as an embedding: what a map looks like without a network."""
+"""The raw pixels as an embedding, to see what a map looks like without a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from tbgrid.types import Float32Array
 
 @dataclass(frozen=True)
 class PixelEmbedder:
-    """Each picture, scaled to `side` x `side`, as its `side`² x 3 values in [0, 1]."""
+    """An embedder whose vectors are the pixels of an image.
+
+    Attributes:
+        side: of the image in pixels; a vector has side * side * 3 values in [0, 1].
+    """
 
     side: int = 32
     model_id: ClassVar[str] = "pixels"
@@ -22,7 +26,7 @@ class PixelEmbedder:
 
     @property
     def fingerprint(self) -> str:
-        """What its vectors depend on."""
+        """Text that changes whenever the vectors would."""
         return "pixels"
 
     @property
@@ -31,5 +35,5 @@ class PixelEmbedder:
         return self.side, self.side
 
     def __call__(self, images: Float32Array) -> Float32Array:
-        """float32[b, h, w, 3] -> float32[b, h * w * 3]."""
+        """Flatten float32[b, h, w, 3] to float32[b, h * w * 3]."""
         return np.ascontiguousarray(images.reshape(len(images), -1), np.float32)

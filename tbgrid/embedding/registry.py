@@ -1,4 +1,4 @@
-"""The short names of models, and where each comes from."""
+"""The short names of models, where each comes from, and the names that Kaggle and TF-Hub use."""
 
 from __future__ import annotations
 
@@ -9,18 +9,24 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 
 KAGGLE_URL = re.compile(r"https?://(?:www\.)?kaggle\.com/models/([^?#]+)")
 KERAS, KAGGLE = "keras:", "kaggle:"
 
 
 @dataclass(frozen=True)
-class Known:
-    """A model with a short name. `side`: of its input in pixels; `dimensions` of its vectors.
+class NamedModel:
+    """A model with a short name.
 
-    `handle` is a TF-Hub URL, or "" for a model that ships with tbgrid; `kaggle` and `keras` name
-    the same network in Kaggle Models and in Keras Applications.
+    Attributes:
+        name: the short name.
+        side: of its input in pixels.
+        dimensions: of its vectors.
+        about: a line for `tbgrid models`.
+        handle: its URL on TF-Hub; "" for a model that ships with tbgrid.
+        kaggle: the same network in Kaggle Models, or "".
+        keras: the same network in Keras Applications, or "".
     """
 
     name: str
@@ -33,63 +39,68 @@ class Known:
 
 
 _TFHUB = "https://tfhub.dev/google/imagenet/"
-KNOWN = (
-    Known("builtin", 64, 776, "small network that ships with tbgrid"),
-    Known("pixels", 32, 3072, "the raw pixels, 32 x 32"),
-    Known(
-        "mobilenet-v2",
-        224,
-        1280,
-        "MobileNetV2 1.0, ImageNet",
-        _TFHUB + "mobilenet_v2_100_224/feature_vector/5",
-        "google/mobilenet-v2/tensorFlow2/100-224-feature-vector",
-        "MobileNetV2",
+NAMED_MODELS = (
+    NamedModel(
+        name="builtin", side=64, dimensions=776, about="small network that ships with tbgrid"
     ),
-    Known(
-        "mobilenet-v2-035",
-        224,
-        1280,
-        "MobileNetV2 0.35, ImageNet",
-        _TFHUB + "mobilenet_v2_035_224/feature_vector/5",
-        "google/mobilenet-v2/tensorFlow2/035-224-feature-vector",
+    NamedModel(name="pixels", side=32, dimensions=3072, about="the raw pixels, 32 x 32"),
+    NamedModel(
+        name="mobilenet-v2",
+        side=224,
+        dimensions=1280,
+        about="MobileNetV2 1.0, ImageNet",
+        handle=_TFHUB + "mobilenet_v2_100_224/feature_vector/5",
+        kaggle="google/mobilenet-v2/tensorFlow2/100-224-feature-vector",
+        keras="MobileNetV2",
     ),
-    Known(
-        "efficientnet-v2-b0",
-        224,
-        1280,
-        "EfficientNetV2 B0, ImageNet",
-        _TFHUB + "efficientnet_v2_imagenet1k_b0/feature_vector/2",
-        "google/efficientnet-v2/tensorFlow2/imagenet1k-b0-feature-vector",
-        "EfficientNetV2B0",
+    NamedModel(
+        name="mobilenet-v2-035",
+        side=224,
+        dimensions=1280,
+        about="MobileNetV2 0.35, ImageNet",
+        handle=_TFHUB + "mobilenet_v2_035_224/feature_vector/5",
+        kaggle="google/mobilenet-v2/tensorFlow2/035-224-feature-vector",
     ),
-    Known(
-        "inception-v3",
-        299,
-        2048,
-        "Inception V3, ImageNet",
-        _TFHUB + "inception_v3/feature_vector/5",
-        "google/inception-v3/tensorFlow2/feature-vector",
-        "InceptionV3",
+    NamedModel(
+        name="efficientnet-v2-b0",
+        side=224,
+        dimensions=1280,
+        about="EfficientNetV2 B0, ImageNet",
+        handle=_TFHUB + "efficientnet_v2_imagenet1k_b0/feature_vector/2",
+        kaggle="google/efficientnet-v2/tensorFlow2/imagenet1k-b0-feature-vector",
+        keras="EfficientNetV2B0",
     ),
-    Known(
-        "resnet-v2-50",
-        224,
-        2048,
-        "ResNet V2 50, ImageNet",
-        _TFHUB + "resnet_v2_50/feature_vector/5",
-        "google/resnet-v2/tensorFlow2/50-feature-vector",
-        "ResNet50V2",
+    NamedModel(
+        name="inception-v3",
+        side=299,
+        dimensions=2048,
+        about="Inception V3, ImageNet",
+        handle=_TFHUB + "inception_v3/feature_vector/5",
+        kaggle="google/inception-v3/tensorFlow2/feature-vector",
+        keras="InceptionV3",
+    ),
+    NamedModel(
+        name="resnet-v2-50",
+        side=224,
+        dimensions=2048,
+        about="ResNet V2 50, ImageNet",
+        handle=_TFHUB + "resnet_v2_50/feature_vector/5",
+        kaggle="google/resnet-v2/tensorFlow2/50-feature-vector",
+        keras="ResNet50V2",
     ),
 )
-BY_NAME = {known.name: known for known in KNOWN}
+BY_NAME = {model.name: model for model in NAMED_MODELS}
 
 
 def kaggle_handle(model: str) -> str | None:
-    """`owner/model/framework/variation`, and the version if there is one, of a Kaggle handle or
-    URL; None if it is neither.
+    """Parse a Kaggle handle or URL.
+
+    Returns:
+        "owner/model/framework/variation", with "/version" if it has one; None if `model` is
+        neither a Kaggle handle nor a URL.
 
     Raises:
-        UsageError: it is one, with parts missing.
+        UsageError: parts of it are missing.
     """
     url = KAGGLE_URL.match(model.removeprefix(KAGGLE))
     if url is None and not model.startswith(KAGGLE):
@@ -97,29 +108,31 @@ def kaggle_handle(model: str) -> str | None:
     parts = (url.group(1) if url else model.removeprefix(KAGGLE)).strip("/").split("/")
     if url:
         parts = [part for part in parts if part not in ("frameworks", "variations", "versions")]
+    example = f"{KAGGLE}{BY_NAME['mobilenet-v2'].kaggle}"
     if len(parts) not in (4, 5) or not all(parts) or not "".join(parts[4:] or "1").isdecimal():
         raise UsageError(
-            f"{model} names no model of Kaggle",
-            f"expected {KAGGLE}OWNER/MODEL/FRAMEWORK/VARIATION, such as {KAGGLE}{KNOWN[2].kaggle}",
+            f"{model} is not the name of a Kaggle model",
+            f"expected {KAGGLE}OWNER/MODEL/FRAMEWORK/VARIATION, such as {example}",
         )
     return "/".join(parts)
 
 
-def ways_out(model: str) -> str:
-    """What to do when `model`, in whatever form it was given, cannot be downloaded."""
-    known = next(
+def download_hint(model: str) -> str:
+    """Say what to do when `model`, a name in any of its forms, cannot be downloaded."""
+    named = next(
         (
             k
-            for k in KNOWN
+            for k in NAMED_MODELS
             if k.handle and model in (k.name, k.handle, f"{KERAS}{k.keras}", f"{KAGGLE}{k.kaggle}")
         ),
         None,
     )
-    ways = ["--model builtin", "a path to a SavedModel"]
-    if known and known.keras and not model.startswith(KERAS):
-        ways.append(f"--model {KERAS}{known.keras}")
-    if known and not model.startswith(KAGGLE):
-        ways.append(f"--model {KAGGLE}{known.kaggle}")
+    name = option("model")
+    ways = [f"{name} builtin", "a path to a SavedModel"]
+    if named and named.keras and not model.startswith(KERAS):
+        ways.append(f"{name} {KERAS}{named.keras}")
+    if named and not model.startswith(KAGGLE):
+        ways.append(f"{name} {KAGGLE}{named.kaggle}")
     if not model.startswith(KAGGLE):
         cache = "KERAS_HOME" if model.startswith(KERAS) else "TFHUB_CACHE_DIR"
         ways.append(f"{cache} with the model already downloaded")
@@ -127,11 +140,14 @@ def ways_out(model: str) -> str:
 
 
 def hub_directory(handle: str) -> Path:
-    """Where TF-Hub keeps a downloaded model (tensorflow_hub/compressed_module_resolver.py)."""
+    """Return where TF-Hub keeps a downloaded model.
+
+    Source: tensorflow_hub/compressed_module_resolver.py.
+    """
     cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
     return Path(cache, hashlib.sha1(handle.encode(), usedforsecurity=False).hexdigest())
 
 
-def offline(known: Known) -> bool:
-    """Whether the model is there without a network."""
-    return not known.handle or hub_directory(known.handle).is_dir()
+def is_offline(model: NamedModel) -> bool:
+    """Whether the model can be loaded without a network connection."""
+    return not model.handle or hub_directory(model.handle).is_dir()

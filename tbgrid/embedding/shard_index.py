@@ -1,7 +1,7 @@
-"""What is known of embedded photos before any is: which they are, by which model and options.
+"""The index of a directory of embedded photos: the model, the options and the list of photos.
 
-Two files in the directory of the shards (`embedding.shards`): the index, and the list of photos,
-which the index names by its digest.
+Two files next to the shards (`tbgrid.embedding.shards`), which are written before the first shard:
+the index, and the list of photos, whose digest is in the index.
 """
 
 from __future__ import annotations
@@ -16,27 +16,30 @@ from typing import Any
 
 import PIL
 
-from tbgrid.embedding.embed import DECODING
+from tbgrid.embedding.embed import DECODE_VERSION
 from tbgrid.embedding.model_info import ModelInfo
-from tbgrid.errors import TbgridError, UsageError
+from tbgrid.errors import TbgridError, UsageError, option
 from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 
 INDEX, PHOTOS = "tbgrid-shards.json", "tbgrid-photos.json"
-FORMAT = 1  # a change that older readers would misread gets a new number
-MAKING = ".making-"  # begins the names of directories for what is not whole yet
-DECODER = f"Pillow {PIL.__version__}, decoding {DECODING}"
-_ANEW = "give another --out, or remove that directory"
+FORMAT = 1  # raise it when a change would mislead older readers
+MAKING = ".making-"  # prefix of directories with unfinished files
+DECODER_ID = f"Pillow {PIL.__version__}, decoding {DECODE_VERSION}"
+_OTHER_DIRECTORY = f"use another {option('out')}, or remove that directory"
 
 
-@dataclass(frozen=True)
-class Index:
+@dataclass(frozen=True, kw_only=True)
+class ShardIndex:
     """What all shards of a directory have in common.
 
-    `photos`: how many were listed; `shard`: how many of them make a shard, the last one has the
-    rest. `options`: how they were embedded, by the names of `tbgrid.ExportOptions`; `model`: what
-    there is to know of the model. `decoding`: what else decides upon pixels; `listing`: the
-    SHA-256 of the list of photos, in hexadecimal digits.
+    Attributes:
+        photos: the number of photos that were listed.
+        shard: the number of photos per shard; the last one may have fewer.
+        options: how they were embedded, by the names of `tbgrid.ExportOptions`.
+        model: the facts of the model.
+        listing: SHA-256 of the list of photos, in hexadecimal digits.
+        decoding: the version of the decoder, which also decides about pixels.
     """
 
     photos: int
@@ -44,62 +47,77 @@ class Index:
     options: dict[str, Any]
     model: ModelInfo
     listing: str
-    decoding: str = DECODER
+    decoding: str = DECODER_ID
 
     @property
     def count(self) -> int:
-        """How many shards there are."""
+        """The number of shards."""
         return -(-self.photos // self.shard)
 
     def rows(self, number: int) -> range:
-        """Which of the photos that were listed make the shard `number`."""
+        """Return the rows, among all that were listed, of shard `number`."""
         return range(number * self.shard, min(self.photos, (number + 1) * self.shard))
 
     def refuse(self, given: Mapping[str, Any]) -> None:
-        """Raise `UsageError` if one of the options `given` is not what the photos were embedded
-        with; a `preview` of 0 leaves them out, and is none of these."""
+        """Refuse options that differ from those that the photos were embedded with.
+
+        Args:
+            given: values by their names. A `preview` of 0, which drops previews, always fits.
+
+        Raises:
+            UsageError: one of them differs.
+        """
         for name, value in given.items():
             old = self.options[name]
             if value != old and not (name == "preview" and value == 0):
                 raise UsageError(
-                    f"{_option(name)} {value}: the photos were embedded with {old}",
-                    "leave it out, or embed them anew",
+                    f"{option(name)} {value}: the photos were embedded with {old}",
+                    "leave it out, or embed them again",
                 )
 
     def to_json(self) -> str:
-        """The index as it is written."""
+        """Return the text of the file."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n"
 
     @property
     def token(self) -> str:
-        """What ties a shard to its index: 16 hexadecimal digits."""
+        """16 hexadecimal digits that tie a shard to its index."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
 
 def is_embedded(path: Path) -> bool:
-    """Whether a directory of embedded photos is there, finished or not."""
+    """Whether `path` is a directory of embedded photos, complete or not."""
     try:
         return (path / INDEX).is_file()
     except (OSError, ValueError):  # no permission, a NUL in the name
         return False
 
 
-def begin(
+def begin_index(
     folder: Path,
     source: Source,
     model: ModelInfo,
     options: Mapping[str, Any],
     shard: int,
-) -> Index:
-    """Write the index of what is to be embedded into `folder`, or go on with the one there.
+) -> ShardIndex:
+    """Write the index of a new directory, or return that of one that was begun before.
+
+    Args:
+        folder: the directory.
+        source: the photos to embed.
+        model: the facts of the model.
+        options: how they are embedded, by the names of `tbgrid.ExportOptions`.
+        shard: the number of photos per shard.
 
     Raises:
         UsageError: it was begun with other options or another model.
-        TbgridError: it was begun with other photos, or holds something else.
+        TbgridError: it was begun with other photos, or has other files.
     """
     listing = _listing(source)
     digest = hashlib.sha256(listing.encode()).hexdigest()
-    index = Index(len(source.photos), shard, dict(options), model, digest)
+    index = ShardIndex(
+        photos=len(source.photos), shard=shard, options=dict(options), model=model, listing=digest
+    )
     if is_embedded(folder):
         begun = read_index(folder)
         _refuse_others(folder, begun, index, source)
@@ -107,8 +125,8 @@ def begin(
     foreign = [p.name for p in folder.iterdir() if p.name != PHOTOS and p.name[:1] != "."]
     if foreign:
         raise TbgridError(
-            f"{printable(folder)} holds other files, such as {printable(min(foreign))}",
-            "give --out a new directory",
+            f"{printable(folder)} has other files, such as {printable(min(foreign))}",
+            f"use a new directory for {option('out')}",
         )
     _write(folder / PHOTOS, listing)
     _write(folder / INDEX, index.to_json())
@@ -122,42 +140,45 @@ def _write(path: Path, text: str) -> None:
         written.replace(path)
 
 
-def _refuse_others(folder: Path, old: Index, new: Index, source: Source) -> None:
-    """Raise if what was begun in `folder` is not what is to be embedded now."""
+def _refuse_others(folder: Path, old: ShardIndex, new: ShardIndex, source: Source) -> None:
+    """Raise if `folder` was begun with other options, another model or other photos."""
     name = printable(folder)
     before = {**old.options, "shard": old.shard, "decoded by": old.decoding}
     for key, value in {**new.options, "shard": new.shard, "decoded by": new.decoding}.items():
         if before.get(key) != value:
             raise UsageError(
-                f"{name} was begun with {_option(key)} {before.get(key)}, not {value}",
-                f"give what it was begun with, or {_ANEW}",
+                f"{name} was begun with {_spelled(key)} {before.get(key)}, not {value}",
+                f"use {before.get(key)} again, or {_OTHER_DIRECTORY}",
             )
     if old.model != new.model:
-        raise UsageError(f"{name} was begun when model {new.model.model_id} was another", _ANEW)
+        raise UsageError(
+            f"{name} was begun with another version of model {new.model.model_id}",
+            _OTHER_DIRECTORY,
+        )
     changed = _difference(read_listing(folder, old), source)
     if changed:
         raise TbgridError(
-            f"the photos are not those that {name} was begun with ({changed})",
-            f"embed those, or {_ANEW}",
+            f"{name} was begun with other photos ({changed})",
+            f"embed those again, or {_OTHER_DIRECTORY}",
         )
 
 
-def _option(name: str) -> str:
-    """How an option of `tbgrid.ExportOptions` is typed."""
-    return name if " " in name else f"--{name.replace('_', '-')}"
+def _spelled(name: str) -> str:
+    """The name of an option for an error; other facts have names of several words."""
+    return name if " " in name else option(name)
 
 
 def _difference(before: Source, now: Source) -> str:
-    """What has changed between two listings of photos, in a few words, or ""."""
+    """A few words on what changed between two lists of photos; "" if nothing did."""
     old, new = ({photo.name: photo for photo in each.photos} for each in (before, now))
-    gone, come = [n for n in old if n not in new], [n for n in new if n not in old]
-    told = [
+    gone, added = [n for n in old if n not in new], [n for n in new if n not in old]
+    changes = [
         f"{len(names)} {what}, such as {names[0]}"
-        for names, what in ((gone, "are gone"), (come, "are new"))
+        for names, what in ((gone, "are gone"), (added, "are new"))
         if names
     ]
-    if told:
-        return "; ".join(told)
+    if changes:
+        return "; ".join(changes)
     if before.columns != now.columns:
         return "they have other columns"
     other = [
@@ -171,67 +192,67 @@ def _difference(before: Source, now: Source) -> str:
 
 
 def _listing(source: Source) -> str:
-    """What is kept of the photos that are to be embedded, but for their places on the disk."""
+    """The photos as JSON, without the paths of their files."""
     return json.dumps(
         {
             "name": source.name,
             "columns": source.columns,
             "notes": source.notes,
-            "skipped": [[left_out.name, left_out.reason] for left_out in source.skipped],
+            "skipped": [[file.name, file.reason] for file in source.skipped],
             "photos": [[photo.name, photo.label, photo.fields] for photo in source.photos],
         },
         indent=0,
     )
 
 
-def read_listing(folder: Path, index: Index) -> Source:
-    """The photos that were listed, without their places on the disk.
+def read_listing(folder: Path, index: ShardIndex) -> Source:
+    """Read the photos that were listed; they have no paths.
 
     Raises:
-        TbgridError: the list is missing, damaged or another.
+        TbgridError: the list is missing, damaged or not that of the index.
     """
     try:
         text = (folder / PHOTOS).read_bytes()
         if hashlib.sha256(text).hexdigest() != index.listing:
-            raise ValueError("not the list that the index names")
-        told = json.loads(text)
+            raise ValueError("not the list of the index")
+        listing = json.loads(text)
         photos = [
-            Photo(None, name, label, fields=tuple(fields), row=row)
-            for row, (name, label, fields) in enumerate(told["photos"])
+            Photo(path=None, name=name, label=label, fields=tuple(fields), row=row)
+            for row, (name, label, fields) in enumerate(listing["photos"])
         ]
         return Source(
-            told["name"],
-            tuple(photos),
-            tuple(SkippedFile(name, reason) for name, reason in told["skipped"]),
-            len(photos),
-            tuple(told["columns"]),
-            notes=tuple(told["notes"]),
+            name=listing["name"],
+            photos=tuple(photos),
+            skipped=tuple(SkippedFile(name, reason) for name, reason in listing["skipped"]),
+            listed=len(photos),
+            columns=tuple(listing["columns"]),
+            notes=tuple(listing["notes"]),
             shards=folder,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TbgridError(
-            f"{printable(folder / PHOTOS)} is missing or damaged", "embed the photos anew"
+            f"{printable(folder / PHOTOS)} is missing or damaged", "embed the photos again"
         ) from error
 
 
-def read_index(folder: Path) -> Index:
-    """The index of a directory of embedded photos.
+def read_index(folder: Path) -> ShardIndex:
+    """Read the index of a directory of embedded photos.
 
     Raises:
-        TbgridError: it is missing, damaged or of another release's format.
+        TbgridError: it is missing or damaged, or has the format of another release.
     """
     path = folder / INDEX
     try:
-        told = json.loads(path.read_text("utf-8"))
-        version = told.pop("format")
+        values = json.loads(path.read_text("utf-8"))
+        version = values.pop("format")
         if version == FORMAT:
-            model = ModelInfo.from_dict(told.pop("model"))
-            return Index(model=model, **told)
+            model = ModelInfo.from_dict(values.pop("model"))
+            return ShardIndex(model=model, **values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TbgridError(
-            f"{printable(path)} is missing or damaged", "embed the photos anew"
+            f"{printable(path)} is missing or damaged", "embed the photos again"
         ) from error
     raise TbgridError(
         f"{printable(path)} has the format {version}, and this tbgrid reads {FORMAT}",
-        "use the tbgrid that wrote it, or embed the photos anew",
+        "use the tbgrid that wrote it, or embed the photos again",
     )

@@ -1,13 +1,13 @@
-"""Embedded photos on disk, in shards, each of which is there whole or not at all.
+"""Embedded photos on disk, in shards. A shard is either complete or missing.
 
     DIR/
-      tbgrid-shards.json    the index: by which model and options, how many photos a shard
-      tbgrid-photos.json    what was listed: name, label and further columns of each photo
-      shard-00000.npz       vectors, thumbnails, previews of the first photos; uncompressed
+      tbgrid-shards.json    the index: model, options, photos per shard
+      tbgrid-photos.json    the list of photos: name, label and further columns of each
+      shard-00000.npz       vectors, thumbnails and previews of the first photos; uncompressed
       shard-00001.npz       those of the next
 
-Equal photos and options give equal files, whoever writes them and in whatever order. The first two
-are `tbgrid.embedding.shard_index`'s.
+Equal photos and options give equal files, no matter which process writes them and in which order.
+`tbgrid.embedding.shard_index` writes the first two.
 """
 
 from __future__ import annotations
@@ -17,30 +17,37 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from tbgrid.embedding.embed import FEWEST, ImageSet, checked, count_notes
-from tbgrid.embedding.shard_index import Index, read_index, read_listing
+from tbgrid.embedding.image_set import ImageSet, check_counts, validate
+from tbgrid.embedding.shard_index import ShardIndex, read_index, read_listing
 from tbgrid.errors import TbgridError
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.progress import Progress, silent
 from tbgrid.run_format import printable
 from tbgrid.types import IntArray
 from tbgrid.util.disk_arrays import DiskArrayWriter, open_disk_array
 
-# What an archive says of the time of its parts, so that equal contents are equal files.
+# The time stamp of all members, so that equal contents give equal files.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What is known of a shard without its arrays: the photos shown, as int64[k] of `rows` among
-    all that were listed; those `skipped`; `state`, see `state_of`."""
+    """The facts of a shard, without its arrays.
+
+    Attributes:
+        rows: int64[k], the rows of its photos among all that were listed.
+        skipped: those that are not shown, with their reasons.
+        notes: what the user should know about how its vectors were made.
+        state: see `state_of`.
+    """
 
     rows: IntArray
     skipped: tuple[SkippedFile, ...]
@@ -49,8 +56,10 @@ class Shard:
 
 
 def state_of(photos: Sequence[Photo]) -> str:
-    """What differs, as far as can be told without reading files, when a picture has changed: a
-    digest of each file's size and time of modification, or of its pixels if it is in memory."""
+    """Return a digest that changes when a picture does, without reading files.
+
+    It covers the size and the modification time of each file, or the pixels of a photo in memory.
+    """
     total = hashlib.sha256()
     for photo in photos:
         if photo.pixels is not None:
@@ -65,19 +74,28 @@ def state_of(photos: Sequence[Photo]) -> str:
     return total.hexdigest()[:16]
 
 
-def part_of(source: Source, rows: range) -> Source:
-    """The photos of a shard, which know their places among all."""
+def select_rows(source: Source, rows: range) -> Source:
+    """Return the photos of a shard; each has its row among all."""
     photos = [replace(source.photos[row], row=row) for row in rows]
     return replace(source, photos=tuple(photos), skipped=(), notes=())
 
 
 def shard_file(folder: Path, number: int) -> Path:
-    """Where the shard `number` lies."""
+    """Return the path of a shard."""
     return folder / f"shard-{number:05}.npz"
 
 
-def write_shard(path: Path, index: Index, images: ImageSet, previews: Path, state: str) -> None:
-    """Write the file of a shard: `images`, whose photos know their rows, and the file `previews`.
+def write_shard(
+    path: Path, index: ShardIndex, images: ImageSet, previews: Path, state: str
+) -> None:
+    """Write the file of a shard.
+
+    Args:
+        path: the file.
+        index: the index of its directory.
+        images: its photos, with their rows among all.
+        previews: the file of their previews.
+        state: see `state_of`.
 
     Raises:
         OSError: it cannot be written.
@@ -85,7 +103,7 @@ def write_shard(path: Path, index: Index, images: ImageSet, previews: Path, stat
     about = {
         "index": index.token,
         "state": state,
-        "skipped": [[left_out.name, left_out.reason] for left_out in images.skipped],
+        "skipped": [[file.name, file.reason] for file in images.skipped],
         "notes": images.notes,
     }
     encoded = np.fromfile(previews, np.uint8) if len(images.previews) else np.zeros(0, np.uint8)
@@ -104,13 +122,13 @@ def write_shard(path: Path, index: Index, images: ImageSet, previews: Path, stat
                 np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
 
 
-def read_shard(folder: Path, index: Index, number: int) -> Shard:
-    """What a shard says of its photos.
+def read_shard(folder: Path, index: ShardIndex, number: int) -> Shard:
+    """Read the facts of a shard.
 
     Raises:
         TbgridError: it is missing or damaged, or belongs to another index.
     """
-    with _opened(folder, number) as file:
+    with _open_shard(folder, number) as file:
         about = json.loads(file["about"].tobytes())
         rows = file["rows"]
         skipped = tuple(SkippedFile(name, reason) for name, reason in about["skipped"])
@@ -121,8 +139,8 @@ def read_shard(folder: Path, index: Index, number: int) -> Shard:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path, number: int) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
-    """The arrays of a shard, each read when it is asked for, with its checksum."""
+def _open_shard(folder: Path, number: int) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    """The arrays of a shard; each is read when it is accessed, and its checksum verified."""
     try:
         with (
             shard_file(folder, number).open("rb") as stream,
@@ -142,8 +160,8 @@ def _unusable(folder: Path, number: int, why: str) -> TbgridError:
     )
 
 
-def is_whole(folder: Path, index: Index, number: int, state: str) -> bool:
-    """Whether a shard is there, of pictures that have not changed since."""
+def is_complete(folder: Path, index: ShardIndex, number: int, state: str) -> bool:
+    """Whether a shard can be read, and its pictures have not changed since."""
     try:
         return read_shard(folder, index, number).state == state
     except TbgridError:
@@ -151,17 +169,17 @@ def is_whole(folder: Path, index: Index, number: int, state: str) -> bool:
 
 
 def open_shards(folder: Path) -> Source:
-    """The photos that are shown of those embedded in `folder`.
+    """Open a directory of embedded photos as a source.
 
     Raises:
         TbgridError: it is not finished, a shard is damaged, or there are too few photos.
     """
     index = read_index(folder)
     listed = read_listing(folder, index)
-    there = sum(shard_file(folder, number).is_file() for number in range(index.count))
-    if there < index.count:
+    present = sum(shard_file(folder, number).is_file() for number in range(index.count))
+    if present < index.count:
         raise TbgridError(
-            f"{printable(folder)} holds {there} of {index.count} shards",
+            f"{printable(folder)} has {present} of {index.count} shards",
             "run the same tbgrid embed again, which makes the others",
         )
     shown: list[Photo] = []
@@ -170,7 +188,7 @@ def open_shards(folder: Path) -> Source:
         shard = read_shard(folder, index, number)
         shown += [listed.photos[row] for row in shard.rows]
         skipped += shard.skipped
-    count_notes(len(shown), skipped, index.model.model_id)
+    check_counts(len(shown), skipped, index.model.model_id)
     return replace(listed, photos=tuple(shown), skipped=tuple(skipped))
 
 
@@ -178,85 +196,100 @@ def read_images(
     source: Source,
     scratch: Path,
     *,
-    previews: Path | None = None,
+    preview_file: Path | None = None,
     progress: Progress = silent,
 ) -> ImageSet:
-    """The vectors and pictures of `source`, which `open_shards` gave, or of some of its photos.
+    """Read vectors and pictures from shards, one shard at a time, so that memory stays flat.
 
-    They go from the shards, one after another, into files in the directory `scratch` that have no
-    names, so that memory stays flat; `previews` is the file for the previews, None for none.
+    Args:
+        source: from `open_shards`, or some of its photos.
+        scratch: the directory of the unnamed files that hold the arrays.
+        preview_file: where previews are written; None for none.
+        progress: called after each shard.
 
     Raises:
-        TbgridError: a shard is damaged, or fewer than 3 photos are chosen.
-        OSError: the files cannot be written.
+        TbgridError: a shard is damaged, or fewer than 3 photos are selected.
+        OSError: a file cannot be written.
     """
     assert source.shards is not None
     folder, index = source.shards, read_index(source.shards)
-    if len(source.photos) < FEWEST:
+    if len(source.photos) < MIN_PHOTOS:
         raise TbgridError(
-            f"{len(source.photos)} of the photos in {printable(folder)} are chosen",
-            f"a map needs at least {FEWEST} photos",
+            f"only {len(source.photos)} photos in {printable(folder)} are selected",
+            f"a map needs at least {MIN_PHOTOS} photos",
         )
     wanted = np.array([photo.row for photo in source.photos], np.int64)
     progress("embed", 0, index.photos)
     with (
         open_disk_array(np.float32, scratch) as vectors,
         open_disk_array(np.uint8, scratch) as thumbnails,
-        previews.open("wb") if previews else contextlib.nullcontext() as file,
+        preview_file.open("wb") if preview_file else contextlib.nullcontext() as previews,
     ):
-        images = _Spooled(vectors, thumbnails)
+        reader = _ShardReader(
+            folder=folder, index=index, vectors=vectors, thumbnails=thumbnails, previews=previews
+        )
         for number in range(index.count):
-            images.add(folder, index, number, wanted, file)
+            reader.add(number, wanted)
             progress("embed", index.rows(number).stop, index.photos)
-        found = images.finished(source)
-    return checked(found, index.model.model_id, images.shown)
+        images = reader.image_set(source)
+    return validate(images, index.model.model_id, reader.n_shown)
 
 
-@dataclass
-class _Spooled:
-    """Rows of shards on their way into files, which are mapped at the end. `shown`: how many
-    photos there were, also those that are not wanted."""
+class _ShardReader:
+    """Collects the selected rows of shards in files on disk.
 
-    vectors: DiskArrayWriter[np.float32]
-    thumbnails: DiskArrayWriter[np.uint8]
-    sizes: list[IntArray] = field(default_factory=list)
-    ends: list[int] = field(default_factory=lambda: [0])
-    notes: tuple[str, ...] = ()
-    shown: int = 0
+    Attributes:
+        n_shown: how many photos the shards have, selected or not.
+    """
 
-    def add(
-        self, folder: Path, index: Index, number: int, wanted: IntArray, previews: BinaryIO | None
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        index: ShardIndex,
+        vectors: DiskArrayWriter[np.float32],
+        thumbnails: DiskArrayWriter[np.uint8],
+        previews: BinaryIO | None,
     ) -> None:
-        """Add those rows of a shard that are wanted."""
-        shard = read_shard(folder, index, number)
-        if not self.shown and not self.notes:  # they are of the first vectors that the model gave
-            self.notes = shard.notes
-        self.shown += len(shard.rows)
+        self.n_shown = 0
+        self._folder, self._index = folder, index
+        self._vectors, self._thumbnails, self._previews = vectors, thumbnails, previews
+        self._sizes: list[IntArray] = []
+        self._preview_ends = [0]
+        self._notes: tuple[str, ...] = ()
+
+    def add(self, number: int, wanted: IntArray) -> None:
+        """Add the photos of a shard whose rows are in int64[m] `wanted`."""
+        shard = read_shard(self._folder, self._index, number)
+        if not self.n_shown and not self._notes:  # notes come with the first vectors of the model
+            self._notes = shard.notes
+        self.n_shown += len(shard.rows)
         chosen = np.flatnonzero(np.isin(shard.rows, wanted))
         if not len(chosen):
             return
-        with _opened(folder, number) as arrays:
+        with _open_shard(self._folder, number) as arrays:
             vectors, thumbnails = arrays["vectors"][chosen], arrays["thumbnails"][chosen]
-            sizes = arrays["sizes"][chosen]
-            encoded, ends = arrays["previews"].tobytes() if previews else b"", arrays["ends"]
-        self.vectors.add(vectors)
-        self.thumbnails.add(thumbnails)
-        self.sizes.append(sizes)
-        if previews:
+            sizes, ends = arrays["sizes"][chosen], arrays["ends"]
+            encoded = arrays["previews"].tobytes() if self._previews else b""
+        self._vectors.add(vectors)
+        self._thumbnails.add(thumbnails)
+        self._sizes.append(sizes)
+        if self._previews:
             for row in chosen:
                 preview = encoded[ends[row] : ends[row + 1]]
-                previews.write(preview)
-                self.ends.append(self.ends[-1] + len(preview))
+                self._previews.write(preview)
+                self._preview_ends.append(self._preview_ends[-1] + len(preview))
 
-    def finished(self, source: Source) -> ImageSet:
-        """All that was added, which must be as many rows as `source` has photos."""
+    def image_set(self, source: Source) -> ImageSet:
+        """All that was added, which must be one row per photo of `source`."""
+        ends = self._preview_ends
         return ImageSet(
-            source.photos,
-            self.vectors.as_array(),
-            self.thumbnails.as_array(),
-            np.concatenate(self.sizes),
-            source.skipped,
-            source.columns,
-            notes=self.notes,
-            previews=np.array(self.ends if len(self.ends) > 1 else [], np.int64),
+            photos=source.photos,
+            vectors=self._vectors.as_array(),
+            thumbnails=self._thumbnails.as_array(),
+            sizes=np.concatenate(self._sizes),
+            skipped=source.skipped,
+            columns=source.columns,
+            notes=self._notes,
+            previews=np.array(ends if len(ends) > 1 else [], np.int64),
         )

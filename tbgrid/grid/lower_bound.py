@@ -177,9 +177,9 @@ def _children(
     """The pairs of points and blocks with each block replaced by its four quarters."""
     row, column = blocks // level.width, blocks % level.width
     below = (2 * row)[:, None] + np.array([0, 0, 1, 1])
-    beside = (2 * column)[:, None] + np.array([0, 1, 0, 1])
-    inside = (below < finer.height) & (beside < finer.width)
+    right = (2 * column)[:, None] + np.array([0, 1, 0, 1])
+    inside = (below < finer.height) & (right < finer.width)
     return (
         np.broadcast_to(who[:, None], inside.shape)[inside],
-        (below * finer.width + beside)[inside],
+        (below * finer.width + right)[inside],
     )

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tbgrid.embedding.decode import PREVIEW_QUALITY
-from tbgrid.embedding.embed import FEWEST, ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.errors import TbgridError, option
 from tbgrid.grouping.duplicates import Copies
+from tbgrid.options import MIN_PHOTOS
 from tbgrid.types import IntArray, UInt8Array
 from tbgrid.util.disk_arrays import open_disk_array
 
@@ -42,10 +43,10 @@ def collapse_duplicates(
         OSError: a file cannot be written.
     """
     kept = copies.representatives
-    if len(kept) < FEWEST:
+    if len(kept) < MIN_PHOTOS:
         raise TbgridError(
             f"{len(images.photos)} photos without their copies are {len(kept)}",
-            f"a map needs at least {FEWEST} photos: set {option('groups.duplicates')} to show",
+            f"a map needs at least {MIN_PHOTOS} photos: set {option('groups.duplicates')} to show",
         )
     sizes = copies.sizes[kept]
     with open_disk_array(np.uint8, scratch) as tiles:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grouping.image_registration import similarity
 from tbgrid.progress import Progress, silent
 from tbgrid.types import BoolArray, Float32Array, IntArray, UInt8Array

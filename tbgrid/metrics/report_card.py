@@ -147,10 +147,9 @@ def report_card(
 ) -> ReportCard:
     """Measure how well a map shows the vectors.
 
-    Every photo is compared with all others, at a cost of some 250 MB in addition to the normalized
-    vectors. Above `sample` photos this is done for a random sample of max(200, sample**2 / n), so
-    that time stays bounded; with 200, DPQ and trustworthiness vary by about 0.01. Random orders are
-    measured on the first photos of that sample, at least 100: as many as make 5,000,000 distances.
+    All photos are compared with all others, which takes 250 MB in addition to normalized vectors.
+    Above `sample` photos this is done for a random sample of max(200, sample**2 / n); with 200, DPQ
+    and trustworthiness vary by about 0.01.
 
     Args:
         vectors: float32[n, d].
@@ -174,9 +173,6 @@ def report_card(
     measures = _Measures(positions_of(layout), grid, near, orders)
     measures.add_all(points, chosen, order_rows, progress)
     agreement, agreement_random, agreement_snap = _agreements(labels, grid, orders)
-    snapped = grid.snapped
-    moved = total_cost(snapped.places, snapped.cells, snapped.columns, "squared")
-    kl = layout.kl if isinstance(layout, Layout) else None
     return ReportCard(
         photos=count,
         rows=rows,
@@ -189,10 +185,10 @@ def report_card(
         neighbors_kept=measures.plane.kept(),
         agreement=agreement,
         agreement_random=agreement_random,
-        kl=kl if kl is not None and math.isfinite(kl) else None,
-        cost=snapped.cost,
-        gap=snapped.gap,
-        displacement=math.sqrt(moved / count),
+        kl=_divergence(layout),
+        cost=grid.snapped.cost,
+        gap=grid.snapped.gap,
+        displacement=_displacement(grid.snapped),
         layout=layout.name if isinstance(layout, Layout) else "layout",
         dpq_16_snap=measures.snapped.quality(16) if measures.snapped else None,
         dpq_2_snap=measures.snapped.quality(2) if measures.snapped else None,
@@ -201,7 +197,11 @@ def report_card(
 
 
 def _sample_sizes(count: int, sample: int) -> tuple[int, int]:
-    """How many photos are compared with all, and how many of these for random orders."""
+    """How many photos are compared with all, and how many of these for random orders.
+
+    For a random order it is the number that makes `_ORDER_PAIRS` distances, at least 100, which is
+    all photos up to 2,236.
+    """
     rows = count
     if count > sample:
         rows = min(count, max(_MIN_ROWS, sample**2 // count))
@@ -252,6 +252,17 @@ def _agreements(
         snap = equal_share(codes, adjacent_pairs(grid.snapped.cells, grid.rows, grid.columns))
     by_chance = _mean([equal_share(codes[order], pairs) for order in orders])
     return equal_share(codes, pairs), by_chance, snap
+
+
+def _divergence(layout: Layout | npt.ArrayLike) -> float | None:
+    found = layout.kl if isinstance(layout, Layout) else None
+    return found if found is not None and math.isfinite(found) else None
+
+
+def _displacement(grid: Grid) -> float:
+    """Root mean square of the distance from places to cells."""
+    squares = total_cost(grid.places, grid.cells, grid.columns, "squared")
+    return math.sqrt(squares / len(grid.cells))
 
 
 def _with_baselines(

@@ -13,10 +13,11 @@ import numpy as np
 
 from tbgrid import run_format
 from tbgrid.choices import Metric
-from tbgrid.embedding.embed import ImageSet, embed
+from tbgrid.embedding.embed import embed
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.embedding.lazy import open_model
 from tbgrid.embedding.model_info import ModelInfo
-from tbgrid.embedding.shard_index import Index, read_index
+from tbgrid.embedding.shard_index import ShardIndex, read_index
 from tbgrid.embedding.shards import read_images
 from tbgrid.errors import UsageError
 from tbgrid.grid.cells import Grid
@@ -95,7 +96,7 @@ class Embedded:
     """Photos with the vectors of one model, of which a map can be made. `options`: those that were
     applied; `model`: what is known of it, with the metric that was applied; `alike`: the photos
     most alike; `groups`: copies among them; `notes`: what is to be said so far; `times`:
-    what was spent, and goes on to be counted."""
+    what was spent so far."""
 
     source: Source
     options: ExportOptions
@@ -159,7 +160,7 @@ def embedded(
             images = read_images(
                 found,
                 staging.parent,
-                previews=previews if options.preview else None,
+                preview_file=previews if options.preview else None,
                 progress=progress,
             )
         else:
@@ -171,7 +172,7 @@ def embedded(
                 batch=options.batch,
                 cache=cache,
                 preview=options.preview,
-                previews=previews,
+                preview_file=previews,
                 scratch=staging.parent,
                 progress=progress,
             )
@@ -373,7 +374,9 @@ def _without_the_run(found: Source, directory: Path) -> Source:
     return dataclasses.replace(found, photos=tuple(kept), notes=(*found.notes, note))
 
 
-def _as_embedded(options: ExportOptions, index: Index, embedder: Embedder | None) -> ExportOptions:
+def _as_embedded(
+    options: ExportOptions, index: ShardIndex, embedder: Embedder | None
+) -> ExportOptions:
     """`options` with those that the photos were embedded with. One with its default value counts
     as not given; without previews is always possible."""
     if embedder is not None:

@@ -1,4 +1,4 @@
-"""What a job is given: photos of any source, or photos that are embedded already."""
+"""Opens every kind of source, photos that are embedded already among them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from pathlib import Path
 
 from tbgrid.embedding.shard_index import is_embedded
 from tbgrid.embedding.shards import open_shards
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 from tbgrid.options import SourceOptions
 from tbgrid.photos import Source
 from tbgrid.run_format import printable
 from tbgrid.sources.manifests import with_metadata
-from tbgrid.sources.open_source import chosen, open_photos
+from tbgrid.sources.open_source import open_photos, select_photos
 
 
 def open_source(
     source: str | os.PathLike[str] | None, options: SourceOptions | None = None
 ) -> Source:
-    """The photos of a folder, a pattern, a manifest, an array or a directory of embedded photos
-    (`tbgrid.embedding.shards`), chosen and joined by `options`.
+    """Open photos.
 
-    Without a `source` the rows are those of the vectors, and there are no pictures.
+    Args:
+        source: a folder, a pattern such as "photos/**/*.jpg", a CSV or TSV manifest, an array file
+            (.npy, .npz, idx), or a directory that `tbgrid.embed_shards` has written; None for
+            precomputed vectors alone, whose rows are points without pictures.
+        options: which photos, and what is joined to them.
 
     Raises:
-        TbgridError: nothing usable is there, or the parts do not fit each other.
-        UsageError: neither a source nor vectors.
+        TbgridError: the source cannot be used, or its parts do not fit each other.
+        UsageError: neither a source nor vectors are given, or vectors for embedded photos.
     """
     options = options or SourceOptions()
     if source is None or not is_embedded(Path(source)):
         return open_photos(source, options)
     if options.vectors is not None:
-        raise UsageError(f"{printable(source)} holds vectors already", "leave out --vectors")
+        raise UsageError(
+            f"{printable(source)} has vectors already", f"leave out {option('source.vectors')}"
+        )
     found = open_shards(Path(source))
     if options.metadata is not None:
         found = with_metadata(found, options.metadata)
-    return chosen(found, options)
+    return select_photos(found, options)

@@ -1,4 +1,4 @@
-"""Shards embedded by Ray's workers, on one machine or many."""
+"""Embeds shards by Ray's workers, on one machine or many."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 from tbgrid.embedding import shard_index
 from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.embedding.shard_index import MAKING
-from tbgrid.errors import TbgridError
+from tbgrid.errors import TbgridError, option
 from tbgrid.pipeline.shard_job import (
     CPUS_PER_WORKER,
     MAX_TRIES,
     Job,
-    done_before,
+    count_done,
     embed_shard,
-    unwritable,
+    unwritable_error,
 )
 from tbgrid.progress import Progress
 from tbgrid.run_format import printable
@@ -30,65 +30,65 @@ from tbgrid.util.cache import open_cache
 
 
 def import_ray() -> Any:
-    """Ray with its data module.
+    """Import Ray with its data module.
 
     Raises:
         TbgridError: Ray is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers of the run
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage data for its makers
     try:
         import ray.data
     except ImportError as error:
         raise TbgridError(
-            f"--runner ray needs Ray ({error})", "pip install 'tbgrid[ray]'"
+            f"{option('runner')} ray needs Ray ({error})", "pip install 'tbgrid[ray]'"
         ) from error
     return ray
 
 
 class RayWorker:
-    """One of Ray's workers: it loads the model once, and embeds the shards it is given."""
+    """One of Ray's workers, which loads the model once and embeds shards."""
 
     def __init__(self, job: Any) -> None:
-        """`job`: Ray's reference of a `Job`."""
+        """Keep `job`, Ray's reference to a `Job`, until the first shard."""
         self._reference = job
         self._job: Job | None = None
         self._model: Embedder | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Embed the shards `batch["shard"]`. What the user must mend comes back as text."""
+        """Embed the shards `batch["shard"]`. Errors that the user can fix are returned as text."""
         message = hint = ""
         try:
             for number in batch["shard"]:
-                job, model = self._ready()
-                with _tried(job, int(number)):
+                job, model = self._open_job()
+                with _count_tries(job, int(number)):
                     embed_shard(job, int(number), model, CPUS_PER_WORKER)
         except TbgridError as error:
             message, hint = error.message, error.hint
         except OSError as error:
             if self._job is None:
                 raise
-            told = unwritable(self._job.folder, error)
-            message, hint = told.message, told.hint
+            unwritable = unwritable_error(self._job.folder, error)
+            message, hint = unwritable.message, unwritable.hint
         count = len(batch["shard"])
         return {"shard": batch["shard"], "message": [message] * count, "hint": [hint] * count}
 
-    def _ready(self) -> tuple[Job, Embedder]:
+    def _open_job(self) -> tuple[Job, Embedder]:
         if self._job is None or self._model is None:
             import ray
 
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
             job: Job = ray.get(self._reference)
             _check_view(job)
-            os.chdir(job.place)
+            os.chdir(job.working_directory)
             model = job.open_model(open_cache(job.options))
-            _check_alike(job, model)
+            _check_versions(job, model)
             self._job, self._model = job, model
         return self._job, self._model
 
 
 @contextlib.contextmanager
-def _tried(job: Job, number: int) -> Iterator[None]:
-    """Raise `TbgridError` if too many workers have died of a shard; Ray would go on and on."""
+def _count_tries(job: Job, number: int) -> Iterator[None]:
+    """Raise `TbgridError` if too many workers have died of a shard; Ray would try forever."""
     count = job.folder / f"{MAKING}tries-{number:05}"
     with count.open("ab") as file:
         file.write(b".")
@@ -97,25 +97,25 @@ def _tried(job: Job, number: int) -> Iterator[None]:
         first, last = (printable(job.source.photos[row].name) for row in (rows[0], rows[-1]))
         raise TbgridError(
             f"{MAX_TRIES} workers died one after another of the photos from {first} to {last}",
-            "if memory is short give fewer --workers or a smaller --batch",
+            f"if memory is short, use fewer {option('workers')} or a smaller {option('batch')}",
         )
     yield
     count.unlink(missing_ok=True)
 
 
 def _check_view(job: Job) -> None:
-    """Raise if this machine does not see the directories that the job was made in."""
-    host, way_out = socket.gethostname(), "all machines must see it under the same path"
-    if not Path(job.place).is_dir():
-        raise TbgridError(f"{host} has no directory {job.place}", way_out)
+    """Raise if this machine does not see the directories of the job."""
+    host, hint = socket.gethostname(), "all machines must see it under the same path"
+    if not Path(job.working_directory).is_dir():
+        raise TbgridError(f"{host} has no directory {job.working_directory}", hint)
     if not shard_index.is_embedded(job.folder) or shard_index.read_index(job.folder) != job.index:
-        raise TbgridError(f"{host} does not see {printable(job.folder)}", way_out)
+        raise TbgridError(f"{host} does not see {printable(job.folder)}", hint)
 
 
-def _check_alike(job: Job, model: Embedder) -> None:
-    """Raise if this machine would give other vectors or pictures than the one that began."""
-    found = {"model": ModelInfo.of(model), "decoding": shard_index.DECODER}
-    for name, value in found.items():
+def _check_versions(job: Job, model: Embedder) -> None:
+    """Raise if vectors or pictures of this machine differ from those of the first one."""
+    own = {"model": ModelInfo.of(model), "decoding": shard_index.DECODER_ID}
+    for name, value in own.items():
         if value != getattr(job.index, name):
             raise TbgridError(
                 f"{socket.gethostname()} has another {name} ({value}, not "
@@ -127,15 +127,22 @@ def _check_alike(job: Job, model: Embedder) -> None:
 def run_on_ray(
     job: Job, _: Embedder, todo: Sequence[int], workers: int | None, progress: Progress
 ) -> None:
-    """Embed the shards `todo` by Ray's workers; see `embed_shards`.
+    """Embed shards by Ray's workers.
+
+    Args:
+        job: the job.
+        _: the model, which each worker opens itself.
+        todo: the numbers of the shards.
+        workers: processes; None for as many as suit the cluster.
+        progress: called as shards are finished.
 
     Raises:
-        TbgridError: Ray fails, or a worker met what the user can fix.
+        TbgridError: Ray fails, or a worker meets an error that the user can fix.
     """
     if not todo:
         return
     ray = import_ray()
-    done = done_before(job.index, todo)
+    done = count_done(job.index, todo)
     with _ray_started(ray, workers):
         pool = ray.data.ActorPoolStrategy(
             size=min(
@@ -160,8 +167,8 @@ def run_on_ray(
 
 @contextlib.contextmanager
 def _ray_started(ray: Any, workers: int | None) -> Iterator[None]:
-    """A connection to the cluster that `RAY_ADDRESS` names or that the program has started;
-    without one, Ray on this machine for as long as it takes."""
+    """Connect to the cluster of `RAY_ADDRESS`, or use the one that the program has started;
+    otherwise start Ray on this machine until the end of the block."""
     if ray.is_initialized():
         yield
         return
@@ -177,14 +184,14 @@ def _ray_started(ray: Any, workers: int | None) -> Iterator[None]:
     )
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    with contextlib.redirect_stdout(sys.stderr):  # Ray tells there of workers that died
+    with contextlib.redirect_stdout(sys.stderr):  # where Ray prints which workers died
         try:
             _check_address(address or "")
             ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
         except (OSError, ValueError, RuntimeError) as error:
             raise TbgridError(
                 f"Ray does not start at {address or 'this machine'} ({error})",
-                "mend RAY_ADDRESS, or leave out --runner ray",
+                f"fix RAY_ADDRESS, or leave out {option('runner')} ray",
             ) from error
         try:
             yield
@@ -193,8 +200,8 @@ def _ray_started(ray: Any, workers: int | None) -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    """Raise `OSError` if nothing answers at an address such as host:6379, for which Ray itself
-    would wait for minutes."""
+    """Raise `OSError` if nothing answers at an address such as host:6379. Ray would wait for
+    minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from tbgrid import run_format
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import Grid
 from tbgrid.grid.layout import Layout
 from tbgrid.grouping.groups import Groups

@@ -1,4 +1,4 @@
-"""One shard of photos to embed, which is the unit of work of every runner."""
+"""Embeds one shard of photos, the unit of work of every runner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tbgrid.embedding import shards
 from tbgrid.embedding.embed import embed
 from tbgrid.embedding.lazy import open_model
-from tbgrid.embedding.shard_index import MAKING, Index
+from tbgrid.embedding.shard_index import MAKING, ShardIndex
 from tbgrid.errors import TbgridError
 from tbgrid.options import ExportOptions
 from tbgrid.photos import Source
@@ -20,29 +20,35 @@ from tbgrid.run_format import printable
 from tbgrid.types import Embedder
 from tbgrid.util.cache import Cache
 
-# A multiple of the photos that `embed` takes together: the model then gets the very batches of an
-# export without shards, and its vectors are the same to the last bit.
+# A multiple of the chunk of `embed`: the model gets the same batches as in an export without
+# shards, and its vectors are equal to the last bit.
 DEFAULT_SHARD = 1024
-CPUS_PER_WORKER = 4  # of a machine, for each of Ray's workers, since a model uses several
-MAX_TRIES = 4  # of a shard, where its workers die
+CPUS_PER_WORKER = 4  # for each of Ray's workers, since a model uses several
+MAX_TRIES = 4  # of a shard whose workers die
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a worker must know to embed any shard; it can be sent to other machines.
+    """All that a worker needs to embed any shard; it is pickled for workers on other machines.
 
-    `place`: the directory that relative paths start from.
+    Attributes:
+        folder: the directory of the shards.
+        index: its index.
+        source: all photos.
+        options: how they are embedded.
+        embedder: used instead of `options.model`, or None.
+        working_directory: where relative paths start.
     """
 
     folder: Path
-    index: Index
+    index: ShardIndex
     source: Source
     options: ExportOptions
     embedder: Embedder | None
-    place: str
+    working_directory: str
 
     def open_model(self, cache: Cache) -> Embedder:
-        """The model, for all photos of the job, of which there are `index.photos`."""
+        """Open the model, for all photos of the job."""
         return self.embedder or open_model(self.options, cache, self.index.photos)
 
 
@@ -53,14 +59,21 @@ def embed_shard(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Embed the photos of one shard and write it; one that is there already is replaced.
+    """Embed the photos of one shard and write it, or replace it.
+
+    Args:
+        job: the job.
+        number: of the shard, from 0.
+        model: from `Job.open_model`.
+        workers: threads that decode; None for up to 8.
+        progress: called as photos are finished.
 
     Raises:
         OSError: it cannot be written.
         TbgridError: the model fails.
     """
-    part = shards.part_of(job.source, job.index.rows(number))
-    # Before the pictures are read: of one that changes meanwhile the next run will know.
+    part = shards.select_rows(job.source, job.index.rows(number))
+    # Before the pictures are read, so that the next run notices one that changes meanwhile.
     state = shards.state_of(part.photos)
     with tempfile.TemporaryDirectory(prefix=MAKING, dir=job.folder) as scratch:
         previews, written = Path(scratch, "previews"), Path(scratch, "shard")
@@ -72,8 +85,8 @@ def embed_shard(
             batch=job.options.batch,
             workers=workers,
             preview=job.options.preview,
-            previews=previews,
-            whole=False,
+            preview_file=previews,
+            check=False,
             scratch=Path(scratch),
             progress=progress,
         )
@@ -82,21 +95,21 @@ def embed_shard(
 
 
 def is_done(job: Job, number: int) -> bool:
-    """Whether the shard `number` is there, whole, and of the photos as they are now."""
+    """Whether a shard exists, is complete, and has the photos as they are now."""
     if not shards.shard_file(job.folder, number).exists():
         return False
-    photos = shards.part_of(job.source, job.index.rows(number)).photos
-    return shards.is_whole(job.folder, job.index, number, shards.state_of(photos))
+    photos = shards.select_rows(job.source, job.index.rows(number)).photos
+    return shards.is_complete(job.folder, job.index, number, shards.state_of(photos))
 
 
-def unwritable(folder: Path, error: OSError) -> TbgridError:
-    """What the user reads where a shard cannot be written."""
+def unwritable_error(folder: Path, error: OSError) -> TbgridError:
+    """Return the error for a shard that cannot be written."""
     return TbgridError(
         f"cannot write {printable(folder)} on {socket.gethostname()} ({error.strerror})",
-        "mend that; the same command goes on from there",
+        "fix that, and run the same command again to continue",
     )
 
 
-def done_before(index: Index, todo: Sequence[int]) -> int:
-    """How many photos are in shards that need not be made."""
+def count_done(index: ShardIndex, todo: Sequence[int]) -> int:
+    """Return how many photos are in shards that need not be made."""
     return index.photos - sum(len(index.rows(number)) for number in todo)

@@ -1,5 +1,6 @@
-"""The HTTP service: add photos, ask for a visualization, come back for the picture.
+"""The HTTP service: add photos, request a visualization, fetch the finished mosaic.
 
-`server` puts it together. The server's process answers and alone writes the database (`store`);
-maps are made by worker processes (`worker`), which `workers` looks after. Needs the extra `serve`.
+May be imported by `cli` alone, and imports anything below it. `server` puts the parts together.
+The server process answers requests and is the only one that writes the database (`store`); maps
+are made by worker processes (`worker`), which `worker_pool` supervises. Needs the extra `serve`.
 """

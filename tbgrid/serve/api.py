@@ -1,6 +1,6 @@
-"""The routes put together, with how their errors are told and what OpenAPI says of them.
+"""The FastAPI application: all routes, error handlers and the OpenAPI document.
 
-They are thin, over `inputs`, `jobs` and `workers`. What blocks runs on threads.
+Routes are thin wrappers of `photos`, `jobs` and `worker_pool`. Those that block run on threads.
 """
 
 from __future__ import annotations
@@ -17,35 +17,36 @@ from starlette.exceptions import HTTPException
 
 from tbgrid.errors import TbgridError
 from tbgrid.serve import application_routes, input_routes, schemas, uploads, visualization_routes
-from tbgrid.serve.dependencies import Served, Service
-from tbgrid.serve.errors import told
+from tbgrid.serve.dependencies import Service, ServiceDep
+from tbgrid.serve.errors import error_body
 from tbgrid.serve.options import name_of
 from tbgrid.serve.store import ClosedError
 from tbgrid.version import __version__
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": schemas.Problem, "description": why}
-    for status, why in {
-        400: "not understood",
-        401: "no key, or none that is known",
-        403: "not for this client",
-        404: "not there",
-        408: "too slow",
-        409: "not possible as things are: something must be deleted, or named otherwise, first",
-        413: "too large",
-        415: "not a kind that is taken",
-        422: "not what was expected",
-        429: "too much at once: try again later",
-        507: "no space",
+_DISK_FULL = "the server's disk is full"
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.ErrorResponse, "description": reason}
+    for status, reason in {
+        400: "malformed request",
+        401: "missing or unknown API key",
+        403: "the client may not do this",
+        404: "not found",
+        408: "the request body did not arrive in time",
+        409: "conflict: something must be deleted or given another name first",
+        413: "the request body is too large",
+        415: "unsupported media type",
+        422: "invalid content",
+        429: "too many requests at a time: try again later",
+        507: "insufficient storage",
     }.items()
 }
-router = APIRouter(prefix="/v2", responses=_PROBLEMS)
+router = APIRouter(prefix="/v2", responses=_ERRORS)
 
 
-@router.get("/models", response_model=schemas.ModelsAnswer)
-def list_models(service: Served) -> Any:
-    """The models that may be asked for."""
+@router.get("/models", response_model=schemas.ModelsResponse)
+def list_models(service: ServiceDep) -> Any:
+    """List the models that visualizations can use."""
     return {"models": list(service.models)}
 
 
@@ -54,69 +55,78 @@ for _part in (application_routes, input_routes, visualization_routes):
 
 
 def make_app(service: Service) -> FastAPI:
-    """The application, without its guard and its pages."""
+    """The application of a service, without middleware and web pages."""
     app = FastAPI(
         title="tbgrid",
         version=__version__,
-        summary="Photos in, a map in which look-alikes lie side by side out.",
-        docs_url=None,  # FastAPI's own pages bring scripts from elsewhere
+        summary="Arranges photos on a map in which look-alikes lie side by side.",
+        docs_url=None,  # FastAPI's own pages load scripts from a CDN
         redoc_url=None,
     )
     app.state.service = service
     app.include_router(router)
-    _describe(app)
-
-    @app.exception_handler(HTTPException)
-    def refused(_: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers) if error.headers else None
-        return JSONResponse(told(error.status_code, str(error.detail)), error.status_code, headers)
-
-    @app.exception_handler(RequestValidationError)
-    def not_expected(_: Request, error: RequestValidationError) -> Response:
-        return JSONResponse(told(422, uploads.one_line(error)), 422)
-
-    @app.exception_handler(TbgridError)
-    def not_meant(_: Request, error: TbgridError) -> Response:
-        return JSONResponse(told(422, error.spelled(name_of)), 422)
-
-    @app.exception_handler(FormParserError)
-    def no_form(_: Request, error: FormParserError) -> Response:
-        return JSONResponse(told(400, f"no form ({' '.join(str(error).split())})"), 400)
-
-    @app.exception_handler(ClosedError)
-    def ending(_: Request, error: ClosedError) -> Response:
-        return JSONResponse(told(503, str(error)), 503, {"Retry-After": "5"})
-
-    @app.exception_handler(sqlite3.OperationalError)
-    def unwritten(_: Request, error: sqlite3.OperationalError) -> Response:
-        if "full" not in str(error):
-            raise error
-        return JSONResponse(told(507, "the disk of the server is full"), 507)
-
-    @app.exception_handler(OSError)
-    def unwritable(_: Request, error: OSError) -> Response:
-        if error.errno not in _FULL:
-            raise error
-        return JSONResponse(told(507, "the disk of the server is full"), 507)
-
-    @app.exception_handler(Exception)
-    def failed(_: Request, __: Exception) -> Response:
-        return JSONResponse(told(500, "an error of tbgrid itself; its log has more"), 500)
-
+    _extend_openapi(app)
+    _add_error_handlers(app)
     return app
 
 
-def _describe(app: FastAPI) -> None:
-    """Add to the OpenAPI document what FastAPI cannot know: a body of two kinds, and the key."""
-    plain = app.openapi
+def _add_error_handlers(app: FastAPI) -> None:
+    """Give all errors the same form of response."""
 
-    def described() -> dict[str, Any]:
+    @app.exception_handler(HTTPException)
+    def http_error(_: Request, error: HTTPException) -> Response:
+        return _respond(error.status_code, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(RequestValidationError)
+    def validation_error(_: Request, error: RequestValidationError) -> Response:
+        return _respond(422, uploads.first_problem(error))
+
+    @app.exception_handler(TbgridError)
+    def option_error(_: Request, error: TbgridError) -> Response:
+        return _respond(422, error.spelled(name_of))
+
+    @app.exception_handler(FormParserError)
+    def form_error(_: Request, error: FormParserError) -> Response:
+        return _respond(400, f"malformed form ({error})")
+
+    @app.exception_handler(ClosedError)
+    def closed_error(_: Request, error: ClosedError) -> Response:
+        return _respond(503, str(error), {"Retry-After": "5"})
+
+    @app.exception_handler(sqlite3.OperationalError)
+    def database_error(_: Request, error: sqlite3.OperationalError) -> Response:
+        if "full" not in str(error):
+            raise error
+        return _respond(507, _DISK_FULL)
+
+    @app.exception_handler(OSError)
+    def disk_error(_: Request, error: OSError) -> Response:
+        if error.errno not in _FULL:
+            raise error
+        return _respond(507, _DISK_FULL)
+
+    @app.exception_handler(Exception)
+    def internal_error(_: Request, __: Exception) -> Response:
+        return _respond(500, "internal error: see the server's log")
+
+
+def _respond(status: int, line: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse(error_body(status, line), status, headers)
+
+
+def _extend_openapi(app: FastAPI) -> None:
+    """Add what FastAPI cannot derive: the schema of `NewInputs`, and the API key."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = plain()
-            more = schemas.NewInputs.model_json_schema(ref_template="#/components/schemas/{model}")
-            known = document["components"]["schemas"]
-            known.update(more.pop("$defs"))
-            known["NewInputs"] = more
+            document = generate()
+            schema = schemas.NewInputs.model_json_schema(
+                ref_template="#/components/schemas/{model}"
+            )
+            components = document["components"]["schemas"]
+            components.update(schema.pop("$defs"))
+            components["NewInputs"] = schema
             document["components"]["securitySchemes"] = {
                 "key": {"type": "apiKey", "in": "header", "name": "Authorization"}
             }
@@ -124,4 +134,4 @@ def _describe(app: FastAPI) -> None:
         assert app.openapi_schema is not None
         return app.openapi_schema
 
-    app.openapi = described  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""Routes of applications: sets of pictures apart from others."""
+"""Routes of applications, which are separate sets of images."""
 
 from __future__ import annotations
 
@@ -8,36 +8,41 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 
 from tbgrid.serve import photos, schemas
-from tbgrid.serve.dependencies import Key, May, Served, require
-from tbgrid.serve.idempotency import Once
+from tbgrid.serve.dependencies import AccessDep, IdempotencyKey, ServiceDep, require_access
+from tbgrid.serve.idempotency import IdempotentRequest
 from tbgrid.serve.options import NAME
 
 router = APIRouter()
 
 
-@router.get("/applications", response_model=schemas.ApplicationsAnswer)
-def list_applications(service: Served, access: May) -> Any:
-    """The applications that the client may use."""
+@router.get("/applications", response_model=schemas.ApplicationsResponse)
+def list_applications(service: ServiceDep, access: AccessDep) -> Any:
+    """List the applications that the client may use."""
     rows = service.store.all("SELECT * FROM applications ORDER BY name")
     return {
-        "applications": [photos.told_application(row) for row in rows if access.may(row["name"])]
+        "applications": [
+            photos.application_to_json(row) for row in rows if access.allows(row["name"])
+        ]
     }
 
 
-@router.post("/applications", status_code=201, response_model=schemas.ApplicationAnswer)
+@router.post("/applications", status_code=201, response_model=schemas.ApplicationResponse)
 def add_application(
-    service: Served, access: May, asked: schemas.NewApplication, key: Key = None
+    service: ServiceDep,
+    access: AccessDep,
+    body: schemas.NewApplication,
+    key: IdempotencyKey = None,
 ) -> Response:
-    """Make an application. One that is there stays as it is."""
-    require(access, asked.name)
-    once = Once.of(key, access.key, "applications", asked.name)
-    status, body = photos.add_application(service.store, asked.name, once)
-    return JSONResponse(body, status)
+    """Create an application. An existing one stays as it is."""
+    require_access(access, body.name)
+    request = IdempotentRequest.from_header(key, access.key, "applications", body.name)
+    status, content = photos.add_application(service.store, body.name, request)
+    return JSONResponse(content, status)
 
 
 @router.delete("/applications/{name}", status_code=204, response_model=None)
 def delete_application(
-    service: Served, access: May, name: Annotated[str, Path(pattern=NAME)]
+    service: ServiceDep, access: AccessDep, name: Annotated[str, Path(pattern=NAME)]
 ) -> None:
-    """Remove an application with its inputs, once it has no visualizations."""
-    photos.remove_application(service.store, service.places, require(access, name))
+    """Delete an application and its inputs. Its visualizations must be deleted first."""
+    photos.delete_application(service.store, service.paths, require_access(access, name))

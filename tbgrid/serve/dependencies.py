@@ -1,4 +1,4 @@
-"""What routes are given: the service, what the client may do, and the parameters they share."""
+"""Dependencies of the routes: the service, the client's access, and shared parameters."""
 
 from __future__ import annotations
 
@@ -11,84 +11,100 @@ from fastapi import Depends, Header, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 
-from tbgrid.serve.errors import Refused
+from tbgrid.serve.errors import RequestError
 from tbgrid.serve.keys import Access
 from tbgrid.serve.limits import Limits
 from tbgrid.serve.options import NAME
-from tbgrid.serve.paths import Places
+from tbgrid.serve.paths import ServicePaths
 from tbgrid.serve.store import Store
-from tbgrid.serve.worker_pool import Workers
+from tbgrid.serve.worker_pool import WorkerPool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Service:
-    """What the routes work with. `models`: those that may be asked for (`models_by_name`);
-    `hosts`: those that pictures may be fetched from."""
+    """The state that all routes share.
+
+    Attributes:
+        store: the database.
+        paths: where files are stored.
+        limits: limits on requests.
+        workers: the processes that make maps.
+        models: models that clients can use, by the names that they use (`models_by_name`).
+        hosts: host names that images may be fetched from.
+    """
 
     store: Store
-    places: Places
+    paths: ServicePaths
     limits: Limits
-    workers: Workers
+    workers: WorkerPool
     models: Mapping[str, str]
     hosts: frozenset[str]
 
 
-def service_of(request: Request) -> Service:
-    """The service that a request is for."""
+def get_service(request: Request) -> Service:
+    """The service that answers the request."""
     service: Service = request.app.state.service
     return service
 
 
-def access_of(request: Request) -> Access:
-    """What its client may do, as the guard has found."""
+def get_access(request: Request) -> Access:
+    """What the client may do, as determined by the middleware."""
     access: Access = request.state.access
     return access
 
 
-def application_of(
-    access: Annotated[Access, Depends(access_of)],
-    application: Annotated[
-        str | None, Query(pattern=NAME, description="the set of pictures that is meant")
-    ] = None,
-) -> str:
-    """The application that a request is for: as named, the key's only one, or `default`."""
-    return require(access, application or access.usual)
-
-
-def require(access: Access, application: str) -> str:
-    """The application, if the client may use it.
+def require_access(access: Access, application: str) -> str:
+    """The name of an application that the client may use.
 
     Raises:
-        Refused: it may not.
+        RequestError: if the client may not use it.
     """
-    if not access.may(application):
-        raise Refused(403, f"this key is not for the application {application}")
+    if not access.allows(application):
+        raise RequestError(403, f"this key does not allow access to the application {application}")
     return application
 
 
-Served = Annotated[Service, Depends(service_of)]
-May = Annotated[Access, Depends(access_of)]
-Application = Annotated[str, Depends(application_of)]
+def get_application(
+    access: Annotated[Access, Depends(get_access)],
+    application: Annotated[
+        str | None,
+        Query(
+            pattern=NAME,
+            description="name of the application (default: the key's only one, else `default`)",
+        ),
+    ] = None,
+) -> str:
+    """The application that the request addresses."""
+    return require_access(access, application or access.default_application)
+
+
+ServiceDep = Annotated[Service, Depends(get_service)]
+AccessDep = Annotated[Access, Depends(get_access)]
+Application = Annotated[str, Depends(get_application)]
 Id = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
-After = Annotated[str | None, Query(pattern="^[0-9a-f]{32}$")]
-Count = Annotated[int, Query(ge=1, le=1000)]
-Key = Annotated[
+Cursor = Annotated[
+    str | None,
+    Query(pattern="^[0-9a-f]{32}$", description="id of the last item of the page before"),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="number of items per page")]
+IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
         min_length=1,
         max_length=200,
-        description="the same key gets the same answer, and nothing is done twice",
+        description="a repeated request with the same key gets the same response, and nothing is "
+        "done twice",
     ),
 ]
 
 
-def file_answer(path: Path, kind: str) -> FileResponse:
-    """The answer that a file is, of the media type `kind`.
+def file_response(path: Path, type: str) -> FileResponse:
+    """The response that is a file, with its media type.
 
     Raises:
-        Refused: it is gone.
+        RequestError: if the file no longer exists.
     """
     if not path.is_file():
-        raise Refused(404, "its file is gone")
-    return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, no-cache"})
+        raise RequestError(404, "the file no longer exists")
+    return FileResponse(path, media_type=type, headers={"Cache-Control": "private, no-cache"})

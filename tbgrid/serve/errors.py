@@ -1,4 +1,4 @@
-"""What a client is told that asks for what cannot be."""
+"""Error responses."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-_MOST = 1000  # letters of a line
+_MAX_LENGTH = 1000  # characters of a description
 
 
-class Refused(HTTPException):
-    """A request that is not granted: the HTTP `status`, one line, and the headers of the answer."""
+class RequestError(HTTPException):
+    """A request that the service rejects.
+
+    Args:
+        status: HTTP status code.
+        line: the reason, in one line that clients see.
+        headers: additional headers of the response.
+    """
 
     def __init__(self, status: int, line: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, " ".join(line.split()), headers)
 
 
-def told(status: int, line: str) -> dict[str, Any]:
-    """The JSON that goes with a refusal: one line of what can be shown, and no more of it than is
-    of use, since clients' own words are in it."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in line[:_MOST])
+def error_body(status: int, line: str) -> dict[str, Any]:
+    """The JSON body of an error response.
+
+    Args:
+        status: HTTP status code.
+        line: the reason. It can quote the client's input, so that it is cut to 1,000 characters
+            and what is not printable becomes spaces.
+    """
+    shown = "".join(letter if letter.isprintable() else " " for letter in line[:_MAX_LENGTH])
     return {"status": {"code": status, "description": " ".join(shown.split())}}

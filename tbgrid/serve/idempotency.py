@@ -1,4 +1,4 @@
-"""Answers that are given again to a request that comes again, by its idempotency key."""
+"""Idempotency keys: a repeated request gets the stored response, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -8,57 +8,73 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tbgrid.serve.errors import Refused
-from tbgrid.serve.store import Reader, Writing
+from tbgrid.serve.errors import RequestError
+from tbgrid.serve.store import Reader, Transaction
 
-_KEPT = 7 * 86_400  # s
+_RETENTION = 7 * 86_400  # s
 
 
 @dataclass(frozen=True)
-class Once:
-    """A request that has a `key`, None for one that may be done again, and what it asks for."""
+class IdempotentRequest:
+    """A request that may carry an idempotency key.
 
-    key: str | None
-    request: str
+    Attributes:
+        key: the key, unique per client and route; None for a request without one.
+        digest: a hash of what is requested.
+    """
+
+    key: str | None = None
+    digest: str = ""
 
     @classmethod
-    def of(cls, header: str | None, access: str, route: str, asked: Any) -> Once:
-        """`header`: the client's own key, which counts for its `access` and the `route` alone;
-        `asked`: JSON that differs whenever the request does."""
-        if header is None:
-            return cls(None, "")
-        told = json.dumps(asked, sort_keys=True).encode()
-        return cls(f"{access} {route} {header}", hashlib.sha256(told).hexdigest())
+    def from_header(
+        cls, header: str | None, access: str, route: str, content: Any
+    ) -> IdempotentRequest:
+        """The request with the header `Idempotency-Key`.
 
-    def given(self, source: Reader | Writing) -> tuple[int, Any] | None:
-        """The status and JSON that the request was answered with before.
+        Args:
+            header: value of the header, None where it is missing.
+            access: id of the client's API key.
+            route: what the request is sent to. The same header counts as another key for another
+                client or route.
+            content: JSON value that differs whenever the request does.
+        """
+        if header is None:
+            return cls()
+        encoded = json.dumps(content, sort_keys=True).encode()
+        return cls(f"{access} {route} {header}", hashlib.sha256(encoded).hexdigest())
+
+    def stored_response(self, source: Reader | Transaction) -> tuple[int, Any] | None:
+        """The status and JSON body that the request was answered with before, None for a new one.
 
         Raises:
-            Refused: the key came with another request.
+            RequestError: if the key was used for a different request.
         """
         if self.key is None:
             return None
         row = source.one("SELECT request, status, body FROM answers WHERE key = ?", self.key)
         if row is None:
             return None
-        if row["request"] != self.request:
-            raise Refused(422, "this Idempotency-Key came with another request: give a new one")
+        if row["request"] != self.digest:
+            raise RequestError(
+                422, "this Idempotency-Key was used for another request: send a new key"
+            )
         return row["status"], json.loads(row["body"])
 
-    def keep(self, writing: Writing, status: int, body: Any) -> None:
-        """Remember the answer, in the very write that it tells of."""
+    def store(self, transaction: Transaction, status: int, body: Any) -> None:
+        """Store the response in the same transaction as the change that it reports."""
         if self.key is not None:
-            forget_old(writing)
-            writing.execute(
+            delete_expired(transaction)
+            transaction.execute(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",
                 self.key,
-                self.request,
+                self.digest,
                 status,
                 json.dumps(body),
                 time.time(),
             )
 
 
-def forget_old(writing: Writing) -> None:
-    """Drop answers that nobody will ask for again."""
-    writing.execute("DELETE FROM answers WHERE created < ?", time.time() - _KEPT)
+def delete_expired(transaction: Transaction) -> None:
+    """Delete responses that are older than a week."""
+    transaction.execute("DELETE FROM answers WHERE created < ?", time.time() - _RETENTION)

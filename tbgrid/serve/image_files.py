@@ -1,4 +1,4 @@
-"""Bytes that a client sent become a picture that the map can show, or are refused."""
+"""Uploaded bytes are saved to a file and checked to be an image."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from uuid import uuid4
 from PIL import Image
 
 from tbgrid.embedding.decode import ImageError, decode, register_heif
-from tbgrid.serve.errors import Refused
+from tbgrid.serve.errors import RequestError
 
-# By what they are in their bytes. Formats that other programs decode (PostScript) or that hold
-# commands are not among them.
+# Media types by Pillow's name of the format, which is read from the bytes. Formats that other
+# programs decode (PostScript) or that hold commands are excluded.
 _TYPES = {
     "JPEG": "image/jpeg",
-    "MPO": "image/jpeg",  # of cameras with two lenses: a JPEG with another behind it
+    "MPO": "image/jpeg",  # of cameras with two lenses: a JPEG with another one appended
     "PNG": "image/png",
     "WEBP": "image/webp",
     "GIF": "image/gif",
@@ -28,15 +28,23 @@ _TYPES = {
     "HEIF": "image/heif",
 }
 _BLOCK = 1 << 20
-_TRIED = 64  # px of the view that shows whether a picture can be decoded
+_PROBE_SIDE = 64  # px of the thumbnail decoded to see whether the image is intact
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture whose bytes are on the disk, in the file `arrived`, and are not accepted yet.
-    `digest`: SHA-256 in hexadecimal digits; `width` and `height` in pixels, upright."""
+@dataclass(frozen=True, kw_only=True)
+class ImageFile:
+    """An image that is saved but not accepted yet.
 
-    arrived: Path
+    Attributes:
+        path: its file among the incoming ones.
+        digest: SHA-256 of its bytes, in hexadecimal digits.
+        type: media type.
+        width: pixels, upright.
+        height: pixels, upright.
+        size: bytes.
+    """
+
+    path: Path
     digest: str
     type: str
     width: int
@@ -44,56 +52,71 @@ class Picture:
     size: int
 
 
-def receive(blocks: Iterable[bytes], folder: Path, pixels: int, name: str) -> Picture:
-    """Write bytes into a new file of `folder`, down to the disk, and look whether they are a
-    picture of at most so many `pixels`. `name`: how a refusal calls it.
+def save_image(blocks: Iterable[bytes], folder: Path, max_pixels: int, name: str) -> ImageFile:
+    """Write bytes to a new file, flushed to disk, and check that they are an image.
+
+    Args:
+        blocks: the bytes.
+        folder: where the file is created.
+        max_pixels: limit on width times height.
+        name: what error messages call the image.
 
     Raises:
-        Refused: they are not (415), or it has more pixels or is damaged (422).
-        OSError: the file cannot be written.
+        RequestError: if the bytes are not a supported image (415), or the image has more pixels
+            or is damaged (422).
+        OSError: if the file cannot be written.
     """
     path = folder / uuid4().hex
-    total, size = hashlib.sha256(), 0
+    digest, size = hashlib.sha256(), 0
     try:
         with path.open("wb") as file:
             for block in blocks:
-                total.update(block)
+                digest.update(block)
                 size += len(block)
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
-        kind = _kind(path, pixels, name)
+        type = _media_type(path, max_pixels, name)
         try:
-            decoded = decode(path, [(_TRIED, _TRIED)])
+            decoded = decode(path, [(_PROBE_SIDE, _PROBE_SIDE)])
         except ImageError as error:
-            raise Refused(422, f"{name} is damaged: {error}") from error
-        return Picture(path, total.hexdigest(), kind, decoded.width, decoded.height, size)
+            raise RequestError(422, f"{name} is damaged: {error}") from error
+        return ImageFile(
+            path=path,
+            digest=digest.hexdigest(),
+            type=type,
+            width=decoded.width,
+            height=decoded.height,
+            size=size,
+        )
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
-def _kind(path: Path, pixels: int, name: str) -> str:
+def _media_type(path: Path, max_pixels: int, name: str) -> str:
+    """The media type of an image file whose header shows that it is supported and not too large."""
     register_heif()
     Image.init()
-    formats = [known for known in _TYPES if known in Image.OPEN]
-    unknown = f"{name} is not a picture of a kind that is taken ({', '.join(formats)})"
+    formats = [format for format in _TYPES if format in Image.OPEN]
     try:
         with Image.open(path, formats=formats) as image:
             width, height = image.size
-            kind = _TYPES[image.format or ""]
+            type = _TYPES[image.format or ""]
     except Image.DecompressionBombError as error:
-        raise Refused(422, f"{name} has more than the {pixels} pixels that are taken") from error
-    except Exception as error:  # a damaged file makes readers raise almost anything
-        raise Refused(415, unknown) from error
-    if width * height > pixels:
-        raise Refused(
-            422, f"{name} has {width} x {height} pixels, more than the {pixels} that are taken"
+        raise RequestError(422, f"{name} exceeds the limit of {max_pixels} pixels") from error
+    except Exception as error:  # on a damaged file, decoders raise almost anything
+        raise RequestError(
+            415, f"{name} is not a supported image ({', '.join(formats)})"
+        ) from error
+    if width * height > max_pixels:
+        raise RequestError(
+            422, f"{name} has {width} x {height} pixels, and the limit is {max_pixels} pixels"
         )
-    return kind
+    return type
 
 
-def blocks_of(data: bytes) -> Iterable[bytes]:
-    """`data` in parts."""
+def iter_blocks(data: bytes) -> Iterable[bytes]:
+    """`data` in blocks of at most 1 MiB."""
     view = memoryview(data)
     return (bytes(view[start : start + _BLOCK]) for start in range(0, len(data), _BLOCK))

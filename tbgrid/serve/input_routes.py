@@ -1,4 +1,4 @@
-"""Routes of inputs: the pictures of an application."""
+"""Routes of inputs, which are the images of an application."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from starlette.datastructures import UploadFile
 
 from tbgrid.serve import photos, schemas, uploads
 from tbgrid.serve.dependencies import (
-    After,
+    AccessDep,
     Application,
-    Count,
+    Cursor,
     Id,
-    Key,
-    May,
-    Served,
+    IdempotencyKey,
+    Limit,
     Service,
-    file_answer,
+    ServiceDep,
+    file_response,
 )
-from tbgrid.serve.errors import Refused
-from tbgrid.serve.idempotency import Once
+from tbgrid.serve.errors import RequestError
+from tbgrid.serve.idempotency import IdempotentRequest
 from tbgrid.serve.keys import Access
-from tbgrid.serve.limits import AT_ONCE
-from tbgrid.serve.pagination import page
-from tbgrid.serve.photos import Added
+from tbgrid.serve.limits import MAX_IMAGES_PER_REQUEST
+from tbgrid.serve.pagination import list_page
+from tbgrid.serve.photos import NewPhoto
 from tbgrid.serve.store import Row
 
-_FIELD = 1 << 20  # bytes of a form's field that is no file
-# Either of two, which FastAPI cannot tell from the function.
+_MAX_FIELD = 1 << 20  # bytes of a form field that is not a file
+# Written out, since FastAPI cannot derive a choice of two content types from the function.
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -43,18 +43,18 @@ _BODY: dict[str, Any] = {
                     "image": {
                         "type": "array",
                         "minItems": 1,
-                        "maxItems": AT_ONCE,
+                        "maxItems": MAX_IMAGES_PER_REQUEST,
                         "items": {"type": "string", "format": "binary"},
-                        "description": "pictures; the name of the field does not matter",
+                        "description": "image files; the name of the field is ignored",
                     },
                     "label": {
                         "type": "string",
                         "maxLength": 200,
-                        "description": "of all, or one field for each, in order",
+                        "description": "one field for all files, or one per file in order",
                     },
                     "metadata": {
                         "type": "string",
-                        "description": "a JSON object, of all, or one field for each",
+                        "description": "a JSON object; one field for all files, or one per file",
                     },
                 },
             }
@@ -67,43 +67,51 @@ router = APIRouter()
 @router.post(
     "/inputs",
     status_code=201,
-    response_model=schemas.InputsAnswer,
+    response_model=schemas.InputsResponse,
     openapi_extra={"requestBody": _BODY},
 )
 async def add_inputs(
-    request: Request, service: Served, access: May, application: Application, key: Key = None
+    request: Request,
+    service: ServiceDep,
+    access: AccessDep,
+    application: Application,
+    key: IdempotencyKey = None,
 ) -> Response:
-    """Add pictures, all or none. A picture that the application has already stays one; its name,
-    label and metadata become those that are given now."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
+    """Add images; all of them are added, or none. An image that the application already has is
+    not added again: its name, label and metadata are updated with those given."""
+    type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if type == "application/json":
         body = await request.body()
         return await run_in_threadpool(_add_json, service, access, application, key, body)
-    if kind == "multipart/form-data":
+    if type == "multipart/form-data":
         async with request.form(
-            max_files=AT_ONCE, max_fields=2 * AT_ONCE, max_part_size=_FIELD
+            max_files=MAX_IMAGES_PER_REQUEST,
+            max_fields=2 * MAX_IMAGES_PER_REQUEST,
+            max_part_size=_MAX_FIELD,
         ) as form:
-            files: list[uploads.File] = []
+            files: list[uploads.FormFile] = []
             texts: dict[str, list[str]] = {"label": [], "metadata": []}
             for field, value in form.multi_items():
                 if isinstance(value, UploadFile):
-                    files.append(uploads.File(value.filename or "", value.file))
+                    files.append(uploads.FormFile(value.filename or "", value.file))
                 elif field in texts:
                     texts[field].append(value)
                 else:
-                    raise Refused(422, f"field {field[:50]!r}: expected files, label or metadata")
+                    raise RequestError(
+                        422, f"field {field[:50]!r}: expected files, label or metadata"
+                    )
             return await run_in_threadpool(
                 _add_form, service, access, application, key, files, texts
             )
-    raise Refused(415, "send application/json or multipart/form-data")
+    raise RequestError(415, "send application/json or multipart/form-data")
 
 
 def _add_json(
     service: Service, access: Access, application: str, key: str | None, body: bytes
 ) -> Response:
     photos.find_application(service.store, application)
-    with uploads.from_json(body, service.places, service.limits, service.hosts) as added:
-        return _add(service, access, application, key, added)
+    with uploads.photos_from_json(body, service.paths, service.limits, service.hosts) as new:
+        return _add(service, access, application, key, new)
 
 
 def _add_form(
@@ -111,57 +119,59 @@ def _add_form(
     access: Access,
     application: str,
     key: str | None,
-    files: list[uploads.File],
+    files: list[uploads.FormFile],
     texts: dict[str, list[str]],
 ) -> Response:
     photos.find_application(service.store, application)
-    with uploads.from_form(
-        files, texts["label"], texts["metadata"], service.places, service.limits
-    ) as added:
-        return _add(service, access, application, key, added)
+    with uploads.photos_from_form(
+        files, texts["label"], texts["metadata"], service.paths, service.limits
+    ) as new:
+        return _add(service, access, application, key, new)
 
 
 def _add(
-    service: Service, access: Access, application: str, key: str | None, added: list[Added]
+    service: Service, access: Access, application: str, key: str | None, new: list[NewPhoto]
 ) -> Response:
-    once = Once.of(key, access.key, f"inputs {application}", uploads.digest_of(added))
-    status, body = photos.add(
-        service.store, service.places, service.limits, application, added, once
+    request = IdempotentRequest.from_header(
+        key, access.key, f"inputs {application}", uploads.request_content(new)
     )
-    return JSONResponse(body, status)
+    status, content = photos.add(
+        service.store, service.paths, service.limits, application, new, request
+    )
+    return JSONResponse(content, status)
 
 
-@router.get("/inputs", response_model=schemas.InputsAnswer)
+@router.get("/inputs", response_model=schemas.InputsResponse)
 def list_inputs(
-    service: Served, application: Application, limit: Count = 100, after: After = None
+    service: ServiceDep, application: Application, limit: Limit = 100, after: Cursor = None
 ) -> Any:
-    """The inputs of an application, in the order in which they came."""
-    rows, more = page(service.store, "inputs", application, limit, after)
-    return {"inputs": [photos.told(row) for row in rows], "next": more}
+    """List the inputs of an application, the oldest first."""
+    rows, cursor = list_page(service.store, "inputs", application, limit, after)
+    return {"inputs": [photos.input_to_json(row) for row in rows], "next": cursor}
 
 
-def _input(service: Service, access: Access, id: str) -> Row:
+def _find_input(service: Service, access: Access, id: str) -> Row:
     row = service.store.one("SELECT * FROM inputs WHERE id = ?", id)
-    if row is None or not access.may(row["application"]):
-        raise Refused(404, f"no input {id}")
+    if row is None or not access.allows(row["application"]):
+        raise RequestError(404, f"no input {id}")
     return row
 
 
-@router.get("/inputs/{id}", response_model=schemas.InputAnswer)
-def get_input(service: Served, access: May, id: Id) -> Any:
-    """One input."""
-    return {"input": photos.told(_input(service, access, id))}
+@router.get("/inputs/{id}", response_model=schemas.InputResponse)
+def get_input(service: ServiceDep, access: AccessDep, id: Id) -> Any:
+    """Get an input."""
+    return {"input": photos.input_to_json(_find_input(service, access, id))}
 
 
 @router.get("/inputs/{id}/image", response_class=FileResponse)
-def get_input_image(service: Served, access: May, id: Id) -> FileResponse:
-    """Its picture, byte for byte."""
-    row = _input(service, access, id)
-    return file_answer(service.places.inputs / row["digest"], row["type"])
+def get_input_image(service: ServiceDep, access: AccessDep, id: Id) -> FileResponse:
+    """Get the image of an input, byte for byte as it was sent."""
+    row = _find_input(service, access, id)
+    return file_response(service.paths.inputs / row["digest"], row["type"])
 
 
 @router.delete("/inputs/{id}", status_code=204, response_model=None)
-def delete_input(service: Served, access: May, id: Id) -> None:
-    """Remove an input. Maps that are finished keep it."""
-    _input(service, access, id)
-    photos.remove(service.store, service.places, id)
+def delete_input(service: ServiceDep, access: AccessDep, id: Id) -> None:
+    """Delete an input. Finished visualizations still show it."""
+    _find_input(service, access, id)
+    photos.delete(service.store, service.paths, id)

@@ -1,8 +1,8 @@
-"""Visualizations from the request to their end, as the database has them.
+"""Visualization jobs in the database, from the request to the outcome.
 
 pending -> running -> done | failed | cancelled. A job that is running when the server stops is
-pending when it starts again. One that is to be cancelled, or deleted, is marked, and ends so
-whatever its worker says; its run is removed before that is written.
+pending at the next start. A job that is being cancelled or deleted is marked, and ends that way
+whatever its worker reports; its run is removed before the outcome is written.
 """
 
 from __future__ import annotations
@@ -17,100 +17,143 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tbgrid.errors import UsageError
-from tbgrid.serve.errors import Refused
-from tbgrid.serve.idempotency import Once
+from tbgrid.errors import UsageError, option
+from tbgrid.options import MIN_PHOTOS
+from tbgrid.serve.errors import RequestError
+from tbgrid.serve.idempotency import IdempotentRequest
 from tbgrid.serve.limits import Limits
-from tbgrid.serve.paths import Places
-from tbgrid.serve.photos import find_application, moment, refuse_full
-from tbgrid.serve.store import Reader, Row, Store, Writing
+from tbgrid.serve.paths import ServicePaths
+from tbgrid.serve.photos import check_disk_space, find_application, iso_timestamp
+from tbgrid.serve.store import Reader, Row, Store, Transaction
 
-CODES = {"done": 10000, "pending": 10001, "running": 10002, "cancelled": 10003, "failed": 10004}
-_TRIES = 2  # of a job whose workers die
-FEWEST = 3  # photos that make a map
+STATUS_CODES = {
+    "done": 10000,
+    "pending": 10001,
+    "running": 10002,
+    "cancelled": 10003,
+    "failed": 10004,
+}
+_MAX_ATTEMPTS = 2  # of a job whose worker dies
 
 
 @dataclass(frozen=True)
-class Ending:
-    """How a worker's job ended: its `result`, or why there is none. `died`: with its worker."""
+class NewJob:
+    """A requested visualization.
+
+    Attributes:
+        application: name of the application.
+        name: name of the run; None for the id of the job.
+        options: JSON of `VisualizationRequest`, without the name.
+    """
+
+    application: str
+    name: str | None
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """How a job ended: with a result, with an error, or cancelled.
+
+    Attributes:
+        result: JSON of the result; None if there is none.
+        details: the error.
+        size: bytes of the run.
+        worker_died: whether the job ended because its worker died.
+    """
 
     result: Mapping[str, Any] | None = None
     details: str = ""
-    weight: int = 0
-    died: bool = False
+    size: int = 0
+    worker_died: bool = False
 
 
 def create(
     store: Store,
-    places: Places,
+    paths: ServicePaths,
     limits: Limits,
-    application: str,
-    name: str | None,
-    options: Mapping[str, Any],
-    once: Once,
+    job: NewJob,
+    request: IdempotentRequest,
 ) -> tuple[int, Any]:
-    """A new job over the inputs that the application has now; the status and JSON of the answer.
+    """Create a job over the inputs that the application has now.
+
+    Returns:
+        Status and JSON body of the response.
 
     Raises:
-        Refused: no such application, fewer than 3 inputs, the name is taken, a limit is reached,
-            or the key came with another request.
+        RequestError: if there is no such application, it has too few inputs, the name is taken, a
+            limit is exceeded, or the idempotency key was used for a different request.
     """
 
-    def operation(writing: Writing) -> tuple[int, Any]:
-        before = once.given(writing)
-        if before is not None:
-            return before
-        count = find_application(writing, application)["inputs"]
-        if count < FEWEST:
-            raise Refused(
-                422, f"{application} has {count} inputs, and a map needs at least {FEWEST}"
-            )
-        waiting = writing.one(
-            "SELECT COUNT(*) AS n FROM visualizations WHERE status IN ('pending', 'running')"
-        )
-        if waiting is not None and waiting["n"] >= limits.queue:
-            raise Refused(
-                429, f"{waiting['n']} visualizations wait: try again later", {"Retry-After": "10"}
-            )
-        refuse_full(writing, places, limits)
-        id = uuid4().hex
-        chosen = name or id
-        if writing.one(
-            "SELECT 1 FROM visualizations WHERE application = ? AND name = ?", application, chosen
-        ):
-            raise Refused(409, f"{application} has a visualization {chosen}: give another name")
-        last = writing.one("SELECT MAX(seq) AS seq FROM inputs WHERE application = ?", application)
-        writing.execute(
-            "INSERT INTO visualizations (id, application, name, options, upto, status, created)"
-            " VALUES (?, ?, ?, ?, ?, 'pending', ?)",
-            id,
-            application,
-            chosen,
-            json.dumps(options),
-            last["seq"] if last is not None else 0,
-            time.time(),
-        )
-        body = {"output": told(find(writing, id))}
-        once.keep(writing, 202, body)
+    def operation(transaction: Transaction) -> tuple[int, Any]:
+        stored = request.stored_response(transaction)
+        if stored is not None:
+            return stored
+        _check_can_create(transaction, job.application, limits)
+        check_disk_space(transaction, paths, limits)
+        id = _insert(transaction, job)
+        body = {"output": visualization_to_json(find(transaction, id))}
+        request.store(transaction, 202, body)
         return 202, body
 
     return store.write(operation)
 
 
-def find(source: Reader | Writing, id: str) -> Row:
-    """The row of a visualization that a client may see.
+def _check_can_create(transaction: Transaction, application: str, limits: Limits) -> None:
+    count = find_application(transaction, application)["inputs"]
+    if count < MIN_PHOTOS:
+        raise RequestError(
+            422, f"{application} has {count} inputs, and a map needs at least {MIN_PHOTOS}"
+        )
+    queued = transaction.one(
+        "SELECT COUNT(*) AS n FROM visualizations WHERE status IN ('pending', 'running')"
+    )
+    if queued is not None and queued["n"] >= limits.queue:
+        raise RequestError(
+            429,
+            f"{queued['n']} visualizations are pending or running: try again later",
+            {"Retry-After": "10"},
+        )
+
+
+def _insert(transaction: Transaction, job: NewJob) -> str:
+    """Insert a pending job; its id."""
+    application, id = job.application, uuid4().hex
+    name = job.name or id
+    if transaction.one(
+        "SELECT 1 FROM visualizations WHERE application = ? AND name = ?", application, name
+    ):
+        raise RequestError(
+            409, f"{application} already has a visualization {name}: use another name"
+        )
+    last = transaction.one("SELECT MAX(seq) AS seq FROM inputs WHERE application = ?", application)
+    transaction.execute(
+        "INSERT INTO visualizations (id, application, name, options, upto, status, created)"
+        " VALUES (?, ?, ?, ?, ?, 'pending', ?)",
+        id,
+        application,
+        name,
+        json.dumps(job.options),
+        last["seq"] if last is not None else 0,
+        time.time(),
+    )
+    return id
+
+
+def find(source: Reader | Transaction, id: str) -> Row:
+    """The row of a visualization that is not deleted.
 
     Raises:
-        Refused: there is none.
+        RequestError: if there is none.
     """
     row = source.one("SELECT * FROM visualizations WHERE id = ? AND NOT deleted", id)
     if row is None:
-        raise Refused(404, f"no visualization {id}")
+        raise RequestError(404, f"no visualization {id}")
     return row
 
 
-def photos_of(store: Reader, row: Row) -> list[Row]:
-    """The inputs of a job that are still there, in the order in which they came."""
+def list_inputs(store: Reader, row: Row) -> list[Row]:
+    """The inputs of a job that still exist, the oldest first."""
     return store.all(
         "SELECT * FROM inputs WHERE application = ? AND seq <= ? ORDER BY seq",
         row["application"],
@@ -118,9 +161,9 @@ def photos_of(store: Reader, row: Row) -> list[Row]:
     )
 
 
-def told(row: Row) -> dict[str, Any]:
-    """What a client is told of a visualization."""
-    status: dict[str, Any] = {"code": CODES[row["status"]], "description": row["status"]}
+def visualization_to_json(row: Row) -> dict[str, Any]:
+    """A visualization as responses show it."""
+    status: dict[str, Any] = {"code": STATUS_CODES[row["status"]], "description": row["status"]}
     if row["details"]:
         status["details"] = row["details"]
     output = {
@@ -129,10 +172,10 @@ def told(row: Row) -> dict[str, Any]:
         "name": row["name"],
         "status": status,
         "options": json.loads(row["options"]),
-        "created_at": moment(row["created"]),
+        "created_at": iso_timestamp(row["created"]),
     }
     if row["ended"] is not None:
-        output["ended_at"] = moment(row["ended"])
+        output["ended_at"] = iso_timestamp(row["ended"])
     if row["status"] == "done":
         result = json.loads(row["result"])
         output["data"] = {
@@ -142,24 +185,32 @@ def told(row: Row) -> dict[str, Any]:
     return output
 
 
-def recover(store: Store, places: Places) -> None:
-    """What was running when the server ended is pending again; what was to go goes."""
+def recover(store: Store, paths: ServicePaths) -> None:
+    """After a restart, queue interrupted jobs again, and complete cancellations and deletions."""
     for row in store.all(
         "SELECT * FROM visualizations WHERE status = 'running' OR cancel OR deleted"
     ):
         if row["status"] in ("pending", "running") and (row["cancel"] or row["deleted"]):
-            finish(store, places, row["id"], Ending())
+            finish(store, paths, row["id"], JobOutcome())
         elif row["deleted"]:
-            _remove(store, places, row)
+            _delete_row_and_run(store, paths, row)
         elif row["status"] == "running":
-            store.write(lambda writing, id=row["id"]: _set(writing, id, "pending"))  # type: ignore[misc]
+            requeue(store, row["id"])
 
 
-def like_of(source: Reader, places: Places, application: str, id: str | None) -> Path | None:
-    """The run that a map is to begin at, by the id of its visualization; None for none.
+def find_previous_run(
+    source: Reader, paths: ServicePaths, application: str, id: str | None
+) -> Path | None:
+    """The run that a map starts from.
+
+    Args:
+        source: the service's database.
+        paths: where files are stored.
+        application: name of the application.
+        id: id of the earlier visualization, None for none.
 
     Raises:
-        UsageError: there is none in the application, or it is not done.
+        UsageError: if the application has no such visualization, or it is not done.
     """
     if id is None:
         return None
@@ -170,19 +221,21 @@ def like_of(source: Reader, places: Places, application: str, id: str | None) ->
         application,
     )
     if row is None:
-        raise UsageError(f"like {id}", f"give a finished visualization of {application}")
-    return run_of(places, row)
+        raise UsageError(
+            f"{option('like')} {id}", f"give the id of a finished visualization of {application}"
+        )
+    return run_directory(paths, row)
 
 
 def claim(store: Store) -> Row | None:
-    """The next job, which is running then; None if none waits."""
+    """Mark the oldest pending job as running and return it; None if no job is pending."""
 
-    def operation(writing: Writing) -> Row | None:
-        row = writing.one(
+    def operation(transaction: Transaction) -> Row | None:
+        row = transaction.one(
             "SELECT * FROM visualizations WHERE status = 'pending' ORDER BY seq LIMIT 1"
         )
         if row is not None:
-            _set(writing, row["id"], "running")
+            _set_status(transaction, row["id"], "running")
         return row
 
     if store.one("SELECT 1 FROM visualizations WHERE status = 'pending'") is None:
@@ -190,141 +243,143 @@ def claim(store: Store) -> Row | None:
     return store.write(operation)
 
 
-def put_back(store: Store, id: str) -> None:
-    """A job that its worker has to leave, through no fault of its own, waits again."""
-    store.write(lambda writing: _set(writing, id, "pending"))
+def requeue(store: Store, id: str) -> None:
+    """Make a running job pending again; its attempt does not count."""
+    store.write(lambda transaction: _set_status(transaction, id, "pending"))
 
 
-def _set(writing: Writing, id: str, status: str) -> None:
-    writing.execute("UPDATE visualizations SET status = ? WHERE id = ?", status, id)
+def _set_status(transaction: Transaction, id: str, status: str) -> None:
+    transaction.execute("UPDATE visualizations SET status = ? WHERE id = ?", status, id)
 
 
-def finish(store: Store, places: Places, id: str, ending: Ending) -> None:
-    """Write how a running job ended, or that it is to be tried again."""
+def finish(store: Store, paths: ServicePaths, id: str, outcome: JobOutcome) -> None:
+    """Record the outcome of a running job. A job whose worker died for the first time becomes
+    pending again."""
     row = store.one("SELECT * FROM visualizations WHERE id = ?", id)
     if row is None:
         return
-    stays = ending.result is not None and not row["cancel"] and not row["deleted"]
-    if not stays:
-        remove_run(places, row)
+    keep_run = outcome.result is not None and not row["cancel"] and not row["deleted"]
+    if not keep_run:
+        remove_run(paths, row)
 
-    def operation(writing: Writing) -> bool:
-        row = writing.one("SELECT * FROM visualizations WHERE id = ?", id)
+    def operation(transaction: Transaction) -> bool:
+        row = transaction.one("SELECT * FROM visualizations WHERE id = ?", id)
         if row is None:
             return True
-        if stays and (row["cancel"] or row["deleted"]):
-            return False  # since this moment; its run must go first
-        deaths = row["deaths"] + ending.died
-        if row["deleted"]:
-            writing.execute("DELETE FROM visualizations WHERE id = ?", id)
-        elif row["cancel"]:
-            _end(writing, id, "cancelled", "", None, 0, deaths)
-        elif ending.result is not None:
-            result = json.dumps(ending.result)
-            _end(writing, id, "done", "", result, ending.weight, deaths)
-        elif ending.died and deaths < _TRIES:
-            writing.execute(
-                "UPDATE visualizations SET status = 'pending', deaths = ? WHERE id = ?", deaths, id
-            )
-        else:
-            _end(writing, id, "failed", ending.details, None, 0, deaths)
+        if keep_run and (row["cancel"] or row["deleted"]):
+            return False  # marked in the meantime: the run must be removed first
+        _record(transaction, row, outcome)
         return True
 
     if not store.write(operation):
-        finish(store, places, id, ending)
+        finish(store, paths, id, outcome)
 
 
-def _end(
-    writing: Writing,
-    id: str,
-    status: str,
-    details: str,
-    result: str | None,
-    weight: int,
-    deaths: int,
-) -> None:
-    writing.execute(
-        "UPDATE visualizations SET status = ?, details = ?, result = ?, weight = ?, deaths = ?,"
-        " ended = ? WHERE id = ?",
+def _record(transaction: Transaction, row: Row, outcome: JobOutcome) -> None:
+    id, deaths = row["id"], row["deaths"] + outcome.worker_died
+    if row["deleted"]:
+        transaction.execute("DELETE FROM visualizations WHERE id = ?", id)
+        return
+    transaction.execute("UPDATE visualizations SET deaths = ? WHERE id = ?", deaths, id)
+    if row["cancel"]:
+        _set_ended(transaction, id, "cancelled", JobOutcome())
+    elif outcome.result is not None:
+        _set_ended(transaction, id, "done", outcome)
+    elif outcome.worker_died and deaths < _MAX_ATTEMPTS:
+        _set_status(transaction, id, "pending")
+    else:
+        _set_ended(transaction, id, "failed", outcome)
+
+
+def _set_ended(transaction: Transaction, id: str, status: str, outcome: JobOutcome) -> None:
+    done = status == "done"
+    transaction.execute(
+        "UPDATE visualizations SET status = ?, details = ?, result = ?, weight = ?, ended = ?"
+        " WHERE id = ?",
         status,
-        details,
-        result,
-        weight,
-        deaths,
+        "" if done else outcome.details,
+        json.dumps(outcome.result) if done else None,
+        outcome.size if done else 0,
         time.time(),
         id,
     )
 
 
-def cancel(store: Store, id: str, once: Once) -> tuple[int, Any, bool]:
-    """Cancel a job: at once if it waits, else as soon as its worker stops. The status and JSON of
-    the answer, and whether a worker must be told.
+def cancel(store: Store, id: str, request: IdempotentRequest) -> tuple[int, Any, bool]:
+    """Cancel a job: a pending one at once, a running one as soon as its worker stops.
+
+    Returns:
+        Status and JSON body of the response, and whether the worker must be asked to stop.
 
     Raises:
-        Refused: there is none, or it has ended (409).
+        RequestError: if there is no such job (404), or it has ended otherwise (409).
     """
 
-    def operation(writing: Writing) -> tuple[int, Any, bool]:
-        before = once.given(writing)
-        if before is not None:
-            return *before, False
-        row = find(writing, id)
+    def operation(transaction: Transaction) -> tuple[int, Any, bool]:
+        stored = request.stored_response(transaction)
+        if stored is not None:
+            return *stored, False
+        row = find(transaction, id)
         if row["status"] == "pending":
-            _end(writing, id, "cancelled", "", None, 0, row["deaths"])
+            _set_ended(transaction, id, "cancelled", JobOutcome())
         elif row["status"] == "running":
-            writing.execute("UPDATE visualizations SET cancel = 1 WHERE id = ?", id)
+            transaction.execute("UPDATE visualizations SET cancel = 1 WHERE id = ?", id)
         elif row["status"] != "cancelled":
-            raise Refused(409, f"this visualization is {row['status']} already")
-        body = {"output": told(find(writing, id))}
-        once.keep(writing, 202, body)
+            raise RequestError(409, f"this visualization is already {row['status']}")
+        body = {"output": visualization_to_json(find(transaction, id))}
+        request.store(transaction, 202, body)
         return 202, body, row["status"] == "running"
 
     return store.write(operation)
 
 
-def delete(store: Store, places: Places, id: str) -> bool:
-    """Delete a visualization and its run; one that runs goes as soon as its worker stops, which
-    must be told if this is true.
+def delete(store: Store, paths: ServicePaths, id: str) -> bool:
+    """Delete a visualization and its run; of a running one, as soon as its worker stops.
+
+    Returns:
+        Whether the worker must be asked to stop.
 
     Raises:
-        Refused: there is none.
+        RequestError: if there is no such visualization.
     """
 
-    def operation(writing: Writing) -> Row:
-        row = find(writing, id)
-        writing.execute("UPDATE visualizations SET deleted = 1 WHERE id = ?", id)
+    def operation(transaction: Transaction) -> Row:
+        row = find(transaction, id)
+        transaction.execute("UPDATE visualizations SET deleted = 1 WHERE id = ?", id)
         if row["status"] == "pending":
-            _set(writing, id, "cancelled")
+            _set_status(transaction, id, "cancelled")
         return row
 
     row = store.write(operation)
     if row["status"] == "running":
         return True
-    _remove(store, places, row)
+    _delete_row_and_run(store, paths, row)
     return False
 
 
-def _remove(store: Store, places: Places, row: Row) -> None:
-    remove_run(places, row)
+def _delete_row_and_run(store: Store, paths: ServicePaths, row: Row) -> None:
+    remove_run(paths, row)
     store.write(
-        lambda writing: writing.execute("DELETE FROM visualizations WHERE id = ?", row["id"])
+        lambda transaction: transaction.execute(
+            "DELETE FROM visualizations WHERE id = ?", row["id"]
+        )
     )
 
 
-def remove_run(places: Places, row: Row) -> None:
-    """Remove a job's run directory, which is its alone, and the lock of a worker that died."""
-    shutil.rmtree(run_of(places, row), ignore_errors=True)
+def remove_run(paths: ServicePaths, row: Row) -> None:
+    """Remove the run directory of a job, and the lock file of a worker that died."""
+    shutil.rmtree(run_directory(paths, row), ignore_errors=True)
     with contextlib.suppress(OSError):
-        places.lock_of(row["id"]).unlink(missing_ok=True)
+        paths.job_lock(row["id"]).unlink(missing_ok=True)
 
 
-def run_of(places: Places, row: Row) -> Path:
-    """A job's run directory."""
-    return places.runs / str(row["application"]) / str(row["name"])
+def run_directory(paths: ServicePaths, row: Row) -> Path:
+    """The run directory of a job, which no other job shares."""
+    return paths.runs / str(row["application"]) / str(row["name"])
 
 
-def mosaic_of(places: Places, row: Row) -> Path | None:
-    """The file of a finished visualization's picture, None if it is not finished."""
+def mosaic_path(paths: ServicePaths, row: Row) -> Path | None:
+    """The mosaic of a visualization, None unless it is done."""
     if row["status"] != "done":
         return None
-    return run_of(places, row) / str(json.loads(row["result"])["mosaic"])
+    return run_directory(paths, row) / str(json.loads(row["result"])["mosaic"])

@@ -1,4 +1,4 @@
-"""Keys: who may use which applications. Only their hashes are kept."""
+"""API keys: which client may use which applications. Only hashes of keys are stored."""
 
 from __future__ import annotations
 
@@ -12,48 +12,59 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tbgrid.errors import TbgridError, UsageError
-from tbgrid.serve.photos import DEFAULT, moment
+from tbgrid.serve.photos import DEFAULT_APPLICATION, iso_timestamp
 from tbgrid.serve.store import Reader, Store
 
-_BYTES = 32  # of chance in a key, so that its plain hash cannot be guessed from
+_SECRET_BYTES = 32  # random, so that a plain hash of a key is safe to store
 _APPLICATION = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a client may do. `key`: the id of its key, "" for none. `applications`: those it may
-    use, None for all."""
+    """What a client may do.
+
+    Attributes:
+        key: id of the client's key, "" without one.
+        applications: names of the applications that it may use, None for all.
+    """
 
     key: str = ""
     applications: frozenset[str] | None = None
 
-    def may(self, application: str) -> bool:
-        """Whether it may use an application."""
+    def allows(self, application: str) -> bool:
+        """Whether the client may use an application."""
         return self.applications is None or application in self.applications
 
     @property
-    def usual(self) -> str:
-        """The application that is meant where none is named."""
+    def default_application(self) -> str:
+        """The application of requests that name none: the key's only one, else `default`."""
         if self.applications is not None and len(self.applications) == 1:
             return next(iter(self.applications))
-        return DEFAULT
+        return DEFAULT_APPLICATION
 
 
 def add(store: Store, applications: Sequence[str]) -> str:
-    """Make a key for `applications`, none for all, and return it; it cannot be shown again.
+    """Create a key.
+
+    Args:
+        store: the service's database.
+        applications: names of the applications that the key is for; empty for all.
+
+    Returns:
+        The key, "ID.SECRET". It cannot be read from the database later.
 
     Raises:
-        UsageError: the name of an application that none can have.
+        UsageError: if a name is not a valid name of an application.
     """
     for name in applications:
         if not _APPLICATION.fullmatch(name):
             raise UsageError(
                 f"application {name!r}", "expected letters a to z, digits, dashes and underscores"
             )
-    id, secret = secrets.token_hex(4), secrets.token_urlsafe(_BYTES)
+    id, secret = secrets.token_hex(4), secrets.token_urlsafe(_SECRET_BYTES)
     scope = json.dumps(sorted(set(applications))) if applications else None
     store.write(
-        lambda writing: writing.execute(
+        lambda transaction: transaction.execute(
             "INSERT INTO keys VALUES (?, ?, ?, ?)", id, _digest(secret), scope, time.time()
         )
     )
@@ -61,32 +72,40 @@ def add(store: Store, applications: Sequence[str]) -> str:
 
 
 def revoke(store: Store, id: str) -> None:
-    """Make a key worthless, by its id, from the next request on.
+    """Revoke a key by its id, from the next request on.
 
     Raises:
-        TbgridError: there is none.
+        TbgridError: if there is no such key.
     """
-    gone = store.write(
-        lambda writing: writing.execute("DELETE FROM keys WHERE id = ?", id).rowcount
+    count = store.write(
+        lambda transaction: transaction.execute("DELETE FROM keys WHERE id = ?", id).rowcount
     )
-    if not gone:
-        raise TbgridError(f"no key {id}", "tbgrid serve key list shows them")
+    if not count:
+        raise TbgridError(f"no key {id}", "list the keys with tbgrid serve key list")
 
 
-def listed(store: Reader) -> list[tuple[str, str, str]]:
-    """Id, applications and time of making of each key."""
+def list_keys(store: Reader) -> list[tuple[str, str, str]]:
+    """Id, applications and time of creation of each key, the oldest first."""
     return [
         (
             row["id"],
             ", ".join(json.loads(row["applications"])) if row["applications"] else "(all)",
-            moment(row["created"]),
+            iso_timestamp(row["created"]),
         )
         for row in store.all("SELECT * FROM keys ORDER BY created")
     ]
 
 
-def access_of(store: Reader, header: str) -> Access | None:
-    """What the value of a header `Authorization: Key ...` grants; None if nothing."""
+def authenticate(store: Reader, header: str) -> Access | None:
+    """What a client with the header `Authorization: Key ID.SECRET` may do.
+
+    Args:
+        store: the service's database.
+        header: value of the header.
+
+    Returns:
+        None if the header is malformed or the key unknown.
+    """
     scheme, _, key = header.partition(" ")
     id, _, secret = key.strip().partition(".")
     if scheme.lower() != "key" or not id or not secret:

@@ -1,23 +1,33 @@
-"""How much the service takes in."""
+"""Limits on what the service accepts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from tbgrid.errors import UsageError
+from tbgrid.errors import UsageError, option
 
-MOST_PIXELS = 178_000_000  # Pillow itself refuses more
-AT_ONCE = 128  # pictures in one request
-RESERVE = 200_000_000  # bytes of the disk that stay free, so that what was accepted can be finished
-# Bytes of requests that are in memory or in temporary files at one time, of all clients together.
-IN_FLIGHT = 2_000_000_000
+MAX_PIXELS = 178_000_000  # Pillow itself rejects more
+MAX_IMAGES_PER_REQUEST = 128
+MIN_FREE_DISK = 200_000_000  # bytes kept free, so that accepted jobs can finish
+MAX_IN_FLIGHT = 2_000_000_000  # bytes of request bodies held at a time, of all clients together
+_UNITS = {"GB": 10**9, "MB": 10**6, "kB": 10**3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
-    """`upload`: bytes of a request; `seconds`: until its body is there. `pixels`: of a picture.
-    `inputs`: of an application. `queue`: visualizations that wait or run. `disk`: bytes of all
-    pictures and runs."""
+    """Limits of one service.
+
+    Attributes:
+        upload: bytes of a request body.
+        seconds: time in which a request body must arrive.
+        pixels: pixels of an image.
+        inputs: inputs of an application.
+        queue: visualizations that are pending or running.
+        disk: bytes of all images and runs together.
+
+    Raises:
+        UsageError: if a limit is below 1, or `pixels` above what Pillow decodes.
+    """
 
     upload: int = 64_000_000
     seconds: int = 600
@@ -29,8 +39,20 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             if getattr(self, field.name) < 1:
-                raise UsageError(f"limit {field.name} {getattr(self, field.name)}", "give more")
-        if self.pixels > MOST_PIXELS:
+                raise UsageError(
+                    f"{option(f'max_{field.name}')} {getattr(self, field.name)}",
+                    "expected at least 1",
+                )
+        if self.pixels > MAX_PIXELS:
             raise UsageError(
-                f"limit pixels {self.pixels}", f"{MOST_PIXELS} is the most that Pillow decodes"
+                f"{option('max_pixels')} {self.pixels}",
+                f"Pillow decodes at most {MAX_PIXELS} pixels",
             )
+
+
+def format_bytes(count: int) -> str:
+    """A number of bytes in a unit of at most its size, such as "64 MB"."""
+    for unit, size in _UNITS.items():
+        if count >= size:
+            return f"{count / size:.10g} {unit}"
+    return f"{count} bytes"

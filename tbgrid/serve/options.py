@@ -21,8 +21,9 @@ from tbgrid.choices import (
 from tbgrid.errors import UsageError, option
 from tbgrid.grid.cells import shape_for
 from tbgrid.layouts.tsne import choose_perplexity
-from tbgrid.options import MAX_SEED, TILE_SIDE, ExportOptions, option_paths
-from tbgrid.serve.paths import Places
+from tbgrid.option_paths import option_paths, options_from_paths
+from tbgrid.options import MAX_SEED, TILE_SIDE, ExportOptions
+from tbgrid.serve.paths import ServicePaths
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # of applications and runs: a directory on every system
 _MAX_SIDE = 1024  # px of a model's input: memory grows as its square
@@ -82,7 +83,7 @@ _SERVED = [
 ]
 
 
-class Asked(Options):
+class VisualizationRequest(Options):
     """A visualization that is asked for. `name`: of its run, its id if it is left out."""
 
     name: Annotated[str, Field(pattern=NAME)] | None = None
@@ -119,7 +120,7 @@ def require_fit(options: ExportOptions, count: int) -> None:
 
 
 def export_options(
-    asked: Options, places: Places, models: Mapping[str, str], like: Path | None = None
+    asked: Options, paths: ServicePaths, models: Mapping[str, str], like: Path | None = None
 ) -> ExportOptions:
     """How the export is to be made; `like`: the run of the visualization that `asked.like` names.
 
@@ -130,7 +131,7 @@ def export_options(
     if asked.model not in models:
         raise UsageError(f"model {asked.model}", f"expected one of {', '.join(models)}")
     values = {path: getattr(asked, name_of(path)) for path in _SERVED}
-    values |= {"model": models[asked.model], "cache": places.cache, "like": like}
+    values |= {"model": models[asked.model], "cache": paths.cache, "like": like}
     width, _, height = asked.aspect.partition(":")
     if not float(height):
         raise UsageError(f"{option('grid.aspect')} {asked.aspect}", "expected W:H, such as 16:9")
@@ -139,4 +140,4 @@ def export_options(
         rows, _, columns = asked.grid.partition("x")
         values["grid.shape"] = int(rows), int(columns)
     given = {path: value for path, value in values.items() if value is not None}
-    return ExportOptions.from_paths(given)
+    return options_from_paths(given)

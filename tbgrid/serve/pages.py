@@ -1,4 +1,4 @@
-"""The pages: one to drop photos on, one that shows the routes. All that they load is here."""
+"""The web pages: one for dropping photos, one that documents the routes. All assets are local."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TYPES = {
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add `/`, `/docs` and what they load to the routes."""
+    """Add the routes `/`, `/docs` and `/static/{name}`."""
     files = {path.name: path for path in _STATIC.iterdir() if path.suffix in _TYPES}
 
-    def answer(name: str) -> Response:
+    def static_file(name: str) -> Response:
         if name not in files:
             return Response("not found", 404, media_type="text/plain")
         return Response(
@@ -29,11 +29,11 @@ def add_pages(app: FastAPI) -> None:
         )
 
     def index() -> Response:
-        return answer("index.html")
+        return static_file("index.html")
 
     def docs() -> Response:
-        return answer("docs.html")
+        return static_file("docs.html")
 
     app.add_api_route("/", index, include_in_schema=False)
     app.add_api_route("/docs", docs, include_in_schema=False)
-    app.add_api_route("/static/{name}", answer, include_in_schema=False)
+    app.add_api_route("/static/{name}", static_file, include_in_schema=False)

@@ -1,4 +1,7 @@
-"""The pictures of applications: accepted whole and on the disk, or not at all."""
+"""Applications and their inputs in the database, and the image files of the inputs.
+
+An image that several applications have is stored once.
+"""
 
 from __future__ import annotations
 
@@ -14,235 +17,260 @@ from typing import Any
 from uuid import uuid4
 
 from tbgrid.photos import Photo, Source
-from tbgrid.serve.errors import Refused
-from tbgrid.serve.idempotency import Once
-from tbgrid.serve.image_files import Picture
-from tbgrid.serve.limits import RESERVE, Limits
-from tbgrid.serve.paths import Places
-from tbgrid.serve.store import Reader, Row, Store, Writing
+from tbgrid.serve.errors import RequestError
+from tbgrid.serve.idempotency import IdempotentRequest
+from tbgrid.serve.image_files import ImageFile
+from tbgrid.serve.limits import MIN_FREE_DISK, Limits, format_bytes
+from tbgrid.serve.paths import ServicePaths
+from tbgrid.serve.store import Reader, Row, Store, Transaction
 
-DEFAULT = "default"  # the application that is always there
-_MOST_COLUMNS = 200  # of one map; TensorBoard's tables are of no use with more
+DEFAULT_APPLICATION = "default"  # always exists
+_MAX_COLUMNS = 200  # of one map; TensorBoard's tables are unusable with more
 
 
 @dataclass(frozen=True)
-class Added:
-    """A picture that is to be added, and what the client says of it."""
+class NewPhoto:
+    """An image to add.
 
-    picture: Picture
+    Attributes:
+        file: the saved image.
+        name: a name to show; None leaves that of an input with the same image.
+        label: None leaves that of an input with the same image.
+        metadata: columns and their values; empty leaves those of an input with the same image.
+    """
+
+    file: ImageFile
     name: str | None = None
     label: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def prepare(store: Store, places: Places) -> None:
-    """Make the directories and the application `default`; remove what a killed server left."""
-    shutil.rmtree(places.arriving, ignore_errors=True)
-    for folder in (places.inputs, places.arriving, places.runs):
+def prepare(store: Store, paths: ServicePaths) -> None:
+    """Create directories and the default application, and remove what a killed server left."""
+    shutil.rmtree(paths.incoming, ignore_errors=True)
+    for folder in (paths.inputs, paths.incoming, paths.runs):
         folder.mkdir(parents=True, exist_ok=True)
-    add_application(store, DEFAULT, Once(None, ""))
-    named = {row["digest"] for row in store.all("SELECT DISTINCT digest FROM inputs")}
-    for file in places.inputs.iterdir():
-        if file.name not in named:
+    add_application(store, DEFAULT_APPLICATION, IdempotentRequest())
+    digests = {row["digest"] for row in store.all("SELECT DISTINCT digest FROM inputs")}
+    for file in paths.inputs.iterdir():
+        if file.name not in digests:
             file.unlink()
 
 
-def add_application(store: Store, name: str, once: Once) -> tuple[int, Any]:
-    """Make an application; one that is there stays as it is. The status and JSON of the answer.
+def add_application(store: Store, name: str, request: IdempotentRequest) -> tuple[int, Any]:
+    """Create an application; an existing one stays as it is.
+
+    Returns:
+        Status and JSON body of the response.
 
     Raises:
-        Refused: the key came with another request.
+        RequestError: if the idempotency key was used for a different request.
     """
 
-    def operation(writing: Writing) -> tuple[int, Any]:
-        before = once.given(writing)
-        if before is not None:
-            return before
-        writing.execute(
+    def operation(transaction: Transaction) -> tuple[int, Any]:
+        stored = request.stored_response(transaction)
+        if stored is not None:
+            return stored
+        transaction.execute(
             "INSERT OR IGNORE INTO applications (name, created) VALUES (?, ?)", name, time.time()
         )
-        body = {"application": told_application(find_application(writing, name))}
-        once.keep(writing, 201, body)
+        body = {"application": application_to_json(find_application(transaction, name))}
+        request.store(transaction, 201, body)
         return 201, body
 
     return store.write(operation)
 
 
-def told_application(row: Row) -> dict[str, Any]:
-    """What a client is told of an application."""
+def application_to_json(row: Row) -> dict[str, Any]:
+    """An application as responses show it."""
     return {
         "name": row["name"],
         "inputs": row["inputs"],
         "bytes": row["bytes"],
-        "created_at": moment(row["created"]),
+        "created_at": iso_timestamp(row["created"]),
     }
 
 
-def remove_application(store: Store, places: Places, name: str) -> None:
-    """Remove an application with its pictures.
+def delete_application(store: Store, paths: ServicePaths, name: str) -> None:
+    """Delete an application and its inputs.
 
     Raises:
-        Refused: there is none of that name (404), it is the default one, or it has visualizations
-            (409).
+        RequestError: if there is no such application (404), or it is the default one or has
+            visualizations (409).
     """
 
-    def operation(writing: Writing) -> None:
-        find_application(writing, name)
-        if name == DEFAULT:
-            raise Refused(409, f"the application {DEFAULT} stays; its inputs may be deleted")
-        if writing.one("SELECT 1 FROM visualizations WHERE application = ?", name):
-            raise Refused(409, f"{name} has visualizations: delete them first")
-        rows = writing.execute("SELECT digest FROM inputs WHERE application = ?", name).fetchall()
-        writing.execute("DELETE FROM inputs WHERE application = ?", name)
-        writing.execute("DELETE FROM applications WHERE name = ?", name)
+    def operation(transaction: Transaction) -> None:
+        find_application(transaction, name)
+        if name == DEFAULT_APPLICATION:
+            raise RequestError(409, f"the application {name} cannot be deleted; its inputs can")
+        if transaction.one("SELECT 1 FROM visualizations WHERE application = ?", name):
+            raise RequestError(409, f"{name} has visualizations: delete them first")
+        rows = transaction.execute(
+            "SELECT digest FROM inputs WHERE application = ?", name
+        ).fetchall()
+        transaction.execute("DELETE FROM inputs WHERE application = ?", name)
+        transaction.execute("DELETE FROM applications WHERE name = ?", name)
         for row in rows:
-            _remove_file(writing, store, places, row["digest"])
-        writing.after.append(lambda: shutil.rmtree(places.shards / name, ignore_errors=True))
+            _delete_file(transaction, store, paths, row["digest"])
+        transaction.on_commit(lambda: shutil.rmtree(paths.shards / name, ignore_errors=True))
 
     store.write(operation)
 
 
-def find_application(source: Reader | Writing, name: str) -> Row:
+def find_application(source: Reader | Transaction, name: str) -> Row:
     """The row of an application.
 
     Raises:
-        Refused: there is none of that name.
+        RequestError: if there is no application of that name.
     """
     row = source.one("SELECT * FROM applications WHERE name = ?", name)
     if row is None:
-        raise Refused(404, f"no application {name}: make it by POST /v2/applications")
+        raise RequestError(404, f"no application {name}: create it with POST /v2/applications")
     return row
 
 
-def refuse_full(source: Reader | Writing, places: Places, limits: Limits) -> None:
-    """Make sure that there is room for what is on the disk.
+def check_disk_space(source: Reader | Transaction, paths: ServicePaths, limits: Limits) -> None:
+    """Check that there is room for more images and runs.
 
     Raises:
-        Refused: pictures and runs are more than may be kept (409), or the disk itself is nearly
-            full (507).
+        RequestError: if images and runs exceed `limits.disk` (409), or the disk is almost full
+            (507).
     """
     used = source.one(
         "SELECT (SELECT COALESCE(SUM(bytes), 0) FROM applications)"
         " + (SELECT COALESCE(SUM(weight), 0) FROM visualizations) AS bytes"
     )
     if used is not None and used["bytes"] > limits.disk:
-        raise Refused(409, f"the service may use {limits.disk} bytes: delete what is not needed")
-    if shutil.disk_usage(places.root).free < RESERVE:
-        raise Refused(507, "the disk of the server is full")
+        raise RequestError(
+            409,
+            f"images and runs exceed the limit of {format_bytes(limits.disk)}:"
+            " delete what is not needed",
+        )
+    if shutil.disk_usage(paths.root).free < MIN_FREE_DISK:
+        raise RequestError(507, "the server's disk is full")
 
 
 def add(
     store: Store,
-    places: Places,
+    paths: ServicePaths,
     limits: Limits,
     application: str,
-    added: Sequence[Added],
-    once: Once,
+    new: Sequence[NewPhoto],
+    request: IdempotentRequest,
 ) -> tuple[int, Any]:
-    """Accept pictures, all or none; the status and JSON of the answer.
+    """Accept images, all or none.
 
-    A picture that the application has already stays one, with the name, label and metadata that
-    are given now, if any.
+    An image that the application already has is not added again: its name, label and metadata are
+    updated where new ones are given.
+
+    Returns:
+        Status and JSON body of the response.
 
     Raises:
-        Refused: no such application, a limit is reached, or the key came with another request.
+        RequestError: if there is no such application, a limit is exceeded, or the idempotency key
+            was used for a different request.
     """
 
-    def operation(writing: Writing) -> tuple[int, Any]:
-        before = once.given(writing)
-        if before is not None:
-            return before
-        count = find_application(writing, application)["inputs"]
-        ids = [_insert(writing, application, one) for one in added]
-        after = find_application(writing, application)
-        if after["inputs"] > count:
-            if after["inputs"] > limits.inputs:
-                raise Refused(
+    def operation(transaction: Transaction) -> tuple[int, Any]:
+        stored = request.stored_response(transaction)
+        if stored is not None:
+            return stored
+        before = find_application(transaction, application)["inputs"]
+        ids = [_insert(transaction, application, photo) for photo in new]
+        after = find_application(transaction, application)["inputs"]
+        if after > before:
+            if after > limits.inputs:
+                raise RequestError(
                     422,
-                    f"{application} has {count} inputs, and may have {limits.inputs}: delete some",
+                    f"{application} has {before} inputs, and the limit is {limits.inputs}:"
+                    " delete some first",
                 )
-            refuse_full(writing, places, limits)
-        # Under their names before the rows are written that name them; what is left of a write
-        # that fails is removed at the next start.
-        for one in added:
-            if not (places.inputs / one.picture.digest).exists():
-                one.picture.arrived.replace(places.inputs / one.picture.digest)
-        _sync_directory(places.inputs)
-        rows = [writing.one("SELECT * FROM inputs WHERE id = ?", id) for id in ids]
-        body = {"inputs": [told(row) for row in rows if row is not None]}
-        once.keep(writing, 201, body)
+            check_disk_space(transaction, paths, limits)
+        _move_files(paths, new)
+        rows = [transaction.one("SELECT * FROM inputs WHERE id = ?", id) for id in ids]
+        body = {"inputs": [input_to_json(row) for row in rows if row is not None]}
+        request.store(transaction, 201, body)
         return 201, body
 
     try:
         return store.write(operation)
     finally:
-        for one in added:
-            one.picture.arrived.unlink(missing_ok=True)
+        for photo in new:
+            photo.file.path.unlink(missing_ok=True)
 
 
-def _insert(writing: Writing, application: str, one: Added) -> str:
-    """Add a row, or change the one of the same bytes; its id."""
-    picture = one.picture
-    row = writing.one(
-        "SELECT id FROM inputs WHERE application = ? AND digest = ?", application, picture.digest
+def _move_files(paths: ServicePaths, new: Sequence[NewPhoto]) -> None:
+    """Give files their final names, before the rows that refer to them are committed. If the
+    commit fails, `prepare` removes the files at the next start."""
+    for photo in new:
+        if not (paths.inputs / photo.file.digest).exists():
+            photo.file.path.replace(paths.inputs / photo.file.digest)
+    _sync_directory(paths.inputs)
+
+
+def _insert(transaction: Transaction, application: str, photo: NewPhoto) -> str:
+    """Insert an input, or update the one with the same image; its id."""
+    file = photo.file
+    row = transaction.one(
+        "SELECT id FROM inputs WHERE application = ? AND digest = ?", application, file.digest
     )
-    metadata = json.dumps(one.metadata)
+    metadata = json.dumps(photo.metadata)
     if row is not None:
-        writing.execute(
+        transaction.execute(
             "UPDATE inputs SET name = COALESCE(?, name), label = COALESCE(?, label),"
             " metadata = CASE ? WHEN '{}' THEN metadata ELSE ? END WHERE id = ?",
-            one.name,
-            one.label,
+            photo.name,
+            photo.label,
             metadata,
             metadata,
             row["id"],
         )
         return str(row["id"])
     id = uuid4().hex
-    writing.execute(
+    transaction.execute(
         "INSERT INTO inputs (id, application, digest, name, label, metadata, type, width, height,"
         " size, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         id,
         application,
-        picture.digest,
-        one.name or id[:8],
-        one.label,
+        file.digest,
+        photo.name or id[:8],
+        photo.label,
         metadata,
-        picture.type,
-        picture.width,
-        picture.height,
-        picture.size,
+        file.type,
+        file.width,
+        file.height,
+        file.size,
         time.time(),
     )
     return id
 
 
-def remove(store: Store, places: Places, id: str) -> None:
-    """Remove an input, and its file unless another application has the same picture."""
+def delete(store: Store, paths: ServicePaths, id: str) -> None:
+    """Delete an input, and its file unless another application has the same image."""
 
-    def operation(writing: Writing) -> None:
-        row = writing.one("SELECT digest FROM inputs WHERE id = ?", id)
+    def operation(transaction: Transaction) -> None:
+        row = transaction.one("SELECT digest FROM inputs WHERE id = ?", id)
         if row is not None:
-            writing.execute("DELETE FROM inputs WHERE id = ?", id)
-            _remove_file(writing, store, places, row["digest"])
+            transaction.execute("DELETE FROM inputs WHERE id = ?", id)
+            _delete_file(transaction, store, paths, row["digest"])
 
     store.write(operation)
 
 
-def _remove_file(writing: Writing, store: Store, places: Places, digest: str) -> None:
-    """Remove a file once the write is done, if no row names it then. Files come and go in the one
-    thread that writes, so that none goes that has just come again."""
+def _delete_file(transaction: Transaction, store: Store, paths: ServicePaths, digest: str) -> None:
+    """Delete a file after the commit, unless a row still refers to it. Only the writer thread
+    adds and deletes files, so that none is deleted that was just added again."""
 
     def action() -> None:
         if store.one("SELECT 1 FROM inputs WHERE digest = ?", digest) is None:
-            (places.inputs / digest).unlink(missing_ok=True)
+            (paths.inputs / digest).unlink(missing_ok=True)
 
-    writing.after.append(action)
+    transaction.on_commit(action)
 
 
 def _sync_directory(folder: Path) -> None:
-    """Names in `folder` are on the disk."""
-    if os.name == "nt":  # which has no handle of a directory to do it by
+    """Flush the names in `folder` to disk."""
+    if os.name == "nt":  # Windows cannot open a directory for that
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -251,13 +279,13 @@ def _sync_directory(folder: Path) -> None:
         os.close(handle)
 
 
-def moment(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 has them, in UTC."""
+def iso_timestamp(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601, in UTC."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
 
 
-def told(row: Row) -> dict[str, Any]:
-    """What a client is told of an input."""
+def input_to_json(row: Row) -> dict[str, Any]:
+    """An input as responses show it."""
     return {
         "id": row["id"],
         "application": row["application"],
@@ -269,27 +297,29 @@ def told(row: Row) -> dict[str, Any]:
         "height": row["height"],
         "bytes": row["size"],
         "sha256": row["digest"],
-        "created_at": moment(row["created"]),
+        "created_at": iso_timestamp(row["created"]),
         "data": {"image": {"url": f"/v2/inputs/{row['id']}/image"}},
     }
 
 
-def as_source(rows: Sequence[Row], places: Places, application: str) -> Source:
-    """The photos of a map."""
-    told = [json.loads(row["metadata"]) for row in rows]
-    known = dict.fromkeys(column for one in told for column in one)
-    columns = tuple(known)[:_MOST_COLUMNS]
+def make_source(rows: Sequence[Row], paths: ServicePaths, application: str) -> Source:
+    """The photos of a map, in the order of the inputs' `rows`."""
+    metadata = [json.loads(row["metadata"]) for row in rows]
+    known = dict.fromkeys(column for values in metadata for column in values)
+    columns = tuple(known)[:_MAX_COLUMNS]
     notes = []
     if len(known) > len(columns):
-        notes.append(f"the first {len(columns)} of {len(known)} columns of metadata are shown")
+        notes.append(f"only the first {len(columns)} of {len(known)} metadata columns are shown")
     photos = tuple(
         Photo(
-            places.inputs / row["digest"],
-            row["name"],
-            row["label"],
-            fields=tuple(one.get(column, "") for column in columns),
+            path=paths.inputs / row["digest"],
+            name=row["name"],
+            label=row["label"],
+            fields=tuple(values.get(column, "") for column in columns),
             row=number,
         )
-        for number, (row, one) in enumerate(zip(rows, told, strict=True))
+        for number, (row, values) in enumerate(zip(rows, metadata, strict=True))
     )
-    return Source(application, photos, listed=len(photos), columns=columns, notes=tuple(notes))
+    return Source(
+        name=application, photos=photos, listed=len(photos), columns=columns, notes=tuple(notes)
+    )

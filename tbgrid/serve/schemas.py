@@ -1,4 +1,4 @@
-"""What goes over the wire: the bodies that clients send and the answers they get."""
+"""Bodies of requests and responses, as Pydantic models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tbgrid.serve.limits import AT_ONCE
+from tbgrid.serve.limits import MAX_IMAGES_PER_REQUEST
 from tbgrid.serve.options import NAME
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -17,33 +17,33 @@ Metadata = Annotated[
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
-class Asks(BaseModel):
-    """A body that a client sends."""
+class RequestBody(BaseModel):
+    """The body of a request. Unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class NewImage(Asks):
-    """Either the bytes, or where they are to be fetched from, if the server may."""
+class NewImage(RequestBody):
+    """An image: its bytes in Base64, or a URL to fetch it from, where the server allows that."""
 
     base64: Annotated[str, Field(min_length=1)] | None = None
     url: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
 
     @model_validator(mode="after")
-    def _either(self) -> NewImage:
+    def _require_one(self) -> NewImage:
         if (self.base64 is None) == (self.url is None):
-            raise ValueError("give base64 or url")
+            raise ValueError("give either base64 or url")
         return self
 
 
-class NewData(Asks):
-    """What an input is."""
+class NewData(RequestBody):
+    """The content of an input."""
 
     image: NewImage
 
 
-class NewInput(Asks):
-    """A picture, with what is known of it."""
+class NewInput(RequestBody):
+    """An image to add, with its name, label and metadata."""
 
     data: NewData
     name: Text | None = None
@@ -51,46 +51,49 @@ class NewInput(Asks):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class NewInputs(Asks):
-    """Pictures that are added together, all or none."""
+class NewInputs(RequestBody):
+    """Images to add in one request; all of them are added, or none."""
 
-    inputs: Annotated[list[NewInput], Field(min_length=1, max_length=AT_ONCE)]
+    inputs: Annotated[list[NewInput], Field(min_length=1, max_length=MAX_IMAGES_PER_REQUEST)]
 
 
-class NewApplication(Asks):
-    """A set of pictures apart from others."""
+class NewApplication(RequestBody):
+    """An application to create."""
 
     name: Annotated[str, Field(pattern=NAME)]
 
 
 class Status(BaseModel):
-    """Where a visualization is, or why a request was refused (`code` is that of HTTP then)."""
+    """The status of a visualization, or the reason of an error.
+
+    In an error response, `code` is the HTTP status code.
+    """
 
     code: int
     description: str
     details: str | None = None
 
 
-class Problem(BaseModel):
-    """A request that was not granted."""
+class ErrorResponse(BaseModel):
+    """A request that was rejected."""
 
     status: Status
 
 
-class Image(BaseModel):
-    """A picture's address, relative to the server's own."""
+class ImageLink(BaseModel):
+    """The URL of an image, relative to that of the server."""
 
     url: str
 
 
 class InputData(BaseModel):
-    """What an input is."""
+    """The content of an input."""
 
-    image: Image
+    image: ImageLink
 
 
 class Input(BaseModel):
-    """An accepted picture. `width` and `height` in pixels, upright."""
+    """An accepted image. `width` and `height` are in pixels, upright."""
 
     id: Id
     application: str
@@ -106,21 +109,21 @@ class Input(BaseModel):
     data: InputData
 
 
-class InputAnswer(BaseModel):
+class InputResponse(BaseModel):
     """One input."""
 
     input: Input
 
 
-class InputsAnswer(BaseModel):
-    """Inputs in the order in which they came. `next`: what `after` asks for the others by."""
+class InputsResponse(BaseModel):
+    """Inputs, the oldest first. `next` is the value of `after` for the next page."""
 
     inputs: list[Input]
     next: Id | None = None
 
 
 class Application(BaseModel):
-    """A set of pictures. `inputs`: how many; `bytes`: of all of them."""
+    """A separate set of images: the number of its inputs, and their size in bytes."""
 
     name: str
     inputs: int
@@ -128,48 +131,54 @@ class Application(BaseModel):
     created_at: str
 
 
-class ApplicationAnswer(BaseModel):
+class ApplicationResponse(BaseModel):
     """One application."""
 
     application: Application
 
 
-class ApplicationsAnswer(BaseModel):
+class ApplicationsResponse(BaseModel):
     """All applications that the client may use."""
 
     applications: list[Application]
 
 
-class Mosaic(Image):
-    """The finished picture: `rows` x `columns` photos of `tile` pixels each."""
+class Mosaic(ImageLink):
+    """The finished mosaic: `rows` x `columns` photos of `tile` pixels each."""
 
     rows: int
     columns: int
     tile: int
 
 
-class LeftOut(BaseModel):
-    """An input that is not shown."""
+class SkippedInput(BaseModel):
+    """An input that is not on the map, with the reason."""
 
     name: str
     reason: str
 
 
 class OutputData(BaseModel):
-    """A finished visualization. `run`: its name in TensorBoard over the server's root;
-    `embedded`: how many photos the model was run on, those of the cache not counted."""
+    """The result of a visualization.
+
+    `run` is the name of the run in a TensorBoard over the server's root, `embedded` the number of
+    photos that the model was run on, without those found in the cache.
+    """
 
     image: Mosaic
     run: str
     photos: int
-    left_out: list[LeftOut]
+    left_out: list[SkippedInput]
     embedded: int
     report: dict[str, Any] | None = None
 
 
 class Output(BaseModel):
-    """A visualization. While it runs it has a `stage`, and `progress` from 0 to 1 within it where
-    that is known."""
+    """A visualization.
+
+    While it is running it has a `stage` and, where known, the `progress` of that stage, from 0
+    to 1.
+    """
 
     id: Id
     application: str
@@ -183,20 +192,20 @@ class Output(BaseModel):
     data: OutputData | None = None
 
 
-class OutputAnswer(BaseModel):
+class OutputResponse(BaseModel):
     """One visualization."""
 
     output: Output
 
 
-class OutputsAnswer(BaseModel):
+class OutputsResponse(BaseModel):
     """Visualizations, the newest first, without their reports."""
 
     outputs: list[Output]
     next: Id | None = None
 
 
-class ModelsAnswer(BaseModel):
-    """The models that may be asked for."""
+class ModelsResponse(BaseModel):
+    """The names of the models that visualizations can use."""
 
     models: list[str]

@@ -1,7 +1,7 @@
-"""What must outlive the process: an SQLite database, and one thread that writes it.
+"""The service's SQLite database, which one thread writes.
 
-Writes that come at the same time are committed together, each in a savepoint of its own. A write
-is answered when it is on the disk.
+Concurrent writes are committed together, each in a savepoint of its own. `Store.write` returns
+once its transaction is on disk.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tbgrid.errors import TbgridError
+from tbgrid.errors import TbgridError, option
 
 T = TypeVar("T")
 Row = sqlite3.Row
-NAME = "service-1.sqlite"  # a new layout of the tables gets a new number
-_TOGETHER = 64  # writes in one commit, at most
-_PATIENCE = 60  # s that a write waits for another process, such as `tbgrid serve key`
+FILE_NAME = "service-1.sqlite"  # a new schema gets a new number
+_MAX_BATCH = 64  # writes per commit
+_BUSY_TIMEOUT = 60  # s that a write waits for another process, such as `tbgrid serve key`
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS applications (
     name TEXT PRIMARY KEY, created REAL NOT NULL,
@@ -66,16 +66,15 @@ CREATE TABLE IF NOT EXISTS keys (
 
 
 class ClosedError(TbgridError):
-    """A write that comes when the service is ending."""
+    """A write to a store that is closed, because the service is shutting down."""
 
 
-class Writing:
-    """A write in progress. `after` takes what is to be done when it is on the disk, in order, by
-    the thread that writes."""
+class Transaction:
+    """A write in progress."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self.after: list[Callable[[], object]] = []
+        self.actions: list[Callable[[], object]] = []
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         """Run one statement."""
@@ -83,16 +82,23 @@ class Writing:
 
     def one(self, statement: str, *values: Any) -> Row | None:
         """The first row of a query."""
-        found: Row | None = self.execute(statement, *values).fetchone()
-        return found
+        row: Row | None = self.execute(statement, *values).fetchone()
+        return row
+
+    def on_commit(self, action: Callable[[], object]) -> None:
+        """Have the writer thread call `action` after the commit, in the order of these calls."""
+        self.actions.append(action)
+
+
+_Operation = Callable[[Transaction], Any]
 
 
 class Reader:
-    """The database at `path`, to be read by any thread."""
+    """Reads the database at `path`, from any thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # Of no thread in particular: the threads that answer requests come and go.
+        # Not bound to threads: the threads that answer requests come and go.
         self._idle: list[sqlite3.Connection] = []
 
     def all(self, statement: str, *values: Any) -> list[Row]:
@@ -111,93 +117,100 @@ class Reader:
         return next(iter(self.all(statement, *values)), None)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close all connections."""
         while self._idle:
             self._idle.pop().close()
 
 
 class Store(Reader):
-    """The open database in `folder`; `write` may be called by any thread."""
+    """The open database in a folder; any thread may read and `write` it.
+
+    Args:
+        folder: where the database is; both are created if needed.
+
+    Raises:
+        TbgridError: if the database cannot be opened, or is damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Open or make it.
-
-        Raises:
-            TbgridError: it cannot be opened, or is damaged.
-        """
         folder.mkdir(parents=True, exist_ok=True)
-        super().__init__(folder / NAME)
-        self._ending, self._closed = threading.Lock(), False
-        self._queue: queue.Queue[tuple[Callable[[Writing], Any], Future[Any]] | None] = (
-            queue.Queue()
-        )
+        super().__init__(folder / FILE_NAME)
+        self._closing, self._closed = threading.Lock(), False
+        self._queue: queue.Queue[tuple[_Operation, Future[Any]] | None] = queue.Queue()
         try:
             self._writer = connect(self.path)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise TbgridError(
-                f"the service's database cannot be used ({error})",
-                "mend it, or give another --root",
+                f"cannot use the service's database ({error})",
+                f"repair {FILE_NAME}, or use another {option('root')}",
             ) from error
         self._thread = threading.Thread(target=self._run, name="tbgrid-writer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Finish what was asked for, and close."""
-        with self._ending:
+        """Finish pending writes, and close the database."""
+        with self._closing:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
         self._writer.close()
         super().close()
 
-    def write(self, operation: Callable[[Writing], T]) -> T:
-        """Do `operation` as one whole, and return what it returns once that is on the disk.
+    def write(self, operation: Callable[[Transaction], T]) -> T:
+        """Run `operation` as one transaction.
+
+        Args:
+            operation: is called by the writer thread.
+
+        Returns:
+            What `operation` returns, once the transaction is on disk.
 
         Raises:
-            sqlite3.Error: it cannot be written, and was not.
-            ClosedError: the store is.
-            Exception: what `operation` raises, which then has changed nothing.
+            sqlite3.Error: if the transaction could not be committed.
+            ClosedError: if the store is closed.
+            Exception: whatever `operation` raises, after a rollback.
         """
         future: Future[T] = Future()
-        with self._ending:
+        with self._closing:
             if self._closed:
-                raise ClosedError("the service ends", "try again when it is back")
+                raise ClosedError("the service is shutting down", "try again later")
             self._queue.put((operation, future))
         return future.result()
 
     def _run(self) -> None:
-        going = True
-        while going:
+        running = True
+        while running:
             batch = []
             entry = self._queue.get()
             while entry is not None:
                 batch.append(entry)
-                if len(batch) == _TOGETHER:
+                if len(batch) == _MAX_BATCH:
                     break
                 try:
                     entry = self._queue.get_nowait()
                 except queue.Empty:
                     break
-            going = entry is not None
+            running = entry is not None
             if batch:
                 self._commit(batch)
 
-    def _commit(self, batch: Sequence[tuple[Callable[[Writing], Any], Future[Any]]]) -> None:
+    def _commit(self, batch: Sequence[tuple[_Operation, Future[Any]]]) -> None:
+        """Run a batch of operations in one commit, call their actions and set their futures."""
         writer = self._writer
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
-        after: list[Callable[[], object]] = []
+        actions: list[Callable[[], object]] = []
         try:
             writer.execute("BEGIN IMMEDIATE")
             for operation, future in batch:
-                writing = Writing(writer)
+                transaction = Transaction(writer)
                 writer.execute("SAVEPOINT operation")
                 try:
-                    outcomes.append((future, operation(writing), None))
-                    after += writing.after
+                    outcomes.append((future, operation(transaction), None))
+                    actions += transaction.actions
                 except Exception as error:
-                    if not writer.in_transaction:  # a full disk ends the whole of it
+                    if not writer.in_transaction:  # a full disk ends the whole transaction
                         raise
                     writer.execute("ROLLBACK TO operation")
                     outcomes.append((future, None, error))
@@ -209,8 +222,8 @@ class Store(Reader):
             for _, future in batch:
                 future.set_exception(error)
             return
-        for action in after:
-            # What is left is found at the next start; other writes must not wait for ever.
+        for action in actions:
+            # The next start cleans up what fails here; other writes must not wait for ever.
             with contextlib.suppress(OSError, sqlite3.Error):
                 action()
         for future, result, failure in outcomes:
@@ -221,9 +234,9 @@ class Store(Reader):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that sees each statement's rows by name, and waits for other processes."""
+    """A connection with rows by column name, which waits while another process writes."""
     connection = sqlite3.connect(
-        path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+        path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous=FULL")
@@ -232,7 +245,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[Store]:
+def open_store(folder: Path) -> Iterator[Store]:
     """A `Store` that is closed at the end."""
     store = Store(folder)
     try:

@@ -1,4 +1,4 @@
-"""The two ways in which pictures come: as JSON with base64 or URLs, and as multipart forms."""
+"""Uploads become new photos: JSON with Base64 or URLs, and multipart forms."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 
-from tbgrid.serve.errors import Refused
-from tbgrid.serve.fetch import fetched
-from tbgrid.serve.image_files import Picture, blocks_of, receive
+from tbgrid.serve.errors import RequestError
+from tbgrid.serve.fetch import fetch_image
+from tbgrid.serve.image_files import iter_blocks, save_image
 from tbgrid.serve.limits import Limits
-from tbgrid.serve.paths import Places
-from tbgrid.serve.photos import Added
+from tbgrid.serve.paths import ServicePaths
+from tbgrid.serve.photos import NewPhoto
 from tbgrid.serve.schemas import Metadata, NewImage, NewInputs, Text
 
 _BLOCK = 1 << 20
@@ -27,128 +27,151 @@ _TEXT: TypeAdapter[str] = TypeAdapter(Text)
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of a form: its name there, and its bytes."""
+class FormFile:
+    """A file of a multipart form.
+
+    Attributes:
+        name: file name, as the client sends it.
+        stream: its bytes.
+    """
 
     name: str
     stream: BinaryIO
 
 
 @contextlib.contextmanager
-def from_json(
-    body: bytes, places: Places, limits: Limits, hosts: frozenset[str]
-) -> Iterator[list[Added]]:
-    """What a body of `NewInputs` asks to add; what is not accepted by the end is removed.
+def photos_from_json(
+    body: bytes, paths: ServicePaths, limits: Limits, hosts: frozenset[str]
+) -> Iterator[list[NewPhoto]]:
+    """Save the images of a JSON body; at the end, files that were not accepted are removed.
+
+    Args:
+        body: JSON of the schema `NewInputs`.
+        paths: where files are stored.
+        limits: limits on images, and on bytes fetched by URL.
+        hosts: host names that images may be fetched from.
 
     Raises:
-        Refused: it is no such body, or one of its pictures is refused.
+        RequestError: if the body is invalid, or one of its images is rejected.
     """
     try:
-        asked = NewInputs.model_validate(json.loads(body))
+        content = NewInputs.model_validate(json.loads(body))
     except ValidationError as error:
-        raise Refused(422, one_line(error)) from error
+        raise RequestError(422, first_problem(error)) from error
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"no JSON ({error})") from error
-    with _kept() as added:
-        for number, one in enumerate(asked.inputs):
-            name = one.name or f"inputs[{number}]"
-            left = limits.upload - sum(before.picture.size for before in added)
-            blocks = _blocks(one.data.image, name, left, hosts)
-            picture = receive(blocks, places.arriving, limits.pixels, name)
-            added.append(Added(picture, clean(one.name), clean(one.label), _strings(one.metadata)))
-        yield added
+        raise RequestError(400, f"the request body is not valid JSON ({error})") from error
+    with _removing_files() as new:
+        for number, item in enumerate(content.inputs):
+            name = item.name or f"inputs[{number}]"
+            left = limits.upload - sum(photo.file.size for photo in new)
+            blocks = _image_blocks(item.data.image, name, left, hosts)
+            file = save_image(blocks, paths.incoming, limits.pixels, name)
+            new.append(
+                NewPhoto(
+                    file, clean_text(item.name), clean_text(item.label), _strings(item.metadata)
+                )
+            )
+        yield new
 
 
 @contextlib.contextmanager
-def from_form(
-    files: Sequence[File],
+def photos_from_form(
+    files: Sequence[FormFile],
     labels: Sequence[str],
     metadata: Sequence[str],
-    places: Places,
+    paths: ServicePaths,
     limits: Limits,
-) -> Iterator[list[Added]]:
-    """What a form asks to add: one label, and metadata as JSON, for each file, or for all.
+) -> Iterator[list[NewPhoto]]:
+    """Save the images of a form; at the end, files that were not accepted are removed.
+
+    Args:
+        files: the image files.
+        labels: none, one for all files, or one per file.
+        metadata: JSON objects: none, one for all files, or one per file.
+        paths: where files are stored.
+        limits: limits on images.
 
     Raises:
-        Refused: something of it cannot be meant, or one of its pictures is refused.
+        RequestError: if a field is invalid, or one of the images is rejected.
     """
     if not files:
-        raise Refused(422, "no file: send pictures as files of the form")
-    given: list[tuple[str | None, dict[str, str]]] = []
-    for text, told in zip(
-        _for_each("label", labels, len(files)),
-        _for_each("metadata", metadata, len(files)),
+        raise RequestError(422, "no file: send images as files of the form")
+    fields: list[tuple[str | None, dict[str, str]]] = []
+    for text, encoded in zip(
+        _one_per_file("label", labels, len(files)),
+        _one_per_file("metadata", metadata, len(files)),
         strict=True,
     ):
         try:
-            parsed = _METADATA.validate_python(json.loads(told)) if told else {}
-            given.append((_TEXT.validate_python(text) if text else None, _strings(parsed)))
+            values = _METADATA.validate_python(json.loads(encoded)) if encoded else {}
+            fields.append((_TEXT.validate_python(text) if text else None, _strings(values)))
         except ValidationError as error:
-            raise Refused(422, one_line(error)) from error
+            raise RequestError(422, first_problem(error)) from error
         except (ValueError, RecursionError) as error:
-            raise Refused(422, f"metadata is no JSON ({error})") from error
-    with _kept() as added:
-        for file, (label, fields) in zip(files, given, strict=True):
-            # A name to show. It is never a path: the file is called by its digest.
-            shown = clean(re.split(r"[\\/]", file.name)[-1][-200:])
-            blocks = iter(lambda stream=file.stream: stream.read(_BLOCK), b"")  # type: ignore[misc]
-            picture = receive(blocks, places.arriving, limits.pixels, shown or "the file")
-            added.append(Added(picture, shown, clean(label), fields))
-        yield added
+            raise RequestError(422, f"metadata is not valid JSON ({error})") from error
+    with _removing_files() as new:
+        for form_file, (label, values) in zip(files, fields, strict=True):
+            # A name to show, never a path: files are stored under their digests.
+            name = clean_text(re.split(r"[\\/]", form_file.name)[-1][-200:])
+            blocks = iter(lambda stream=form_file.stream: stream.read(_BLOCK), b"")  # type: ignore[misc]
+            file = save_image(blocks, paths.incoming, limits.pixels, name or "the file")
+            new.append(NewPhoto(file, name, clean_text(label), values))
+        yield new
 
 
 @contextlib.contextmanager
-def _kept() -> Iterator[list[Added]]:
-    added: list[Added] = []
+def _removing_files() -> Iterator[list[NewPhoto]]:
+    """A list of photos, whose files are removed at the end unless they were moved."""
+    new: list[NewPhoto] = []
     try:
-        yield added
+        yield new
     finally:
-        for one in added:
-            one.picture.arrived.unlink(missing_ok=True)
+        for photo in new:
+            photo.file.path.unlink(missing_ok=True)
 
 
-def _for_each(what: str, given: Sequence[str], count: int) -> Iterable[str]:
-    if len(given) not in (0, 1, count):
-        raise Refused(422, f"{len(given)} {what} fields for {count} files: give one, or one each")
-    return given if len(given) == count else [*given, ""][:1] * count
+def _one_per_file(field: str, values: Sequence[str], count: int) -> Iterable[str]:
+    """`count` values, of none, one or `count` of them."""
+    if len(values) not in (0, 1, count):
+        raise RequestError(
+            422, f"{len(values)} {field} fields for {count} files: send one, or one per file"
+        )
+    return values if len(values) == count else [*values, ""][:1] * count
 
 
-def _blocks(image: NewImage, name: str, most: int, hosts: frozenset[str]) -> Iterable[bytes]:
+def _image_blocks(image: NewImage, name: str, limit: int, hosts: frozenset[str]) -> Iterable[bytes]:
     if image.url is not None:
-        return fetched(image.url, hosts, most)
+        return fetch_image(image.url, hosts, limit)
     try:
-        return blocks_of(base64.b64decode(image.base64 or "", validate=True))
+        return iter_blocks(base64.b64decode(image.base64 or "", validate=True))
     except (binascii.Error, ValueError) as error:
-        raise Refused(422, f"{name}: not base64 ({error})") from error
+        raise RequestError(422, f"{name} is not valid Base64 ({error})") from error
 
 
 def _strings(metadata: dict[str, Any]) -> dict[str, str]:
-    told = {}
+    """Metadata as text, one line per value."""
+    cleaned = {}
     for key, value in metadata.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        told[clean(key) or "_"] = clean(text[:1000]) or ""
-    return told
+        cleaned[clean_text(key) or "_"] = clean_text(text[:1000]) or ""
+    return cleaned
 
 
-def clean(text: str | None) -> str | None:
-    """One line of valid Unicode; None for nothing."""
+def clean_text(text: str | None) -> str | None:
+    """`text` as one line of valid Unicode; None if nothing is left."""
     if text is None:
         return None
     shown = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(shown.encode("utf-8", "replace").decode().split()) or None
 
 
-def one_line(error: ValidationError | Any) -> str:
-    """The first thing that is wrong with a body, and where."""
+def first_problem(error: ValidationError | Any) -> str:
+    """The first problem that Pydantic found, with the field that has it."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    return f"{where}: {first['msg']}" if where else str(first["msg"])
+    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    return f"{field}: {first['msg']}" if field else str(first["msg"])
 
 
-def digest_of(added: Sequence[Added]) -> list[Any]:
-    """JSON that differs whenever what is to be added does."""
-
-    def told(one: Added, picture: Picture) -> list[Any]:
-        return [picture.digest, one.name, one.label, one.metadata]
-
-    return [told(one, one.picture) for one in added]
+def request_content(new: Sequence[NewPhoto]) -> list[Any]:
+    """JSON that differs whenever the photos of a request do."""
+    return [[photo.file.digest, photo.name, photo.label, photo.metadata] for photo in new]

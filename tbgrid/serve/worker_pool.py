@@ -1,5 +1,7 @@
-"""The worker processes, as the server sees them: a thread for each, which gives it jobs, hears how
-they go, and starts another process where one has died."""
+"""The worker processes as the server sees them.
+
+A thread per worker gives it jobs, reads its messages, and starts a new process when one dies.
+"""
 
 from __future__ import annotations
 
@@ -13,162 +15,184 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import IO
 
 from tbgrid.choices import Runner
 from tbgrid.serve import jobs
-from tbgrid.serve.jobs import Ending
-from tbgrid.serve.paths import Places
+from tbgrid.serve.jobs import JobOutcome
+from tbgrid.serve.paths import ServicePaths
 from tbgrid.serve.store import Store
 
-_GRACE = 5.0  # s in which a worker leaves a cancelled job by itself; then it is killed
-_PAUSE = 1.0  # s before another worker is started where one died without a job
+_CANCEL_GRACE = 5.0  # s in which a worker must stop a cancelled job; then it is killed
+_RETRY_DELAY = 1.0  # s before something that failed is tried again
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How far a job is: `done` of `total` units of a stage, None where that is not known."""
+    """How far a job is.
+
+    Attributes:
+        name: the stage.
+        done: units done.
+        total: units in all, None where unknown.
+    """
 
     name: str
     done: int
     total: int | None
 
 
-@dataclass
-class Slot:
-    """A worker and its job, "" for none."""
+class WorkerHandle:
+    """A worker process, and the job that it is running.
 
-    number: int
-    process: subprocess.Popen[str] | None = None
-    job: str = ""
-    stage: Stage | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    Attributes:
+        number: which worker, from 0.
+        process: the process, None before the first start.
+        job: id of the job, "" for none.
+        stage: how far the job is, None where unknown.
+        lock: held while these change.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.process: subprocess.Popen[str] | None = None
+        self.job = ""
+        self.stage: Stage | None = None
+        self.lock = threading.Lock()
 
 
-class Workers:
-    """`count` worker processes over the jobs of `store`. `models`: those that may be asked for
-    (`models_by_name`). `told`: hears of workers that died."""
+class WorkerPool:
+    """Worker processes that run the jobs of a store.
+
+    Args:
+        store: the database.
+        paths: where files are stored.
+        count: number of workers.
+        runner: what embeds the photos.
+        models: models that clients can use, by the names that they use (`models_by_name`).
+        notify: receives a line for each problem, such as a worker that died.
+    """
 
     def __init__(
         self,
+        *,
         store: Store,
-        places: Places,
+        paths: ServicePaths,
         count: int,
         runner: Runner,
         models: Mapping[str, str],
-        told: Callable[[str], None],
+        notify: Callable[[str], None],
     ) -> None:
-        self._store, self._places, self._runner = store, places, runner
-        self._models, self._told = dict(models), told
-        self._slots = [Slot(number) for number in range(count)]
-        self._work = threading.Condition()
-        self._ending = False
+        self._store, self._paths, self._runner = store, paths, runner
+        self._models, self._notify = dict(models), notify
+        self._workers = [WorkerHandle(number) for number in range(count)]
+        self._new_job = threading.Condition()
+        self._closing = False
         self._threads = [
-            threading.Thread(target=self._run, args=(slot,), daemon=True) for slot in self._slots
+            threading.Thread(target=self._supervise, args=(worker,), daemon=True)
+            for worker in self._workers
         ]
         for thread in self._threads:
             thread.start()
 
     def wake(self) -> None:
-        """There may be a new job."""
-        with self._work:
-            self._work.notify()
+        """Have an idle worker look for a new job."""
+        with self._new_job:
+            self._new_job.notify()
 
     def stage_of(self, id: str) -> Stage | None:
-        """How far a job is, None if it does not run."""
-        return next((slot.stage for slot in self._slots if slot.job == id), None)
+        """How far a job is, None if it is not running."""
+        return next((worker.stage for worker in self._workers if worker.job == id), None)
 
     def cancel(self, id: str) -> None:
-        """Have the worker of a job leave it, by force if it does not soon."""
-        for slot in self._slots:
-            with slot.lock:
-                if slot.job == id and slot.process is not None:
-                    _write(slot.process, {"cancel": id})
+        """Ask the worker of a job to stop it, and kill the worker if it does not."""
+        for worker in self._workers:
+            with worker.lock:
+                if worker.job == id and worker.process is not None:
+                    _send(worker.process, {"cancel": id})
                     threading.Thread(
-                        target=self._insist, args=(slot, slot.process, id), daemon=True
+                        target=_kill_if_stuck, args=(worker, worker.process, id), daemon=True
                     ).start()
 
-    def _insist(self, slot: Slot, process: subprocess.Popen[str], id: str) -> None:
-        deadline = time.monotonic() + _GRACE
-        while time.monotonic() < deadline:
-            if slot.job != id or slot.process is not process:
-                return
-            time.sleep(0.05)
-        with slot.lock:
-            if slot.job == id and slot.process is process:
-                process.kill()
-
     def close(self) -> None:
-        """End the workers; their jobs go on at the next start."""
-        with self._work:
-            self._ending = True
-            self._work.notify_all()
-        for slot in self._slots:
-            with slot.lock:
-                if slot.process is not None:
-                    slot.process.kill()
+        """Kill the workers. Their jobs are run again at the next start."""
+        with self._new_job:
+            self._closing = True
+            self._new_job.notify_all()
+        for worker in self._workers:
+            with worker.lock:
+                if worker.process is not None:
+                    worker.process.kill()
         for thread in self._threads:
             thread.join()
 
-    def _run(self, slot: Slot) -> None:
-        while not self._ending:
+    def _supervise(self, worker: WorkerHandle) -> None:
+        while not self._closing:
             try:
-                self._turn(slot)
-            except Exception as error:  # a full disk, say: the service goes on, and tries again
-                self._told(f"worker {slot.number}: {type(error).__name__}: {error}")
-                time.sleep(_PAUSE)
-        if slot.process is not None:
-            _end(slot.process)
+                self._run_next(worker)
+            except Exception as error:  # such as a full disk: keep the service up, and try again
+                self._notify(f"worker {worker.number}: {type(error).__name__}: {error}")
+                time.sleep(_RETRY_DELAY)
+        if worker.process is not None:
+            _reap(worker.process)
 
-    def _turn(self, slot: Slot) -> None:
-        """Do one job, or wait a while for one."""
-        if slot.process is None or slot.process.poll() is not None:
-            with slot.lock:
-                if self._ending:
+    def _run_next(self, worker: WorkerHandle) -> None:
+        """Run one job, or wait a while for one."""
+        if worker.process is None or worker.process.poll() is not None:
+            with worker.lock:
+                if self._closing:
                     return
-                slot.process = self._start(slot)
-        with self._work:
-            row = None if self._ending else jobs.claim(self._store)
+                worker.process = self._start(worker)
+        with self._new_job:
+            row = None if self._closing else jobs.claim(self._store)
             if row is None:
-                self._work.wait(_PAUSE)
+                self._new_job.wait(_RETRY_DELAY)
                 return
-        with slot.lock:
-            slot.job, slot.stage = row["id"], None
-        ending: Ending | None = None
+        with worker.lock:
+            worker.job, worker.stage = row["id"], None
+        outcome: JobOutcome | None = None
         try:
-            ending = self._done(slot, slot.process, row["id"])
+            outcome = self._run_job(worker, worker.process, row["id"])
         finally:
-            with slot.lock:
-                slot.job, slot.stage = "", None
-            self._settle(slot, row["id"], ending)
+            with worker.lock:
+                worker.job, worker.stage = "", None
+            self.record_outcome(worker, row["id"], outcome)
 
-    def _settle(self, slot: Slot, id: str, ending: Ending | None) -> None:
-        """Write how a job ended, as soon as that can be written; None: it did not."""
+    def record_outcome(self, worker: WorkerHandle, id: str, outcome: JobOutcome | None) -> None:
+        """Record how a job ended, and keep trying while the database cannot be written.
+
+        Args:
+            worker: the worker that ran the job.
+            id: id of the job.
+            outcome: None if the job was interrupted and must be run again.
+        """
         while True:
             try:
-                if ending is None:
-                    jobs.put_back(self._store, id)
+                if outcome is None:
+                    jobs.requeue(self._store, id)
                 else:
-                    jobs.finish(self._store, self._places, id, ending)
+                    jobs.finish(self._store, self._paths, id, outcome)
                 return
             except (sqlite3.Error, OSError) as error:
-                if self._ending:  # it goes on at the next start
+                if self._closing:  # the job is run again at the next start
                     return
-                self._told(f"worker {slot.number}: the end of a job cannot be written ({error})")
-                time.sleep(_PAUSE)
+                self._notify(
+                    f"worker {worker.number}: cannot record the outcome of a job ({error})"
+                )
+                time.sleep(_RETRY_DELAY)
 
-    def _start(self, slot: Slot) -> subprocess.Popen[str]:
-        log = self._places.service / f"worker-{slot.number}.log"
-        if slot.process is not None:
-            _end(slot.process)
-        with log.open("wb" if slot.process is None else "ab") as errors:
+    def _start(self, worker: WorkerHandle) -> subprocess.Popen[str]:
+        log = self._paths.service / f"worker-{worker.number}.log"
+        if worker.process is not None:
+            _reap(worker.process)
+        with log.open("wb" if worker.process is None else "ab") as errors:
             return subprocess.Popen(
                 [
                     sys.executable,
                     "-m",
                     "tbgrid.serve.worker",
-                    os.fspath(self._places.root),
+                    os.fspath(self._paths.root),
                     self._runner,
                 ],
                 stdin=subprocess.PIPE,
@@ -176,50 +200,65 @@ class Workers:
                 stderr=errors,
                 text=True,
                 encoding="utf-8",
-                start_new_session=True,  # Ctrl-C is for the server, which ends its workers
+                start_new_session=True,  # Ctrl-C reaches only the server, which ends its workers
                 env={"OMP_WAIT_POLICY": "PASSIVE", "TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
             )
 
-    def _done(self, slot: Slot, process: subprocess.Popen[str], id: str) -> Ending | None:
-        """Have `process` do a job, and hear it to its end; None if it ends because the server
-        does."""
+    def _run_job(
+        self, worker: WorkerHandle, process: subprocess.Popen[str], id: str
+    ) -> JobOutcome | None:
+        """Have `process` run a job, and read its messages; None if the server shuts down first."""
         row = self._store.one("SELECT cancel, deleted FROM visualizations WHERE id = ?", id)
-        if row is None or row["cancel"] or row["deleted"]:  # before the worker could be told
-            return Ending()
-        _write(process, {"job": id, "models": self._models})
-        for line in _lines(process.stdout):
-            if not line.endswith("\n"):  # it died in the middle of it
+        if row is None or row["cancel"] or row["deleted"]:  # since the job was claimed
+            return JobOutcome()
+        _send(process, {"job": id, "models": self._models})
+        for line in _messages(process):
+            if not line.endswith("\n"):  # the worker died while writing it
                 break
-            told = json.loads(line)
-            if "stage" in told:
-                slot.stage = Stage(told["stage"], told["done"], told["total"])
-            elif "result" in told:
-                return Ending(told["result"], weight=told["weight"])
+            message = json.loads(line)
+            if "stage" in message:
+                worker.stage = Stage(message["stage"], message["done"], message["total"])
+            elif "result" in message:
+                return JobOutcome(message["result"], size=message["size"])
             else:
-                return Ending(details=told.get("failed", "cancelled"))
+                return JobOutcome(details=message.get("failed", "cancelled"))
         code = process.wait()
-        if self._ending:
+        if self._closing:
             return None
-        reason = f"its worker died ({_told_code(code)})"
-        self._told(f"worker {slot.number} died ({_told_code(code)}); another takes its place")
-        return Ending(details=f"{reason}, as did the one before", died=True)
+        exit = _describe_exit(code)
+        self._notify(f"worker {worker.number} died ({exit}); starting a new one")
+        return JobOutcome(
+            details=f"its worker died ({exit}), as in the attempt before", worker_died=True
+        )
 
 
-def _lines(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None
-    return stream
+def _kill_if_stuck(worker: WorkerHandle, process: subprocess.Popen[str], id: str) -> None:
+    """Kill the worker of a cancelled job that is still running it after the grace period."""
+    deadline = time.monotonic() + _CANCEL_GRACE
+    while time.monotonic() < deadline:
+        if worker.job != id or worker.process is not process:
+            return
+        time.sleep(0.05)
+    with worker.lock:
+        if worker.job == id and worker.process is process:
+            process.kill()
 
 
-def _write(process: subprocess.Popen[str], command: dict[str, object]) -> None:
-    """Tell a worker; one that has died will be heard of by its silence."""
+def _messages(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+def _send(process: subprocess.Popen[str], command: dict[str, object]) -> None:
+    """Send a command to a worker. If it has died, the end of its messages will show that."""
     assert process.stdin is not None
     with contextlib.suppress(OSError, ValueError):
         process.stdin.write(json.dumps(command) + "\n")
         process.stdin.flush()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Wait for a process that is killed or dead, and close its pipes."""
+def _reap(process: subprocess.Popen[str]) -> None:
+    """Kill a process, wait for it, and close its pipes."""
     process.kill()
     process.wait()
     for stream in (process.stdin, process.stdout):
@@ -228,7 +267,7 @@ def _end(process: subprocess.Popen[str]) -> None:
                 stream.close()
 
 
-def _told_code(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     try:

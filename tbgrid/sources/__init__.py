@@ -1,4 +1,4 @@
-"""What a user brings becomes a list of photos with labels and metadata.
+"""Turns folders, tables and arrays into a list of photos with labels and metadata.
 
 Imports `util`, `photos` and the layers below them; knows nothing of models.
 """

@@ -1,4 +1,4 @@
-"""Arrays on disk become pictures: .npy, .npz and MNIST's idx files.
+"""Reads pictures, labels and vectors from .npy, .npz and MNIST's idx files.
 
 An .npy file is mapped, not loaded. Pickles are never read, since they can run any program.
 """
@@ -25,18 +25,25 @@ _EXPECTED = "expected uint8[n, h, w] or uint8[n, h, w, 3]"
 
 
 def is_array_file(path: Path) -> bool:
-    """Whether the name is one that `read_images` reads."""
+    """Whether `read_images` reads files of that name."""
     return path.suffix.lower() in (".npy", ".npz") or _IDX.search(path.name) is not None
 
 
 def read_images(path: str | os.PathLike[str]) -> tuple[UInt8Array, list[str] | None]:
-    """uint8[n, h, w] or uint8[n, h, w, 3], and the n labels if there are any.
+    """Read pictures, and their labels if there are any.
 
-    An .npz holds the pictures under `images` and the labels under `y`. Beside an idx file of
-    pictures (`train-images-idx3-ubyte`) the one of labels (`train-labels-idx1-ubyte`) is used.
+    An .npz file has the pictures under `images` and the labels under `y`. For an idx file of
+    pictures (`train-images-idx3-ubyte`) the labels are read from the file next to it
+    (`train-labels-idx1-ubyte`).
+
+    Args:
+        path: an .npy, .npz or idx file.
+
+    Returns:
+        uint8[n, h, w] or uint8[n, h, w, 3], and n labels or None.
 
     Raises:
-        TbgridError: the file cannot be read, or holds something else.
+        TbgridError: the file cannot be read, or has other contents.
     """
     file = Path(path)
     name = printable(file)
@@ -54,7 +61,7 @@ def read_images(path: str | os.PathLike[str]) -> tuple[UInt8Array, list[str] | N
     if labels.shape not in ((len(images),), (len(images), 1)):
         raise TbgridError(
             f"{name}: {len(images)} pictures and labels of shape {list(labels.shape)}",
-            "expected one label a picture",
+            "expected one label per picture",
         )
     if labels.dtype.kind == "S":
         labels = np.char.decode(labels, "utf-8", "replace")
@@ -62,29 +69,32 @@ def read_images(path: str | os.PathLike[str]) -> tuple[UInt8Array, list[str] | N
 
 
 def read_vectors(path: str | os.PathLike[str]) -> Float32Array:
-    """float32[n, d] from an .npy file of numbers. What float32 cannot hold becomes infinite.
+    """Read vectors from an .npy file of numbers. Numbers too large for float32 become infinite.
+
+    Returns:
+        float32[n, d].
 
     Raises:
-        TbgridError: the file cannot be read, or holds something else.
+        TbgridError: the file cannot be read, or has other contents.
     """
     file = Path(path)
     if _is_archive(file):
-        raise TbgridError(f"{printable(file)} is an .npz", "save the vectors alone, by numpy.save")
+        raise TbgridError(f"{printable(file)} is an .npz", "save only the vectors, with numpy.save")
     vectors = _loaded(file, file)
     if vectors.ndim != 2 or 0 in vectors.shape or vectors.dtype.kind not in "fiu":
         raise TbgridError(
             f"{printable(file)} holds {vectors.dtype}{list(vectors.shape)}",
-            "expected float32[n, d], one row a photo",
+            "expected float32[n, d], one row per photo",
         )
     with np.errstate(over="ignore"):
         return np.asarray(vectors, np.float32)
 
 
 def _read_numpy(file: Path) -> tuple[Any, Any]:
-    """Pictures and labels of an .npy or .npz file, whatever its name says."""
+    """Pictures and labels of an .npy or .npz file; the contents decide, not the name."""
     if not _is_archive(file):
         return _loaded(file, file), None
-    # Opened here, since numpy leaves its own file open where the archive is damaged.
+    # Opened here, since numpy leaves the file open if the archive is damaged.
     with file.open("rb") as stream, _loaded(stream, file) as found:
         if _IMAGES not in found:
             raise TbgridError(
@@ -106,13 +116,13 @@ def _is_archive(file: Path) -> bool:
 def _loaded(source: Path | IO[bytes], file: Path) -> Any:
     try:
         return np.load(source, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # a damaged file raises anything, from EOFError to zipfile's own
+    except Exception as error:  # a damaged file raises anything, such as EOFError or BadZipFile
         raise _unreadable(printable(file), error) from error
 
 
-def _member(held: Any, member: str, file: Path) -> Any:
+def _member(archive: Any, member: str, file: Path) -> Any:
     try:
-        return held[member]
+        return archive[member]
     except Exception as error:  # as above, or of zlib
         raise _unreadable(f"{member!r} of {printable(file)}", error) from error
 
@@ -126,18 +136,18 @@ def _unreadable(what: str, error: Exception) -> TbgridError:
 
 
 def _read_idx_pair(file: Path) -> tuple[UInt8Array, UInt8Array | None]:
-    """Pictures, and the labels of the file beside them, packed or not."""
+    """Pictures, and the labels in the file next to them; either may be compressed."""
     images = _read_idx(file)
     stem = file.name.removesuffix(".gz")
     labels = re.sub(r"idx\d", "idx1", stem.replace("images", "labels"))
-    for beside in (labels + file.name[len(stem) :], labels, labels + ".gz"):
-        if labels != stem and file.with_name(beside).is_file():
-            return images, _read_idx(file.with_name(beside))
+    for candidate in (labels + file.name[len(stem) :], labels, labels + ".gz"):
+        if labels != stem and file.with_name(candidate).is_file():
+            return images, _read_idx(file.with_name(candidate))
     return images, None
 
 
 def _read_idx(file: Path) -> UInt8Array:
-    """MNIST's format (http://yann.lecun.com/exdb/mnist): two zeros, the type 8 for uint8, the
+    """Read MNIST's format (http://yann.lecun.com/exdb/mnist): two zeros, the type 8 for uint8, the
     number of dimensions, each dimension as a big-endian int32, then the data."""
     name = printable(file)
     try:
@@ -147,15 +157,15 @@ def _read_idx(file: Path) -> UInt8Array:
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
         raise TbgridError(
-            f"cannot read {name} ({reason})", "expected MNIST's idx format; get the file again"
+            f"cannot read {name} ({reason})", "expected MNIST's idx format; download the file again"
         ) from error
     if len(data) < 4 or data[:3] != b"\0\0\x08":
-        raise TbgridError(f"{name} is no idx file of bytes", "expected MNIST's idx format")
+        raise TbgridError(f"{name} is not an idx file of bytes", "expected MNIST's idx format")
     rank, start = data[3], 4 + 4 * data[3]
     shape = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
     if len(data) < start or len(data) - start != math.prod(shape):
         raise TbgridError(
             f"{name} holds {max(0, len(data) - start)} values for {rank} sizes {shape}",
-            "the file may be cut short: get it again",
+            "the file may be truncated: download it again",
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -1,4 +1,4 @@
-"""Folders and patterns of files become lists of photos, labelled by their first sub-folder."""
+"""Finds photos in folders and by patterns; the first subfolder is the label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAY_OUT = "give a folder of photos, a pattern, a CSV or TSV manifest, or an arra
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file is there; unlike `Path.is_file` never an error."""
+    """Whether `path` is a regular file. Unlike `Path.is_file` it never raises."""
     return stat.S_ISREG(_mode(path))
 
 
@@ -29,20 +29,23 @@ def _mode(path: Path) -> int:
 
 
 def find_photos(folder: str | os.PathLike[str]) -> Source:
-    """Every regular file under `folder`, links followed, sorted by path.
+    """Find every regular file under a folder, sorted by path. Symbolic links are followed.
 
-    The first sub-folder is the label. Hidden files, what is no regular file, folders that cannot
-    be read and links to a folder that is shown anyway are skipped with their reason. Whether a
-    file holds a picture is found out when it is decoded.
+    The first subfolder is the label. Hidden files, files that are not regular, folders that cannot
+    be read and links to folders that are shown anyway are skipped with a reason. Whether a file is
+    a picture is not known until it is decoded.
+
+    Args:
+        folder: the folder to search.
 
     Raises:
-        TbgridError: `folder` is missing, is no folder, cannot be read or holds no file.
+        TbgridError: `folder` does not exist, is not a folder, cannot be read or holds no file.
     """
     root = Path(folder)
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except FileNotFoundError as error:
-        raise TbgridError(f"no folder {printable(root)}", WAY_OUT) from error
+        raise TbgridError(f"no such folder: {printable(root)}", WAY_OUT) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise TbgridError(f"{printable(root)} cannot be reached ({reason})", WAY_OUT) from error
@@ -50,21 +53,28 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
         raise TbgridError(f"{printable(root)} is a file", "give the folder that holds the photos")
     photos: list[Photo] = []
     skipped: list[SkippedFile] = []
-    for path, reason in sorted(_walk(root), key=lambda found: found[0].parts):
+    for path, reason in sorted(_walk(root), key=lambda item: item[0].parts):
         relative = path.relative_to(root)
         name = printable(relative)
         if reason and path == root:
-            raise TbgridError(f"{printable(root)}: {reason}", "mend it or give another folder")
+            raise TbgridError(
+                f"{printable(root)}: {reason}", "fix the permissions or use another folder"
+            )
         if reason:
             skipped.append(SkippedFile(name, reason))
         else:
-            photos.append(Photo(path, name, _label_of(relative), row=len(photos)))
+            photos.append(Photo(path=path, name=name, label=_label_of(relative), row=len(photos)))
     if not photos:
         left_out = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
         raise TbgridError(
             f"no photos in {printable(root)}{left_out}", "give a folder that holds at least 3"
         )
-    return Source(printable(root.resolve().name), tuple(photos), tuple(skipped), len(photos))
+    return Source(
+        name=printable(root.resolve().name),
+        photos=tuple(photos),
+        skipped=tuple(skipped),
+        listed=len(photos),
+    )
 
 
 def _label_of(relative: Path) -> str | None:
@@ -72,10 +82,10 @@ def _label_of(relative: Path) -> str | None:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str]]:
-    """Each file under `root` with the reason to reject it, or "", in no particular order.
+    """Each file under `root` with the reason to skip it, or "", in no particular order.
 
-    A folder is entered once. Links are followed last, so that what they lead to keeps the name
-    of its real place where that lies under `root`.
+    A folder is entered once. Links are followed last, so that a folder that is also under `root`
+    keeps the name of its real place.
     """
     real_folders, links = [root], list[Path]()
     entered = set()
@@ -111,18 +121,21 @@ def _walk(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def find_pattern(pattern: str) -> Source:
-    """The regular files that match a shell pattern, ** included, sorted by path.
+    """Find the regular files that match a shell pattern, which may have **, sorted by path.
 
-    Names and labels are those that the folder before the first wildcard would give. A file that
-    links to folders lead to again is taken once.
+    Names and labels are relative to the folder before the first wildcard. A file that is reached
+    again through links to folders is taken once.
+
+    Args:
+        pattern: as in a shell; ** matches any number of folders.
 
     Raises:
         TbgridError: no file matches.
     """
     root, rest = _split(pattern)
-    if "**" in rest.parts:  # not by glob, which never ends where links go round
+    if "**" in rest.parts:  # not by glob, which never ends where links form a cycle
         walked = [path.relative_to(root) for path, reason in _walk(root) if not reason]
-        found = [path for path in walked if _fits(path.parts, rest.parts)]
+        found = [path for path in walked if _matches(path.parts, rest.parts)]
     else:
         try:
             found = [Path(path) for path in glob.glob(os.fspath(rest), root_dir=root)]
@@ -134,20 +147,22 @@ def find_pattern(pattern: str) -> Source:
         raise TbgridError(f"no files match {printable(pattern)}{folders}", WAY_OUT)
     base = os.path.realpath(root)
     real = {folder: os.path.realpath(root / folder) for folder in {file.parent for file in files}}
-    # The real place of a file comes before the links to its folder.
+    # The real place of a file takes precedence over links to its folder.
     linked = {folder: real[folder] != str(Path(base, folder)) for folder in real}
     files.sort(key=lambda file: (linked[file.parent], file.parts))
     once = {os.path.join(real[file.parent], file.name): file for file in reversed(files)}
     photos = [
-        Photo(root / file, printable(file), _label_of(file), row=row)
+        Photo(path=root / file, name=printable(file), label=_label_of(file), row=row)
         for row, file in enumerate(sorted(once.values(), key=lambda file: file.parts))
     ]
-    return Source(printable(root.resolve().name) or "photos", tuple(photos), listed=len(photos))
+    return Source(
+        name=printable(root.resolve().name) or "photos", photos=tuple(photos), listed=len(photos)
+    )
 
 
 def _split(pattern: str) -> tuple[Path, Path]:
-    """The folder that a pattern starts from, and the rest. A folder that is there counts by its
-    name, even if that holds what could be a wildcard."""
+    """The folder that a pattern starts from, and the rest. Characters of existing folders are not
+    wildcards."""
     parts = Path(pattern).parts
     root, taken = Path(), 0
     for part in parts[:-1]:
@@ -157,13 +172,15 @@ def _split(pattern: str) -> tuple[Path, Path]:
     return root, Path(*parts[taken:])
 
 
-def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Whether a path fits a pattern, in which ** stands for any number of folders, or at its end
-    for all that is below."""
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path matches a pattern, in which ** stands for any number of folders, or at its end
+    for everything below."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        return any(_fits(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
+        return any(_matches(parts[skipped:], pattern[1:]) for skipped in range(len(parts) + 1))
     return (
-        bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
+        bool(parts)
+        and fnmatch.fnmatchcase(parts[0], pattern[0])
+        and _matches(parts[1:], pattern[1:])
     )

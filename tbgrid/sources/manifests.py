@@ -1,4 +1,4 @@
-"""Tables name photos, or tell more of them."""
+"""Tables that list photos (manifests), or add labels and columns to photos (metadata)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,29 @@ from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 from tbgrid.sources import tables
 
-# A path of Windows from its root, on another system.
-_FOREIGN = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+# An absolute path of Windows, on another system.
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 def read_manifest(path: Path, *, pictured: bool) -> Source:
-    """A row a photo: `path` (relative to the manifest), optional `label`, any further columns.
+    """Read a table with one row per photo: its `path`, a `label`, and any further columns.
 
-    Without a column `path` its rows are points without pictures, which `pictured` forbids.
+    Paths are relative to the manifest. The column `label` is optional. Without a column `path` the
+    rows are points without pictures.
+
+    Args:
+        path: a CSV or TSV file.
+        pictured: whether rows must have pictures.
 
     Raises:
-        TbgridError: it is no table, has no column path or names no photo that is there.
+        TbgridError: it is not a table, has no column path, or none of its photos exists.
     """
     table = tables.read_table(path)
     at = table.column("path")
     if at < 0 and pictured:
         raise TbgridError(
             f"{table.name} has no column path (found {', '.join(table.columns)})",
-            "name the column that holds each photo's path path",
+            'rename the column with the photo paths to "path"',
         )
     if at < 0:
         return read_points(path)
@@ -49,41 +54,56 @@ def read_manifest(path: Path, *, pictured: bool) -> Source:
         entry = Path(file)
         reason = _unusable(entry, given[row])
         if not reason and file in seen:
-            reason = f"stands in the manifest twice (lines {seen[file]} and {line})"
+            reason = f"is listed twice in the manifest (lines {seen[file]} and {line})"
         if reason:
             skipped.append(SkippedFile(names[row] or f"line {line}", reason))
             continue
         seen[file] = line
-        photos.append(Photo(entry, names[row], labels[row], fields=fields[row], row=row))
+        photos.append(
+            Photo(path=entry, name=names[row], label=labels[row], fields=fields[row], row=row)
+        )
     if not photos:
         example = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
         raise TbgridError(
-            f"{table.name} names no photo that is there{example}",
+            f"{table.name} lists no photo that exists{example}",
             "paths are relative to the manifest's own folder",
         )
-    return Source(printable(path.stem), tuple(photos), tuple(skipped), len(table.rows), columns)
+    return Source(
+        name=printable(path.stem),
+        photos=tuple(photos),
+        skipped=tuple(skipped),
+        listed=len(table.rows),
+        columns=columns,
+    )
 
 
 def read_points(path: Path) -> Source:
-    """A row a point without a picture; of a column `path` only the names are used."""
+    """Read a table with one row per point without a picture; a column `path` only names them.
+
+    Raises:
+        TbgridError: it is not a table, or has no rows.
+    """
     table = tables.read_table(path)
     columns, labels, fields = _columns(table)
     at, count = table.column("path"), len(table.rows)
     if not count:
-        raise TbgridError(f"{table.name} has no rows", "expected a line for each vector")
+        raise TbgridError(f"{table.name} has no rows", "expected one line per vector")
     names = row_names(count)
     if at >= 0:
         folder, given = os.path.abspath(path.parent), [row[at] for row in table.rows]
         named = _names(folder, given, [_file(folder, text) for text in given])
         names = [name or number for name, number in zip(named, names, strict=True)]
     photos = tuple(
-        Photo(None, names[row], labels[row], fields=fields[row], row=row) for row in range(count)
+        Photo(path=None, name=names[row], label=labels[row], fields=fields[row], row=row)
+        for row in range(count)
     )
-    return Source(printable(path.stem), photos, listed=count, columns=columns, pictured=False)
+    return Source(
+        name=printable(path.stem), photos=photos, listed=count, columns=columns, pictured=False
+    )
 
 
 def row_names(count: int) -> list[str]:
-    """Names for rows that have none: their numbers, in the order of names."""
+    """Make names for rows that have none: their numbers, padded so that they sort as text."""
     digits = len(str(max(0, count - 1)))
     return [f"{row:0{digits}}" for row in range(count)]
 
@@ -100,8 +120,8 @@ def _columns(
 
 
 def _file(folder: str, given: str) -> str:
-    """The file that an entry means: as written, or else without white space around it and with
-    slashes for backslashes."""
+    """The file of an entry: as written, or else without surrounding white space and with slashes
+    for backslashes."""
     if given.startswith("file://"):
         given = url2pathname(urlsplit(given).path)
     exact = os.path.join(folder, given)
@@ -110,7 +130,7 @@ def _file(folder: str, given: str) -> str:
 
 
 def _unusable(file: Path, given: str) -> str:
-    """Why an entry cannot be tried, or ""."""
+    """Why an entry cannot be used, or ""."""
     if not given.strip():
         return "no path"
     if _is_url(given):
@@ -127,14 +147,14 @@ def _is_url(given: str) -> bool:
 
 
 def _names(folder: str, given: Sequence[str], files: Sequence[str]) -> list[str]:
-    """Names to show, with nothing in them of where the files lie: relative to `folder`; if some
-    lie elsewhere, to what all have in common. "" for an empty entry."""
+    """Names that do not show where the files lie: relative to `folder`, or to the folder that all
+    have in common if some lie elsewhere. "" for an empty entry."""
     names = [""] * len(files)
     own: list[int] = []
     for row, text in enumerate(given):
         if _is_url(text):
             names[row] = text
-        elif os.name != "nt" and _FOREIGN.match(text):
+        elif os.name != "nt" and _WINDOWS_PATH.match(text):
             names[row] = re.split(r"[\\/]", text)[-1]
         elif text.strip():
             own.append(row)
@@ -145,8 +165,8 @@ def _names(folder: str, given: Sequence[str], files: Sequence[str]) -> list[str]
 
 
 def _below(folder: str, files: Sequence[str]) -> list[str]:
-    """Absolute paths, relative to the first of these that holds them all: `folder`, a folder that
-    is not the root. Else as much of their ends as tells them apart."""
+    """Make absolute paths relative to `folder`, or to the innermost folder that holds all of them
+    and is not the root. Otherwise as many of their last parts as distinguish them."""
     top = os.path.join(folder, "")
     if not all(file.startswith(top) for file in files):
         try:
@@ -162,35 +182,44 @@ def _below(folder: str, files: Sequence[str]) -> list[str]:
     return ["/".join(map(printable, part[-count:])) for part in parts]
 
 
-def with_metadata(found: Source, path: str | os.PathLike[str]) -> Source:
-    """Columns of a table joined by path or file name; a column `label` gives the labels.
+def with_metadata(source: Source, path: str | os.PathLike[str]) -> Source:
+    """Join the columns of a table to the photos, by path or file name.
+
+    A column `label` gives the labels.
+
+    Args:
+        source: the photos.
+        path: a CSV or TSV file.
+
+    Returns:
+        The source with more columns.
 
     Raises:
-        TbgridError: it is no table, or tells of none of the photos.
+        TbgridError: it is not a table, or matches none of the photos.
     """
     table = tables.read_table(path)
-    told = tables.joined(table, [photo.name for photo in found.photos])
-    missing = told.rows.count(None)
-    unclear = ""
-    if told.unclear:
-        unclear = f" ({told.unclear} of them share a file name: give their paths)"
-    if missing == len(found.photos):
+    joined = tables.join_by_path(table, [photo.name for photo in source.photos])
+    missing = joined.rows.count(None)
+    ambiguous = ""
+    if joined.ambiguous:
+        ambiguous = f" ({joined.ambiguous} of them share a file name: list their paths)"
+    if missing == len(source.photos):
         raise TbgridError(
-            f"{table.name} names none of the {missing} photos "
-            f"(the first is {found.photos[0].name}){unclear}",
-            "its column path holds paths relative to the source, or file names",
+            f"{table.name} lists none of the {missing} photos "
+            f"(the first is {source.photos[0].name}){ambiguous}",
+            'put paths relative to the source, or file names, into its column "path"',
         )
-    lowered = [column.lower() for column in told.columns]
+    lowered = [column.lower() for column in joined.columns]
     at = lowered.index("label") if "label" in lowered else -1
-    kept = [index for index in range(len(told.columns)) if index != at]
+    kept = [index for index in range(len(joined.columns)) if index != at]
     photos = []
-    for photo, row in zip(found.photos, told.rows, strict=True):
-        values = row or ("",) * len(told.columns)
+    for photo, row in zip(source.photos, joined.rows, strict=True):
+        values = row or ("",) * len(joined.columns)
         label = values[at].strip() if at >= 0 else ""
         fields = photo.fields + tuple([values[index] for index in kept])
         photos.append(replace(photo, label=label or photo.label, fields=fields))
-    notes = found.notes
+    notes = source.notes
     if missing:
-        notes += (f"{table.name} says nothing of {missing} photos{unclear}",)
-    new = tuple(told.columns[index] for index in kept)
-    return replace(found, photos=tuple(photos), columns=found.columns + new, notes=notes)
+        notes += (f"{table.name} does not list {missing} of the photos{ambiguous}",)
+    new = tuple(joined.columns[index] for index in kept)
+    return replace(source, photos=tuple(photos), columns=source.columns + new, notes=notes)

@@ -1,4 +1,4 @@
-"""CSV and TSV files become columns of text."""
+"""Reads CSV and TSV files as text, and joins their rows to photos by path."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ from tbgrid.errors import TbgridError
 from tbgrid.run_format import printable
 
 SUFFIXES = (".csv", ".tsv")
-LONGEST_FIELD = 1 << 20  # characters; csv's own limit is an eighth of it
-_KEYS = ("path", "file", "filename", "file_name", "name")
-_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-_SEPARATOR = re.compile(r"sep=(.)\r?\n?")  # the first line of what Excel saves, in many countries
+MAX_FIELD = 1 << 20  # characters of a value; the limit of csv itself is an eighth of it
+_PATH_COLUMNS = ("path", "file", "filename", "file_name", "name")
+_BINARY = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_SEPARATOR_LINE = re.compile(
+    r"sep=(.)\r?\n?"
+)  # the first line of files that Excel saves in many countries
 
 
 @dataclass(frozen=True)
 class Table:
-    """A header and the rows under it, each as long as the header. `lines`: where each row began."""
+    """A header and its rows.
+
+    Attributes:
+        name: the name of the file.
+        columns: the header.
+        rows: values as text, each row as long as the header.
+        lines: the line of the file where each row begins, from 1.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -32,20 +41,23 @@ class Table:
     lines: tuple[int, ...]
 
     def column(self, name: str) -> int:
-        """The index of the column of that name, in whatever case; -1 if there is none."""
+        """Return the index of the column of that name, ignoring case; -1 if there is none."""
         lowered = [column.lower() for column in self.columns]
         return lowered.index(name.lower()) if name.lower() in lowered else -1
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
-    """A CSV (comma or semicolon) or TSV file with a header.
+    """Read a CSV (comma or semicolon) or TSV file with a header.
 
-    In UTF-8, in UTF-16 with its mark, or else in Windows' Latin-1. Blank lines, and columns without
-    a name or a value, are dropped; a column of values without a name gets one. A row that is
-    shorter than the header ends in empty values.
+    The encoding is UTF-8, UTF-16 with a byte order mark, or else Windows-1252. Blank lines and
+    columns without a name and values are dropped; a column of values without a name gets a name. A
+    row that is shorter than the header is filled with empty values.
+
+    Args:
+        path: the file; ".tsv" means tabs.
 
     Raises:
-        TbgridError: the file cannot be read, has no header or names a column twice, or a row is
+        TbgridError: the file cannot be read, has no header or two columns of one name, or a row is
             longer than the header.
     """
     file = Path(path)
@@ -57,11 +69,11 @@ def read_table(path: str | os.PathLike[str]) -> Table:
             f"cannot read {name} ({error.strerror})", "give a CSV or TSV file"
         ) from error
     text = _decoded(data)
-    if _NO_TEXT.search(text):
-        raise TbgridError(f"{name} is no text", "expected a CSV or TSV file with a header")
+    if _BINARY.search(text):
+        raise TbgridError(f"{name} is not a text file", "expected a CSV or TSV file with a header")
     rows, lines = _parsed(text, file, name)
     if not rows:
-        raise TbgridError(f"{name} is empty", "expected a header and a line a photo")
+        raise TbgridError(f"{name} is empty", "expected a header and one line per photo")
     header = [cell.strip() for cell in rows[0]]
     for row, line in zip(rows, lines, strict=True):
         while len(row) > len(header) and not row[-1].strip():  # spreadsheets add empty cells
@@ -69,7 +81,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         if len(row) > len(header):
             raise TbgridError(
                 f"{name}, line {line}: {len(row)} values under {len(header)} columns",
-                "put quotes around values that hold the separator",
+                "quote values that contain the separator",
             )
         row.extend([""] * (len(header) - len(row)))
     for index in [index for index, cell in enumerate(header) if not cell]:
@@ -77,11 +89,11 @@ def read_table(path: str | os.PathLike[str]) -> Table:
             header[index] = f"column {index + 1}"
     kept = [index for index, cell in enumerate(header) if cell]
     columns = tuple(header[index] for index in kept)
-    twice = [column for column, n in Counter(map(str.lower, columns)).items() if n > 1]
-    if twice:
-        raise TbgridError(f"{name} has two columns named {twice[0]!r}", "give each its own name")
-    whole = len(kept) == len(header)
-    cells = tuple(tuple(row if whole else [row[index] for index in kept]) for row in rows[1:])
+    repeated = [column for column, n in Counter(map(str.lower, columns)).items() if n > 1]
+    if repeated:
+        raise TbgridError(f"{name} has two columns named {repeated[0]!r}", "rename one of them")
+    complete = len(kept) == len(header)
+    cells = tuple(tuple(row if complete else [row[index] for index in kept]) for row in rows[1:])
     return Table(printable(file.name), columns, cells, tuple(lines[1:]))
 
 
@@ -97,17 +109,17 @@ def _decoded(data: bytes) -> str:
 
 
 def _parsed(text: str, file: Path, name: str) -> tuple[list[list[str]], list[int]]:
-    """The rows that are not blank, and the line where each begins."""
-    told = _SEPARATOR.match(text)
+    """The rows that are not blank, and the line of the file where each begins."""
+    declared = _SEPARATOR_LINE.match(text)
     stream = io.StringIO(text, newline="")
     begin = 1
-    if told:
-        stream.seek(told.end())
+    if declared:
+        stream.seek(declared.end())
         begin += 1
     header = next((line for line in text[stream.tell() :].splitlines() if line.strip()), "")
-    delimiter = told.group(1) if told else _delimiter(file, header)
-    csv.field_size_limit(LONGEST_FIELD)
-    # Strict, since a quote that is never closed would swallow the rows below it.
+    delimiter = declared.group(1) if declared else _delimiter(file, header)
+    csv.field_size_limit(MAX_FIELD)
+    # Strict, since a quote that is not closed would swallow all rows below it.
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     rows, lines, before = list[list[str]](), list[int](), 0
     try:
@@ -119,7 +131,7 @@ def _parsed(text: str, file: Path, name: str) -> tuple[list[list[str]], list[int
     except csv.Error as error:
         raise TbgridError(
             f"{name}, line {before + begin}: {error}",
-            "close each quote, and write a quote within quotes twice",
+            "close each quote, and double quotes within quotes",
         ) from error
     return rows, lines
 
@@ -131,63 +143,71 @@ def _delimiter(file: Path, header: str) -> str:
 
 
 @dataclass(frozen=True)
-class Joined:
-    """What a table says of photos: `rows[i]` the values under `columns` of the i-th, None where it
-    says nothing. `unclear`: of how many it cannot be told whether a row means them."""
+class JoinResult:
+    """The rows of a table, in the order of photos.
+
+    Attributes:
+        columns: the names of the columns, without the one that the table was joined by.
+        rows: for each photo its values, or None if it is not in the table.
+        ambiguous: how many photos without values share a file name that the table has.
+    """
 
     columns: tuple[str, ...]
     rows: list[tuple[str, ...] | None]
-    unclear: int
+    ambiguous: int
 
 
-def joined(table: Table, names: Sequence[str]) -> Joined:
-    """The rows of `table` for the photos `names`: by path, or by the end of the path.
+def join_by_path(table: Table, names: Sequence[str]) -> JoinResult:
+    """Find the row of each photo by its path, or by the end of its path.
 
-    The longest end that a photo's path and a row's have in common, at least the file name, decides,
-    unless it fits other photos or other values too.
+    The longest end that the paths of a photo and a row have in common, at least the file name,
+    decides, unless it matches other photos or other values too.
+
+    Args:
+        table: its column `path` (or `file`, `filename`, `file_name`, `name`) names photos.
+        names: the photos.
 
     Raises:
-        TbgridError: the table has no column `path` (or `file`, `filename`, `name`), or names a
-            photo twice with different values.
+        TbgridError: the table has no such column, or lists a photo twice with different values.
     """
-    key = next((i for word in _KEYS if (i := table.column(word)) >= 0), -1)
+    key = next((i for word in _PATH_COLUMNS if (i := table.column(word)) >= 0), -1)
     if key < 0:
         raise TbgridError(
             f"{table.name} has no column path (found {', '.join(table.columns)})",
-            "name the column that holds each photo's path or file name path",
+            'rename the column with the photo paths or file names to "path"',
         )
     rest = [index for index in range(len(table.columns)) if index != key]
     by_path: dict[str, tuple[str, ...]] = {}
     by_end: dict[str, tuple[str, ...] | None] = {}
     for row, line in zip(table.rows, table.lines, strict=True):
-        path = _comparable(row[key])
+        path = _normalize(row[key])
         if not path:
             continue
         values = tuple([row[index] for index in rest])
         if by_path.setdefault(path, values) != values:
             raise TbgridError(
-                f"{table.name}, line {line}: {path} stands there before with other values",
-                "keep one line a photo",
+                f"{table.name}, line {line}: {path} is listed twice with different values",
+                "keep one line per photo",
             )
         for end in _ends(path):
             if by_end.setdefault(end, values) != values:
                 by_end[end] = None
-    photos = [_comparable(name) for name in names]
-    alike = Counter(end for photo in photos for end in _ends(photo))
+    photos = [_normalize(name) for name in names]
+    sharing = Counter(end for photo in photos for end in _ends(photo))
     rows: list[tuple[str, ...] | None] = []
-    unclear = 0
+    ambiguous = 0
     for photo in photos:
         found = by_path.get(photo)
         shared = next((end for end in _ends(photo) if end in by_end), None)
         if found is None and shared is not None:
-            found = by_end[shared] if alike[shared] == 1 else None
-            unclear += found is None
+            found = by_end[shared] if sharing[shared] == 1 else None
+            ambiguous += found is None
         rows.append(found)
-    return Joined(tuple(table.columns[index] for index in rest), rows, unclear)
+    return JoinResult(tuple(table.columns[index] for index in rest), rows, ambiguous)
 
 
-def _comparable(path: str) -> str:
-    """With slashes, and letters composed: some systems take them apart."""
+def _normalize(path: str) -> str:
+    """With slashes, and composed letters (NFC): some systems store them decomposed."""
     plain = path.strip().replace("\\", "/").removeprefix("./")
     return plain if plain.isascii() else unicodedata.normalize("NFC", plain)
 

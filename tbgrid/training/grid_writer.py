@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tbgrid.choices import Metric
-from tbgrid.embedding.decode import frame
+from tbgrid.embedding.decode import fit_to_sizes
 from tbgrid.errors import TbgridError, UsageError, option
 from tbgrid.grid.cells import choose_shape
 from tbgrid.grid.snap import snap
@@ -109,7 +109,7 @@ class GridWriter:
         least, most = TILE_RANGE
         side = tile or min(most, max(least, *shown.shape[1:3]))
         side = max(1, min(side, MAX_MOSAIC_SIDE // max(shape)))
-        self._tiles = np.stack([frame(one, [(side, side)], "pad").views[0] for one in shown])
+        self._tiles = np.stack([fit_to_sizes(one, [(side, side)], "pad").views[0] for one in shown])
         self._content = hashlib.sha256(self._tiles.tobytes()).hexdigest()
         self._events = EventLog(self.directory)
         self._last = self._read_last()

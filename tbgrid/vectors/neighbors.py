@@ -42,12 +42,17 @@ class Neighbors:
     distances: Float32Array
     exact: bool
 
+    def first(self, count: int) -> Neighbors:
+        """Return the `count` nearest of each photo, or all if these are fewer."""
+        return Neighbors(self.rows[:, :count], self.distances[:, :count], self.exact)
+
 
 def find_neighbors(
     vectors: Float32Array,
     count: int,
     metric: Metric = "cosine",
     *,
+    spare: int = 0,
     max_work: int = MAX_EXACT_WORK,
     progress: Progress = silent,
 ) -> Neighbors:
@@ -59,15 +64,63 @@ def find_neighbors(
         vectors: float32[n, d].
         count: how many neighbors of each; n - 1 if that is less.
         metric: the distance to compare by.
+        spare: how many more to find where every pair is compared, for `neighbors_among`.
         max_work: while n * n * d is at most this, every pair is compared. Beyond, candidates are
             the nearest by the first principal components, and the nearest of these are kept.
         progress: called as the search proceeds.
     """
     points = normalize_for(vectors, metric)
     exact = len(points) ** 2 * points.shape[1] <= max_work
-    count = min(count, len(points) - 1)
-    found = (_by_all if exact else _by_candidates)(points, count, progress)
+    count = min(count + spare if exact else count, len(points) - 1)
+    if exact:
+        found = _by_all(points, np.arange(len(points)), count, progress)
+    else:
+        found = _by_candidates(points, count, progress)
     return Neighbors(found[0], to_metric(found[1], metric).astype(np.float32), exact)
+
+
+def neighbors_among(
+    kept: IntArray,
+    neighbors: Neighbors,
+    vectors: Float32Array,
+    count: int,
+    metric: Metric = "cosine",
+    *,
+    progress: Progress = silent,
+) -> Neighbors:
+    """Find the nearest neighbors of some photos among themselves, from those among all photos.
+
+    The result is that of `find_neighbors(vectors, count, metric)`. (Matrix products of another size
+    may be summed in another order, so a distance within 1e-15 of a rounding boundary of float32
+    may differ in its last bit.) Photos with fewer than `count` kept ones among their known
+    neighbors are compared with all kept ones again. If `neighbors` are not exact, all photos are:
+    their candidates depend on the whole set.
+
+    Args:
+        kept: int64[k], the rows of these photos among all n, ascending.
+        neighbors: of all n photos, at least `count` of each; with `spare` ones few are compared
+            again.
+        vectors: float32[k, d], of the kept photos.
+        count: how many neighbors of each; k - 1 if that is less.
+        metric: the distance to compare by.
+        progress: called as a search proceeds.
+    """
+    if not neighbors.exact:
+        return find_neighbors(vectors, count, metric, progress=progress)
+    count = min(count, len(kept) - 1)
+    new_row = np.full(len(neighbors.rows), -1)
+    new_row[kept] = np.arange(len(kept))
+    rows = new_row[neighbors.rows[kept]]
+    # Those that are kept come first, in their order.
+    order = np.argsort(rows < 0, axis=1, kind="stable")[:, :count]
+    rows = np.take_along_axis(rows, order, axis=1)
+    distances = np.take_along_axis(neighbors.distances[kept], order, axis=1)
+    lacking = np.flatnonzero((rows < 0).any(axis=1))
+    if len(lacking):
+        found = _by_all(normalize_for(vectors, metric), lacking, count, progress)
+        rows[lacking] = found[0]
+        distances[lacking] = to_metric(found[1], metric).astype(np.float32)
+    return Neighbors(rows, distances, True)
 
 
 def distances_between(
@@ -137,15 +190,18 @@ def iter_nearest_points(
         yield chosen, found[~own].reshape(shape), far[~own].reshape(shape)
 
 
-def _by_all(points: Float32Array, count: int, progress: Progress) -> tuple[IntArray, Float64Array]:
-    """Rows and Euclidean distances of the nearest, by all n * n distances."""
+def _by_all(
+    points: Float32Array, wanted: IntArray, count: int, progress: Progress
+) -> tuple[IntArray, Float64Array]:
+    """Rows and Euclidean distances of the nearest to `wanted` points, by distances to all."""
     total = len(points)
-    rows = np.empty((total, count), np.int64)
-    distances = np.empty((total, count))
+    rows = np.empty((len(wanted), count), np.int64)
+    distances = np.empty((len(wanted), count))
     step = max(1, _BLOCK // total)
-    for start in range(0, total, step):
-        progress("neighbours", start, total)
-        chosen = np.arange(start, min(start + step, total))
+    for start in range(0, len(wanted), step):
+        progress("neighbours", start, len(wanted))
+        chosen = wanted[start : start + step]
+        part = slice(start, start + len(chosen))
         block = distances_from(points, chosen)
         # Bits of positive floats order as the floats do. With the row behind them one partial
         # sort finds the nearest and settles ties; single precision, since equal distances differ
@@ -154,8 +210,8 @@ def _by_all(points: Float32Array, count: int, progress: Progress) -> tuple[IntAr
         keys |= np.arange(total, dtype=np.uint64)
         keys[np.arange(len(chosen)), chosen] = np.iinfo(np.uint64).max  # never itself
         first = np.sort(np.partition(keys, count - 1, axis=1)[:, :count], axis=1)
-        rows[chosen] = first & np.uint64(2**32 - 1)
-        distances[chosen] = np.take_along_axis(block, rows[chosen], axis=1)
+        rows[part] = first & np.uint64(2**32 - 1)
+        distances[part] = np.take_along_axis(block, rows[part], axis=1)
     return rows, distances
 
 

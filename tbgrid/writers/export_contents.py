@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.embedding.model_info import ModelInfo
 from tbgrid.grouping.groups import Groups
 from tbgrid.mapping.arrange import MapResult

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tbgrid import run_format
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import format_gap
 from tbgrid.grouping.groups import CLUSTER
 from tbgrid.progress import Progress

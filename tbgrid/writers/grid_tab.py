@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbgrid import run_format
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import Grid
 from tbgrid.grouping.picture_keys import picture_keys
 from tbgrid.run_format import ColumnKind, column_file, natural_order

@@ -1,4 +1,4 @@
-"""What the snap costs, in CPU time and memory, and how near the optimum it is. Prints a table.
+"""CPU time and memory of the snap, and how near the optimum it is. Prints a table.
 
     python tests/benchmarks/grid.py [--runs 3] [--most 1000000]
 

@@ -25,20 +25,20 @@ from tests.support.tensorboard_process import tensorboard
 SIZES = (1_000, 10_000, 100_000)
 FRAMES = 40
 # A map of its own on the page, drawn frame by frame; reading a pixel waits until it is drawn.
-FRAME_COST = """async ([run, share, frames]) => {
+FRAME_COST = """async ([run, t, frames]) => {
     const { MapView } = await import(new URL("static/map_view.js", location));
     const { loadRun } = await import(new URL("static/data.js", location));
     const { listRuns } = await import(new URL("static/server.js", location));
     const listed = (await listRuns()).runs.find((one) => one.run === run);
     const nothing = () => false;
     const map = new MapView(await loadRun(listed), {
-        hovered: nothing, pinned: nothing, viewed: nothing, selected: nothing, pressed: nothing,
-        troubled: nothing,
+        onHover: nothing, onPin: nothing, onViewChange: nothing, onSelect: nothing, onKey: nothing,
+        onError: nothing,
     });
     map.node.style.cssText = "position:fixed;inset:0;z-index:9";
     document.body.append(map.node);
     map.resize();
-    map.snapTo(share);
+    map.snapTo(t);
     while (map.node.getAttribute("aria-busy") === "true") {
         await new Promise((resolve) => setTimeout(resolve, 30));
     }
@@ -51,14 +51,14 @@ FRAME_COST = """async ([run, share, frames]) => {
         ["zoom", (i) => ({ ...whole, scale: whole.scale * 1.08 ** i })],
     ]) {
         for (let i = 0; i < frames; i++) {
-            map.look(step(i));
+            map.setView(step(i));
             const start = performance.now();
             map.draw(start);
             gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
             cost[kind].push(performance.now() - start);
         }
     }
-    map.end();
+    map.destroy();
     return cost;
 }"""
 

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/like.py PHOTOS [--model NAME] [--count N] [--seeds 5] [--changes 1 ...]
 
-For each seed COUNT of the photos (default: all) are drawn, and for each of the changes, in per cent
-of the earlier map, a map of the first of them is made, and then one of all: anew, and like the
-first. A change below 0 takes photos away. Prints medians over the seeds: moves are in cells of the
-earlier grid, DPQ_16 is that of the report card.
+For each seed COUNT of the photos (default: all) are drawn. For each of the changes, in per cent of
+the earlier map, a map of the first of them is made, and then two of all: one from scratch and one
+like the first. A negative change removes photos. Prints medians over the seeds; moves are in cells
+of the earlier grid, DPQ_16 is that of the report card.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ NEAR = 0.01  # of DPQ_16
 
 @dataclass(frozen=True)
 class Found:
-    """Of one map like another: its DPQ_16 and a fresh one's; moves, also the fresh map's; CPU
-    seconds of both."""
+    """DPQ_16, moves and CPU seconds of a map like another one, and of one from scratch."""
 
     quality: float
     fresh: float
@@ -45,7 +44,7 @@ class Found:
 
 
 def compared(vectors: Float32Array, metric: Metric, change: int, seed: int) -> Found:
-    """A map of some of the vectors, then of more or fewer, twice."""
+    """Map some of the vectors, then more or fewer of them in both ways."""
     count = len(vectors)
     before = round(count / (1 + change / 100)) if change > 0 else count
     after = count if change > 0 else round(count * (1 + change / 100))

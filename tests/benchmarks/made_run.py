@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tbgrid import run_format
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grid.cells import Grid, choose_shape
 from tbgrid.photos import Photo
 from tbgrid.types import Float64Array, UInt8Array
@@ -94,10 +94,10 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
                 Image.fromarray(tile).save(spool, "JPEG", quality=85)
                 previews[row + 1] = spool.tell()
         images = ImageSet(
-            photos,
-            np.zeros((count, 2), np.float32),
-            tiles,
-            np.full((count, 2), SIDE),
+            photos=photos,
+            vectors=np.zeros((count, 2), np.float32),
+            thumbnails=tiles,
+            sizes=np.full((count, 2), SIDE),
             previews=previews,
         )
         near = Neighbors(

@@ -1,4 +1,4 @@
-"""How good refined maps are beside others, by DPQ_16, DPQ_2 and the agreement of labels.
+"""How good refined maps are compared to others, by DPQ_16, DPQ_2 and the agreement of labels.
 
     python tests/benchmarks/refine.py PHOTOS [--model NAME] [--sample N] [--seeds 5]
     python tests/benchmarks/refine.py colours [--seeds 5]
@@ -9,7 +9,7 @@ perplexity 30, snapped ("plain"); by the best of three settings of vc-flas; by l
 sorting from a random order, radius 16 to 0.5 ("LAS"); and as tbgrid does by default. "colours" are
 random RGB, of which LAS is published with a DPQ_16 of .954 on one such set. Prints medians, the
 differences from plain of each seed's map, and the CPU seconds of layout, snap and refinement.
-With --growth: the CPU seconds of refinement alone, for so many of the photos.
+With --growth: the CPU seconds of refinement alone, for these numbers of photos.
 """
 
 from __future__ import annotations

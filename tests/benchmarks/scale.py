@@ -6,10 +6,10 @@
 
 MNIST: a folder with the four idx files, packed or not. `tsne` lays out its first 20,000 digits by
 tbgrid and by scikit-learn, each from the raw pixels, and measures both layouts by the same numbers.
-`digits` exports all 70,000 and every tenth of them. `photos` draws as many photos into
-SCRATCH/photos, unless they are there, exports them twice, the second time with another perplexity,
-and compares the speeds at which their vectors come. Prints a table; CPU time is without imports,
-and each figure is of a process of its own.
+`digits` exports all 70,000 and every tenth of them. `photos` draws this number of photos into
+SCRATCH/photos, unless they exist, exports them twice, the second time with another perplexity, and
+compares how fast their vectors are available. Prints a table; CPU time is without imports, and each
+figure is from a process of its own.
 """
 
 from __future__ import annotations

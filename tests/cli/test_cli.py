@@ -14,26 +14,36 @@ import termios
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from PIL import Image
 
 from tbgrid import __version__
 from tests.support.photos import draw_photos
+from tests.support.preloaded import Preloaded
 
 
-def tbgrid(
-    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tbgrid", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        check=False,
-    )
+class Command(Protocol):
+    """`tbgrid ARGUMENTS` in a process of its own."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="module")
+def tbgrid(preloaded: Preloaded) -> Command:
+    def run(
+        *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **(env or {})}
+        return preloaded.run("tbgrid", *arguments, cwd=cwd, env=environment)
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +59,9 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
+def finished(
+    mixed: Path, tmp_path_factory: pytest.TempPathFactory, tbgrid: Command
+) -> tuple[Path, list[str], str]:
     """An export of `mixed`: the logdir, the lines of stdout, stderr."""
     logdir = tmp_path_factory.mktemp("out") / "a run"
     done = tbgrid("export", mixed, "--logdir", logdir)
@@ -76,7 +88,9 @@ def test_stderr_tells_what_was_left_out_and_nothing_of_libraries(
     assert "skipped: red/empty.jpg (empty file)" in lines
 
 
-def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Path) -> None:
+def test_json_is_all_of_stdout_and_quiet_says_nothing(
+    photos: Path, tmp_path: Path, tbgrid: Command
+) -> None:
     done = tbgrid(
         *("export", photos, "--logdir", tmp_path / "logs", "--run", "x", "--model", "pixels"),
         *(
@@ -104,7 +118,7 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["export", "{nowhere}", "--logdir", "{new}"], 1, "no folder"),
+        (["export", "{nowhere}", "--logdir", "{new}"], 1, "no such folder"),
         (["export", "{empty}", "--logdir", "{new}"], 1, "no photos in"),
         (["export", "{texts}", "--logdir", "{new}"], 1, "0 of 3 files can be shown"),
         (["export", "{photos}", "--logdir", "{file}"], 1, "is not a directory"),
@@ -113,9 +127,13 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Pa
         (
             ["export", "{photos}", "--logdir", "{new}", "--model", "nothing"],
             2,
-            "no model 'nothing'",
+            "no such model: nothing",
         ),
-        (["export", "{photos}", "--logdir", "{new}", "--model", "{empty}"], 1, "is no SavedModel"),
+        (
+            ["export", "{photos}", "--logdir", "{new}", "--model", "{empty}"],
+            1,
+            "is not a SavedModel",
+        ),
         (["export", "{photos}", "--logdir", "{new}", "--run", "a&b"], 2, "'&'"),
         (["export", "{photos}", "--logdir", "{new}", "--run", "../b"], 2, "below the logdir"),
         (["export", "{photos}", "--logdir", "{new}", "--grid", "9"], 2, "ROWSxCOLS"),
@@ -139,7 +157,7 @@ def test_json_is_all_of_stdout_and_quiet_says_nothing(photos: Path, tmp_path: Pa
     ids=lambda value: " ".join(value[4:] or value) if isinstance(value, list) else "",
 )
 def test_mistakes_end_in_one_line(
-    arguments: list[str], code: int, message: str, photos: Path, tmp_path: Path
+    arguments: list[str], code: int, message: str, photos: Path, tmp_path: Path, tbgrid: Command
 ) -> None:
     places = {name: tmp_path / name for name in ("nowhere", "empty", "texts", "new", "foreign")}
     places |= {"photos": photos, "file": tmp_path / "file"}
@@ -163,20 +181,20 @@ def test_mistakes_end_in_one_line(
     assert not [path for path in left if path.is_file() and path.name != ".lock"]
 
 
-def test_interrupting_ends_cleanly_and_keeps_the_old_run(photos: Path, tmp_path: Path) -> None:
+def test_interrupting_ends_cleanly_and_keeps_the_old_run(
+    photos: Path, tmp_path: Path, tbgrid: Command, preloaded: Preloaded
+) -> None:
     run = tmp_path / "run"
     assert tbgrid("export", photos, "--logdir", run, "--model", "pixels").returncode == 0
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tbgrid", "export", str(photos), "--logdir", str(run)],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = preloaded.start("tbgrid", "export", photos, "--logdir", run, stderr=file)
     while not list(run.glob("plugins/tbgrid/staging-*")):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
+    code, stderr = process.wait(60), log.read_text()
+    assert code == 130, stderr
     assert stderr.splitlines()[-1].startswith("tbgrid: interrupted")
     assert "Traceback" not in stderr
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
@@ -203,19 +221,17 @@ def test_a_bug_keeps_its_traceback(photos: Path, tmp_path: Path) -> None:
     assert "native words" in done.stderr
 
 
-def test_help_and_version_need_no_stage() -> None:
+def test_help_and_version_need_no_stage(tbgrid: Command) -> None:
     assert tbgrid("--version").stdout == f"tbgrid {__version__}\n"
     assert "export" in tbgrid().stdout
     assert "--perplexity" in tbgrid("export", "--help").stdout
 
 
-def test_bars_show_on_a_terminal(photos: Path, tmp_path: Path) -> None:
+def test_bars_show_on_a_terminal(photos: Path, tmp_path: Path, preloaded: Preloaded) -> None:
     lead, follow = pty.openpty()
     fcntl.ioctl(follow, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    arguments = ["export", str(photos), "--logdir", str(tmp_path / "run"), "--no-cache"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tbgrid", *arguments], stdout=subprocess.PIPE, stderr=follow
-    )
+    arguments = ("export", photos, "--logdir", tmp_path / "run", "--no-cache")
+    process = preloaded.start("tbgrid", *arguments, stdout=subprocess.DEVNULL, stderr=follow)
     os.close(follow)
     seen = b""
     while True:
@@ -227,8 +243,7 @@ def test_bars_show_on_a_terminal(photos: Path, tmp_path: Path) -> None:
             break
         seen += block
     os.close(lead)
-    process.communicate(timeout=120)
-    assert process.returncode == 0
+    assert process.wait(120) == 0
     for stage in (b"embed", b"t-SNE", b"grid", b"write"):
         assert stage in seen
     assert b"60/60" in seen

@@ -19,7 +19,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from tbgrid.choices import Fit
 from tbgrid.embedding import decode as decode_module
-from tbgrid.embedding.decode import Decoded, ImageError, decode, decode_all, register_heif
+from tbgrid.embedding.decode import Decoded, ImageError, decode, decode_many, register_heif
 from tbgrid.photos import Photo, SkippedFile
 from tbgrid.sources.folders import find_photos
 from tbgrid.types import UInt8Array
@@ -598,7 +598,7 @@ def test_a_scaled_jpeg_is_not_stretched(side: int, tmp_path: Path) -> None:
 def decoded(
     folder: Path, sizes: Sequence[tuple[int, int]], workers: int = 2
 ) -> list[tuple[Photo, Decoded | SkippedFile]]:
-    return list(decode_all(find_photos(folder).photos, sizes, workers=workers))
+    return list(decode_many(find_photos(folder).photos, sizes, workers=workers))
 
 
 def pillow_opens(path: Path) -> bool:

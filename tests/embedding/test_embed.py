@@ -143,7 +143,7 @@ def test_a_photo_whose_vector_is_not_finite_is_left_out(tmp_path: Path) -> None:
 
 def test_a_model_whose_vectors_are_not_finite_is_refused(tmp_path: Path) -> None:
     source = numbered(tmp_path)
-    with pytest.raises(TbgridError, match=r"NaN or infinity for .* --input-range"):
+    with pytest.raises(TbgridError, match=r"NaN or infinity for .* input_range"):
         embed(source, Colour(lambda _, vectors: vectors * np.float32(np.nan)), batch=8)
 
 

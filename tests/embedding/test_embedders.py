@@ -20,7 +20,8 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestNeighbors
 
 from tbgrid.embedding import registry
-from tbgrid.embedding.embed import ImageSet, embed
+from tbgrid.embedding.embed import embed
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.embedding.load_embedder import load_embedder
 from tbgrid.errors import TbgridError, UsageError
 from tbgrid.photos import Photo, Source
@@ -72,7 +73,7 @@ def test_a_model_of_any_size_is_used_at_224_and_says_so(tmp_path: Path) -> None:
     models.callable_any_size(tmp_path / "network")
     embedder = load_embedder(str(tmp_path / "network"))
     assert embedder.input_size == (224, 224)
-    assert ["224 px (--image-size)" in note for note in embedder.notes] == [True]
+    assert ["which can be chosen; used 224 px" in note for note in embedder.notes] == [True]
     chosen = load_embedder(str(tmp_path / "network"), 32)
     assert chosen.input_size == (32, 32)
     assert chosen.notes == ()
@@ -84,7 +85,7 @@ def test_a_model_of_one_size_refuses_another(tmp_path: Path) -> None:
     models.callable_fixed(tmp_path / "network")
     assert load_embedder(str(tmp_path / "network")).input_size == (16, 16)
     assert_refused(
-        str(tmp_path / "network"), UsageError, "network takes pictures of 16 x 16", image_size=32
+        str(tmp_path / "network"), UsageError, "network takes images of 16 x 16", image_size=32
     )
 
 
@@ -106,7 +107,7 @@ def test_a_model_that_embeds_no_pictures_is_refused_with_what_was_found(
     build: Callable[[Path], str], tmp_path: Path
 ) -> None:
     found = build(tmp_path / "network")
-    text = assert_refused(str(tmp_path / "network"), TbgridError, "network embeds no images")
+    text = assert_refused(str(tmp_path / "network"), TbgridError, "network does not embed images")
     assert found in text
     assert "expected float32[batch, height, width, 3]" in text
 
@@ -114,7 +115,7 @@ def test_a_model_that_embeds_no_pictures_is_refused_with_what_was_found(
 def test_a_model_that_gives_too_few_vectors_is_told(tmp_path: Path) -> None:
     models.one_vector_a_batch(tmp_path / "network")
     embedder = load_embedder(str(tmp_path / "network"))
-    with pytest.raises(TbgridError, match="gave 1 vectors for 7 pictures"):
+    with pytest.raises(TbgridError, match="gave 1 vectors for 7 images"):
         embedder(seven())
 
 
@@ -122,11 +123,9 @@ def test_a_model_that_fails_on_the_size_says_what_failed(tmp_path: Path) -> None
     models.needs_even_halves(tmp_path / "network")
     assert load_embedder(str(tmp_path / "network"), 16)(seven()).shape == (7, 3)
     embedder = load_embedder(str(tmp_path / "network"), 15)
-    with pytest.raises(
-        TbgridError, match=r"failed on pictures of 15 x 15 .*\[7,8,.*\[7,7,"
-    ) as told:
+    with pytest.raises(TbgridError, match=r"failed on images of 15 x 15 .*\[7,8,.*\[7,7,") as told:
         embedder(seven()[:, :15, :15])
-    assert "--image-size" in told.value.hint
+    assert "image_size" in told.value.hint
 
 
 # --- Wrong names, paths and URLs -------------------------------------------------------------
@@ -142,7 +141,7 @@ def test_a_path_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no-variables").mkdir()
     (tmp_path / "no-variables" / "saved_model.pb").write_bytes(graph)
     assert_refused(str(tmp_path / "no-variables"), TbgridError, "cannot load the model")
-    assert_refused(str(tmp_path), TbgridError, "it holds no saved_model.pb")
+    assert_refused(str(tmp_path), TbgridError, "it has no saved_model.pb")
     for name in ("missing", "mobilenet", str(tmp_path / "cut" / "saved_model.pb")):
         text = assert_refused(name, UsageError, "no model ")
         assert "a directory that holds a SavedModel, a URL" in text
@@ -209,7 +208,7 @@ def test_a_url_that_gives_no_model_is_refused(server: str, tmp_path: Path) -> No
         "nonsense://network": "not implemented",
     }.items():
         text = assert_refused(handle, TbgridError, f"cannot download .*{reason}")
-        for way_out in ("--model builtin", "a path to a SavedModel", "TFHUB_CACHE_DIR"):
+        for way_out in ("model builtin", "a path to a SavedModel", "TFHUB_CACHE_DIR"):
             assert way_out in text
     assert_refused(f"{server}/whole.tar.gz", TbgridError, "cannot load the model .*whole")
     gc.collect()  # while the warning is ignored
@@ -228,7 +227,7 @@ def sample(data: Path, labels: int = 16, each: int = 16) -> Source:
             counts[photo.label] += 1
             kept.append(photo)
     assert len(kept) == labels * each
-    return Source(source.name, tuple(kept))
+    return Source(name=source.name, photos=tuple(kept))
 
 
 def accuracy(source: Source, model: str) -> tuple[float, ImageSet]:
@@ -299,7 +298,7 @@ def test_builtin_is_as_good_as_pixels_on_glyphs() -> None:
 
 @pytest.mark.parametrize("model", ["builtin", "pixels", "missing"])
 def test_no_model_takes_pictures_of_no_size(model: str) -> None:
-    assert_refused(model, UsageError, "image size 0", image_size=0)
+    assert_refused(model, UsageError, "image_size 0", image_size=0)
 
 
 def test_pixels_are_the_picture() -> None:

@@ -48,7 +48,7 @@ def embedded(odd_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """`odd_photos` in shards. Not to be changed."""
     out = tmp_path_factory.mktemp("embedded") / "shards"
     done = embed_shards(odd_photos, out, OPTIONS, shard=SHARD, embedder=MODEL)
-    assert (done.made, len(done.source.photos), len(done.source.skipped)) == (5, 12, 8)
+    assert (done.new_shards, len(done.source.photos), len(done.source.skipped)) == (5, 12, 8)
     return out
 
 
@@ -100,14 +100,14 @@ def test_the_run_is_that_of_the_photos_by_the_command_line(
 
 def test_a_network_gets_the_batches_of_an_export_without_shards(tmp_path: Path) -> None:
     """Their sizes decide upon the last bits of vectors."""
-    folder, count = draw_photos(tmp_path / "photos", each=95), embed._AT_ONCE
+    folder, count = draw_photos(tmp_path / "photos", each=95), embed._CHUNK
     for number in (3, 40, 90):
         (folder / "green" / f"{number:03}.jpg").write_text("no picture")
     options = ExportOptions(preview=0)
     done = embed_shards(folder, tmp_path / "out", options, shard=count)
     found = shards.read_images(done.source, tmp_path)
     direct = tbgrid.embed(tbgrid.find_photos(folder), tbgrid.load_embedder())
-    assert done.made == 2
+    assert done.new_shards == 2
     assert np.array_equal(found.vectors, direct.vectors)
     assert DEFAULT_SHARD % count == 0
 
@@ -134,11 +134,13 @@ def test_an_array_can_be_embedded(tmp_path: Path) -> None:
     np.savez(tmp_path / "digits.npz", images=pictures, y=np.arange(10) % 3)
     for made in (3, 0):
         done = embed_shards(tmp_path / "digits.npz", tmp_path / "out", shard=4, embedder=MODEL)
-        assert done.made == made
+        assert done.new_shards == made
     found = export(tmp_path / "out", tmp_path / "run", ExportOptions(use_cache=False))
     assert found.images.labels == [str(number % 3) for number in range(10)]
     np.savez(tmp_path / "digits.npz", images=pictures[::-1], y=np.arange(10) % 3)
-    assert embed_shards(tmp_path / "digits.npz", tmp_path / "out", shard=4, embedder=MODEL).made
+    assert embed_shards(
+        tmp_path / "digits.npz", tmp_path / "out", shard=4, embedder=MODEL
+    ).new_shards
 
 
 def test_some_of_the_embedded_photos_can_be_shown(embedded: Path, tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_some_of_the_embedded_photos_can_be_shown(embedded: Path, tmp_path: Path
     assert not [name for name in names if name.startswith("green") and names.index(name) in rows]
     assert np.array_equal(some.vectors, whole.vectors[rows])
     assert np.array_equal(some.thumbnails, whole.thumbnails[rows])
-    with pytest.raises(TbgridError, match=r"1 of the photos in .* are chosen: .* at least 3"):
+    with pytest.raises(TbgridError, match=r"only 1 photos in .* are selected: .* at least 3"):
         export(embedded, tmp_path, ExportOptions(source=SourceOptions(include=("green/000.jpg",))))
 
 
@@ -173,7 +175,7 @@ def test_metadata_can_be_joined_later(embedded: Path, tmp_path: Path) -> None:
         (["--fit", "pad"], "--fit pad: the photos were embedded with crop"),
         (["--preview", "256"], "--preview 256: the photos were embedded with 80"),
         (["--input-range", "bytes"], "--input-range bytes: the photos were embedded with unit"),
-        (["--vectors", "v.npy"], "holds vectors already: leave out --vectors"),
+        (["--vectors", "v.npy"], "has vectors already: leave out --vectors"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -197,11 +199,11 @@ def test_export_takes_what_was_embedded_with(embedded: Path, tmp_path: Path) -> 
     assert main(["export", str(embedded), "--logdir", str(tmp_path / "a"), *same]) == 0
     done = export(embedded, tmp_path / "b", dataclasses.replace(OPTIONS, preview=0))
     assert not len(done.images.previews)
-    with pytest.raises(UsageError, match="--tile 65"):
+    with pytest.raises(UsageError, match="tile 65"):
         export(embedded, tmp_path / "c", ExportOptions(tile=65))
     with pytest.raises(UsageError, match="embedded already: leave it out"):
         export(embedded, tmp_path / "c", embedder=MODEL)
-    with pytest.raises(UsageError, match="has vectors already: give it to tbgrid export"):
+    with pytest.raises(UsageError, match="has vectors already: use it with tbgrid export"):
         embed_shards(embedded, tmp_path / "d", embedder=MODEL)
 
 
@@ -237,7 +239,7 @@ def test_a_kill_loses_no_shard(odd_photos: Path, embedded: Path, tmp_path: Path)
     before = modified(tmp_path)
     assert sorted(before) == [f"shard-{number:05}.npz" for number in range(4)]
     assert list(tmp_path.glob(f"{shard_index.MAKING}*"))
-    with pytest.raises(TbgridError, match=r"holds 4 of 5 shards: run the same tbgrid embed again"):
+    with pytest.raises(TbgridError, match=r"has 4 of 5 shards: run the same tbgrid embed again"):
         export(tmp_path, tmp_path / "run")
     seen: list[tuple[int, int | None]] = []
     done = embed_shards(
@@ -248,7 +250,7 @@ def test_a_kill_loses_no_shard(odd_photos: Path, embedded: Path, tmp_path: Path)
         embedder=MODEL,
         progress=lambda stage, n, total: seen.append((n, total)) if stage == "embed" else None,
     )
-    assert done.made == 1
+    assert done.new_shards == 1
     assert {name: time for name, time in modified(tmp_path).items() if name in before} == before
     assert files(tmp_path) == files(embedded)
     assert seen[0] == (16, COUNT)
@@ -263,7 +265,7 @@ def test_a_photo_that_has_changed_is_embedded_again(tmp_path: Path) -> None:
     Image.new("RGB", (30, 30), (1, 2, 3)).save(folder / "green" / "001.jpg")
     (folder / "red" / "000.jpg").write_text("no picture now")
     done = embed_shards(folder, out, OPTIONS, shard=SHARD, embedder=MODEL)
-    assert done.made == 2
+    assert done.new_shards == 2
     assert [modified(out)[name] == time for name, time in sorted(before.items())] == [
         True,
         False,
@@ -297,15 +299,15 @@ def test_other_photos_are_refused(tmp_path: Path, change: str) -> None:
     act(folder)
     with pytest.raises(TbgridError, match=message) as refused:
         embed_shards(folder, out, options, embedder=MODEL)
-    assert str(refused.value).endswith("give another --out, or remove that directory")
+    assert str(refused.value).endswith("use another out, or remove that directory")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tile": 32}, "was begun with --tile 24, not 32"),
-        ({"image_size": 32}, "was begun with --image-size None, not 32"),
-        ({"batch": 2}, "was begun with --batch 32, not 2"),
+        ({"tile": 32}, "was begun with tile 24, not 32"),
+        ({"image_size": 32}, "was begun with image_size None, not 32"),
+        ({"batch": 2}, "was begun with batch 32, not 2"),
     ],
     ids=str,
 )
@@ -321,7 +323,7 @@ def test_other_options_are_refused(
             shard=SHARD,
             embedder=MODEL,
         )
-    with pytest.raises(UsageError, match="was begun with --shard 4, not 5"):
+    with pytest.raises(UsageError, match="was begun with shard 4, not 5"):
         embed_shards(odd_photos, embedded, OPTIONS, shard=5, embedder=MODEL)
     assert modified(embedded) == before
 
@@ -332,7 +334,7 @@ class Trained(MeanColour):
 
 
 def test_another_model_of_the_same_name_is_refused(odd_photos: Path, embedded: Path) -> None:
-    with pytest.raises(UsageError, match="begun when model mean-colour was another"):
+    with pytest.raises(UsageError, match="begun with another version of model mean-colour"):
         embed_shards(odd_photos, embedded, OPTIONS, shard=SHARD, embedder=Trained())
 
 
@@ -363,7 +365,7 @@ def test_a_damaged_shard_is_one_line_and_can_be_made_again(
     assert len(said.splitlines()) == 1
     if "remove it" in said:
         shard.unlink(missing_ok=True)
-    assert embed_shards(odd_photos, copy, OPTIONS, shard=SHARD, embedder=MODEL).made == 1
+    assert embed_shards(odd_photos, copy, OPTIONS, shard=SHARD, embedder=MODEL).new_shards == 1
     assert files(copy) == files(embedded)
 
 
@@ -399,7 +401,9 @@ def test_a_damaged_index_is_one_line(
 
 def test_a_directory_of_other_files_is_not_written(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(TbgridError, match=r"holds other files, such as thesis.txt: give --out"):
+    with pytest.raises(
+        TbgridError, match=r"has other files, such as thesis.txt: use a new directory for out"
+    ):
         embed_shards(photos, tmp_path, embedder=MODEL)
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.txt", ".lock"}
 
@@ -408,19 +412,19 @@ def test_shards_may_lie_among_the_photos(tmp_path: Path) -> None:
     folder = draw_photos(tmp_path, each=2)
     for made in (1, 0):
         done = embed_shards(folder, folder / "shards", OPTIONS, embedder=MODEL)
-        assert (done.made, len(done.source.photos)) == (made, 6)
+        assert (done.new_shards, len(done.source.photos)) == (made, 6)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["{nowhere}", "--out", "{new}"], 1, "no folder"),
+        (["{nowhere}", "--out", "{new}"], 1, "no such folder"),
         (["{texts}", "--out", "{new}"], 1, "0 of 3 files can be shown"),
         (["{photos}", "--out", "{file}"], 1, "is not a directory"),
         (["{photos}"], 2, "--out"),
-        (["{photos}", "--out", "{new}", "--shard", "0"], 2, "shard 0: give a number of photos"),
-        (["{photos}", "--out", "{new}", "--workers", "0"], 2, "workers 0: give a number"),
-        (["{photos}", "--out", "{new}", "--model", "nothing"], 2, "no model 'nothing'"),
+        (["{photos}", "--out", "{new}", "--shard", "0"], 2, "shard 0: use a number of photos"),
+        (["{photos}", "--out", "{new}", "--workers", "0"], 2, "workers 0: use a number"),
+        (["{photos}", "--out", "{new}", "--model", "nothing"], 2, "no such model: nothing"),
         (["{photos}", "--out", "{new}", "--tile", "4"], 2, "from 8 to 512"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

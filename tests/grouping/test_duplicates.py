@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
-from tbgrid.embedding.embed import ImageSet
+from tbgrid.embedding.image_set import ImageSet
 from tbgrid.grouping.duplicates import EXACT, MIRRORED, NEAR, Copies, find_copies
 from tbgrid.grouping.image_registration import similarity
 from tbgrid.photos import Photo
@@ -58,11 +58,11 @@ def images_of(pictures: Sequence[Image.Image], thumbnail: int = 64) -> ImageSet:
     vectors: Float32Array = both - both.mean(axis=1, keepdims=True)
     vectors /= vectors.std(axis=1, keepdims=True)
     photos = [
-        Photo(None, f"{row:03}.png", pixels=np.asarray(picture))
+        Photo(path=None, name=f"{row:03}.png", pixels=np.asarray(picture))
         for row, picture in enumerate(pictures)
     ]
     sizes = np.array([picture.size for picture in pictures], np.int64)
-    return ImageSet(tuple(photos), vectors, thumbnails, sizes)
+    return ImageSet(photos=tuple(photos), vectors=vectors, thumbnails=thumbnails, sizes=sizes)
 
 
 def copies_of(images: ImageSet) -> Copies:
@@ -146,8 +146,13 @@ def test_files_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
         assert photo.pixels is not None
         path = tmp_path / photo.name
         Image.fromarray(photo.pixels).save(path, compress_level=9 if row == 9 else 1)
-        photos.append(Photo(path, photo.name))
-    images = ImageSet(tuple(photos), images.vectors, images.thumbnails, images.sizes)
+        photos.append(Photo(path=path, name=photo.name))
+    images = ImageSet(
+        photos=tuple(photos),
+        vectors=images.vectors,
+        thumbnails=images.thumbnails,
+        sizes=images.sizes,
+    )
     copies = copies_of(images)
     assert copies.kinds == ("",) * 8 + (EXACT, NEAR)
     assert copies.representative_of.tolist() == [*range(8), 0, 0]
@@ -168,9 +173,11 @@ def test_without_pictures_equal_vectors_are_copies() -> None:
     vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     vectors[7] = vectors[2]
     vectors[8] = vectors[3] + np.float32(1e-6)
-    photos = tuple(Photo(None, str(row)) for row in range(9))
+    photos = tuple(Photo(path=None, name=str(row)) for row in range(9))
     empty, sizes = np.zeros((9, 0, 0, 3), np.uint8), np.zeros((0, 2), np.int64)
-    copies = copies_of(ImageSet(photos, vectors, empty, sizes, pictured=False))
+    copies = copies_of(
+        ImageSet(photos=photos, vectors=vectors, thumbnails=empty, sizes=sizes, pictured=False)
+    )
     assert copies.representative_of.tolist() == [0, 1, 2, 3, 4, 5, 6, 2, 8]
     assert copies.kinds[7] == EXACT
 

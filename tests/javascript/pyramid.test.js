@@ -17,17 +17,17 @@ for (const mosaic of mosaics) {
   const first = pyramid.firstLevel(mosaic);
   const last = pyramid.lastLevel(mosaic);
 
-  test(`${name}: photos have 1 px at the first level and all at the last`, () => {
+  test(`${name}: photos have 1 px at the first level and all pixels at the last`, () => {
     assert.equal(pyramid.photoSide(mosaic, first), 1);
     assert.equal(pyramid.photoSide(mosaic, last), mosaic.cell);
     assert.ok(2 ** last >= Math.max(mosaic.rows, mosaic.columns) * mosaic.cell);
     assert.ok(2 ** (last - 1) < Math.max(mosaic.rows, mosaic.columns) * mosaic.cell);
   });
 
-  test(`${name}: each cell lies whole within its tile, at a place of its own`, () => {
+  test(`${name}: each cell lies entirely within its tile, at a position of its own`, () => {
     for (let level = first; level <= last; level++) {
       const side = pyramid.photoSide(mosaic, level);
-      const places = new Set();
+      const positions = new Set();
       for (let cell = 0; cell < mosaic.rows * mosaic.columns; cell += 97) {
         const corner = pyramid.cornerInTile(mosaic, level, cell);
         assert.ok(corner.x >= 0 && corner.x + side <= mosaic.tile);
@@ -35,13 +35,13 @@ for (const mosaic of mosaics) {
         const tile = pyramid.tileOf(mosaic, level, cell);
         const count = pyramid.tileCount(mosaic, level);
         assert.ok(tile.column < count.columns && tile.row < count.rows);
-        places.add(`${pyramid.tileKey(tile)} ${corner.x} ${corner.y}`);
+        positions.add(`${pyramid.tileKey(tile)} ${corner.x} ${corner.y}`);
       }
-      assert.equal(places.size, Math.ceil((mosaic.rows * mosaic.columns) / 97));
+      assert.equal(positions.size, Math.ceil((mosaic.rows * mosaic.columns) / 97));
     }
   });
 
-  test(`${name}: the overview is one tile, the largest that is`, () => {
+  test(`${name}: the overview is the largest level of one tile`, () => {
     const level = Math.max(pyramid.overviewLevel(mosaic), first);
     const one = (/** @type {number} */ at) => {
       const count = pyramid.tileCount(mosaic, at);
@@ -52,15 +52,15 @@ for (const mosaic of mosaics) {
   });
 }
 
-test("tiles of a part of the map are those that hold its cells", () => {
+test("tiles of a part of the map are those that contain its cells", () => {
   const mosaic = mosaics[2];
   const level = pyramid.lastLevel(mosaic); // 8 photos across a tile
-  const seen = { left: 6.6, top: -3, right: 9, bottom: 7.4 };
-  const keys = pyramid.tilesIn(mosaic, level, seen).map(pyramid.tileKey);
+  const bounds = { left: 6.6, top: -3, right: 9, bottom: 7.4 };
+  const keys = pyramid.tilesIn(mosaic, level, bounds).map(pyramid.tileKey);
   assert.deepEqual(keys.sort(), ["11/0_0", "11/1_0"]);
 });
 
-test("the level has about as many pixels as the screen", () => {
+test("a level has about as many pixels as the screen", () => {
   for (const pixels of [0.1, 1, 5, 16, 23, 60, 64, 500]) {
     const mosaic = mosaics[3];
     const level = pyramid.levelFor(mosaic, pixels);

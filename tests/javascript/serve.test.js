@@ -1,10 +1,11 @@
-/** The service's pages, as far as they need no browser. */
+// Those parts of the service's pages that need no browser.
 
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import {chosen, each, labelOf, mayBePicture} from "../../tbgrid/serve/static/dropped.js";
-import {outline} from "../../tbgrid/serve/static/docs.js";
+import { outlineSchema } from "../../tbgrid/serve/static/docs.js";
+import { forEachConcurrently, labelOf, mayBeImage, selectPhotos }
+  from "../../tbgrid/serve/static/photo_files.js";
 
 test("the last folder is the label", () => {
   for (const [path, label] of [
@@ -18,60 +19,60 @@ test("the last folder is the label", () => {
   }
 });
 
-test("what cannot be a picture is left out", () => {
+test("files that cannot be images are skipped", () => {
   const files = [
-    new File(["x"], "a.txt", {type: "text/plain"}),
+    new File(["x"], "a.txt", { type: "text/plain" }),
     new File(["x"], "b.HEIC"),
-    new File(["x"], "c", {type: "image/png"}),
+    new File(["x"], "c", { type: "image/png" }),
   ];
-  assert.deepEqual(files.map(mayBePicture), [false, true, true]);
-  assert.deepEqual(chosen(files).map((one) => one.file.name), ["b.HEIC", "c"]);
+  assert.deepEqual(files.map(mayBeImage), [false, true, true]);
+  assert.deepEqual(selectPhotos(files).map(({ file }) => file.name), ["b.HEIC", "c"]);
 });
 
-test("work is done once each, a few at a time, and failures do not stop it", async () => {
+test("each item is processed once, a few at a time, and errors do not stop the others", async () => {
   /** @type {number[]} */
   const done = [];
   /** @type {[number, string][]} */
   const failed = [];
-  let now = 0;
-  let most = 0;
-  await each(
+  let running = 0;
+  let maxRunning = 0;
+  await forEachConcurrently(
     [...Array(20).keys()],
     4,
     async (item) => {
-      most = Math.max(most, ++now);
-      await new Promise((go) => setTimeout(go, 1));
-      now -= 1;
+      maxRunning = Math.max(maxRunning, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      running -= 1;
       if (item % 7 === 3) throw new Error("refused");
       done.push(item);
     },
     (item, error) => failed.push([item, error.message]),
   );
-  assert.equal(most, 4);
+  assert.equal(maxRunning, 4);
   assert.deepEqual(failed.map(([item]) => item).sort((a, b) => a - b), [3, 10, 17]);
   assert.equal(new Set(done).size, 17);
-  await each([], 4, async () => assert.fail(), () => assert.fail());
+  await forEachConcurrently([], 4, async () => assert.fail(), () => assert.fail());
 });
 
-test("a schema is outlined, references followed", () => {
+test("a schema is outlined with its references resolved", () => {
   const document = {
     components: {
       schemas: {
         Photo: {
           properties: {
-            id: {type: "string"},
-            side: {anyOf: [{type: "integer"}, {type: "null"}]},
-            kind: {enum: ["a", "b"]},
+            id: { type: "string" },
+            side: { anyOf: [{ type: "integer" }, { type: "null" }] },
+            kind: { enum: ["a", "b"] },
           },
           required: ["id"],
         },
-        Self: {properties: {inner: {$ref: "#/components/schemas/Self"}}},
+        Self: { properties: { inner: { $ref: "#/components/schemas/Self" } } },
       },
     },
   };
-  const list = {type: "array", items: {$ref: "#/components/schemas/Photo"}};
-  assert.deepEqual(outline(list, document), [
-    {id: "string", "side?": "integer or null", "kind?": "a | b"},
+  const list = { type: "array", items: { $ref: "#/components/schemas/Photo" } };
+  assert.deepEqual(outlineSchema(list, document), [
+    { id: "string", "side?": "integer or null", "kind?": "a | b" },
   ]);
-  assert.ok(JSON.stringify(outline({$ref: "#/components/schemas/Self"}, document)));
+  assert.ok(JSON.stringify(outlineSchema({ $ref: "#/components/schemas/Self" }, document)));
 });

@@ -1,10 +1,13 @@
-/** What the tests share: numbers that look random and are the same each time, and columns. */
+/** Shared by the tests: reproducible random numbers, columns and buffers. */
 
+import assert from "node:assert/strict";
+
+import { FormatError } from "../../tbgrid/plugin/static/buffers.js";
 import { decodeCategory, decodeNumber, decodeText } from "../../tbgrid/plugin/static/columns.js";
 
 /** @typedef {import("../../tbgrid/plugin/static/columns.js").Column} Column */
 
-/** A source of random numbers that a seed decides (xorshift). */
+/** A generator of random numbers from a seed (xorshift). */
 export class Random {
   /** @param {number} seed */
   constructor(seed) {
@@ -13,7 +16,7 @@ export class Random {
   }
 
   /** @returns {number} from 0 to 1 */
-  share() {
+  float() {
     this.state ^= this.state << 13;
     this.state ^= this.state >>> 17;
     this.state ^= this.state << 5;
@@ -22,7 +25,7 @@ export class Random {
 
   /** @param {number} end */
   below(end) {
-    return Math.floor(this.share() * end);
+    return Math.floor(this.float() * end);
   }
 
   /**
@@ -44,14 +47,14 @@ export class Random {
 
   /**
    * @param {number} n
-   * @param {number} share of ones
+   * @param {number} density the proportion of ones
    */
-  mask(n, share) {
-    return Uint8Array.from({ length: n }, () => (this.share() < share ? 1 : 0));
+  mask(n, density) {
+    return Uint8Array.from({ length: n }, () => (this.float() < density ? 1 : 0));
   }
 }
 
-/** Pieces of text that break what was written for English: separators, quotes, scripts, halves. */
+/** Pieces of text that break code written for English: separators, quotes, scripts, halves. */
 export const HOSTILE = [
   ..."aAbB 01_-.*~:;,=<>%&?#+/\\|'\"\t\r\n\0",
   ...["é", "e\u0301", "\u0301", "İ", "ß", "ẞ", "Σ", "ς", "σ", "ﬁ", "日本", "😀", "\u202e", "\ufeff"],
@@ -105,3 +108,40 @@ export function textual(name, texts) {
 export function floats(n, coordinate) {
   return Float32Array.from({ length: n }, (_, i) => coordinate(i));
 }
+
+/**
+ * Assert that decoding fails with a message for users.
+ * @param {() => unknown} decode
+ * @param {...RegExp} parts of the message
+ */
+export function assertRejected(decode, ...parts) {
+  assert.throws(decode, (error) => {
+    assert.ok(error instanceof FormatError, String(error));
+    parts.forEach((part) => assert.match(error.message, part));
+    return true;
+  });
+}
+
+/** @param {number[]} numbers */
+export const u32 = (...numbers) => Uint32Array.from(numbers).buffer;
+/** @param {number[]} numbers */
+export const f32 = (...numbers) => Float32Array.from(numbers).buffer;
+
+/**
+ * @param {Random} random
+ * @param {number} n
+ * @param {number} extent
+ */
+export const scatter = (random, n, extent) => floats(2 * n, () => random.float() * extent);
+
+/** @param {number} n */
+export const listRows = (n) => Array.from({ length: n }, (_, row) => row);
+
+/**
+ * @param {Float32Array} centres
+ * @param {number} row
+ * @param {number} x
+ * @param {number} y
+ */
+export const distanceTo = (centres, row, x, y) =>
+  Math.hypot(centres[2 * row] - x, centres[2 * row + 1] - y);

@@ -184,8 +184,8 @@ def test_runs_have_safe_names_of_their_own(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["--model", "pixels", "--model", "pixels"], 2, "model pixels is given twice"),
-        (["--model", "pixels", "--model", "nothing"], 2, "no model 'nothing'"),
-        (["--model", "pixels", "--model", "{photos}"], 1, "is no SavedModel"),
+        (["--model", "pixels", "--model", "nothing"], 2, "no such model: nothing"),
+        (["--model", "pixels", "--model", "{photos}"], 1, "is not a SavedModel"),
         (["--model", "pixels", "--model", "builtin", "--vectors", "{vectors}"], 2, "--vectors"),
         (["--model", "pixels", "--model", "builtin", "--run", "a&b"], 2, "'&'"),
         (["--model", "pixels", "--model", "builtin", "--duplicates", "stack"], 2, "stack diff"),

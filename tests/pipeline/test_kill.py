@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +23,11 @@ from tbgrid.options import ExportOptions
 from tbgrid.writers import run_directory
 from tests.support.embedders import MeanColour
 from tests.support.photos import draw_photos
+from tests.support.preloaded import Preloaded
 from tests.writers.test_projector import Backend
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
 
-MOMENTS = 20
 MODEL = MeanColour()
 
 
@@ -58,54 +54,6 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Kind, Kind]:
     one = draw_photos(tmp_path_factory.mktemp("one"), each=5, seed=1)
     two = draw_photos(tmp_path_factory.mktemp("two"), each=9, seed=2)
     return Kind(one, 15, 16), Kind(two, 27, 24)
-
-
-# Loads what the command loads, and forks for each line of arguments a process that runs it.
-FORKING = """
-import json, os, sys
-import matplotlib.backends.backend_agg, matplotlib.figure
-import openTSNE, sklearn.cluster, sklearn.manifold, tensorflow
-import tbgrid.pipeline.export
-from tbgrid.cli.main import main
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        os._exit(main(json.loads(line)))
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
-"""
-
-
-class Command:
-    """The command in processes that have loaded their modules, which takes most of the time of
-    one, and in which there is nothing to lose yet."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin
-        assert process.stdout
-        self.asked, self.told = process.stdin, process.stdout
-
-    def start(self, kind: Kind, logdir: Path) -> int:
-        """Begin an export; its process."""
-        print(json.dumps([*kind.arguments, "--logdir", str(logdir)]), file=self.asked, flush=True)
-        return int(self.told.readline())
-
-    def wait(self) -> int:
-        """Its status when it has ended."""
-        return int(self.told.readline())
-
-
-@pytest.fixture
-def command() -> Iterator[Command]:
-    with subprocess.Popen(
-        [sys.executable, "-c", FORKING],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield Command(process)
 
 
 def served(logdir: Path, kinds: tuple[Kind, Kind]) -> Kind:
@@ -146,26 +94,25 @@ def assert_no_rubbish(logdir: Path) -> None:
     assert check(logdir) == []
 
 
+@pytest.mark.parametrize("moments", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_kill_leaves_one_whole_export(
-    kinds: tuple[Kind, Kind], command: Command, tmp_path: Path
+    moments: int, kinds: tuple[Kind, Kind], preloaded: Preloaded, tmp_path: Path
 ) -> None:
     old, new = kinds
     logdir = tmp_path / "run"
-    command.start(old, logdir)
     began = time.monotonic()
-    assert command.wait() == 0
+    assert preloaded.start("tbgrid", *old.arguments, "--logdir", logdir).wait() == 0
     duration = time.monotonic() - began
     assert served(logdir, kinds) == old
     rng = random.Random(0)
     outcomes = []
-    for number in range(MOMENTS):
+    for number in range(moments):
         # Spread over the run, start and end included; publication is tried step by step below.
-        moment = duration * (number + rng.random()) / MOMENTS
-        process = command.start(new, logdir)
+        moment = duration * (number + rng.random()) / moments
+        process = preloaded.start("tbgrid", *new.arguments, "--logdir", logdir)
         time.sleep(moment)
-        with contextlib.suppress(ProcessLookupError):  # it was quicker than the first
-            os.kill(process, signal.SIGKILL)
-        assert command.wait() in (0, signal.SIGKILL)
+        process.kill()  # unless it was quicker than the first
+        assert process.wait() in (0, -signal.SIGKILL)
         kind = served(logdir, kinds)
         outcomes.append((round(moment, 2), "new" if kind == new else "old"))
         if kind == new:

@@ -77,7 +77,7 @@ def embed_on_ray(photos: str, out: str, model: MeanColour) -> None:
         workers=2,
         progress=lambda stage, n, total: progress.append((n, total)) if stage == "embed" else None,
     )
-    print(json.dumps({"made": done.made, "progress": progress}))
+    print(json.dumps({"made": done.new_shards, "progress": progress}))
 
 
 def run(cluster: str, photos: Path, out: Path, model: str) -> subprocess.CompletedProcess[str]:
@@ -257,8 +257,15 @@ def job(thirty: Path, tmp_path: Path) -> Job:
     source, folder = find_photos(thirty), tmp_path / "out"
     folder.mkdir()
     fixed = {"model": "mean-colour"}
-    index = shard_index.begin(folder, source, ModelInfo.of(MeanColour()), fixed, SHARD)
-    return Job(folder, index, source, OPTIONS, MeanColour(), str(tmp_path))
+    index = shard_index.begin_index(folder, source, ModelInfo.of(MeanColour()), fixed, SHARD)
+    return Job(
+        folder=folder,
+        index=index,
+        source=source,
+        options=OPTIONS,
+        embedder=MeanColour(),
+        working_directory=str(tmp_path),
+    )
 
 
 def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) -> None:
@@ -266,7 +273,7 @@ def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) ->
     with pytest.raises(
         TbgridError, match=r"has no directory .*elsewhere: all machines must see it"
     ):
-        ray_runner._check_view(replace(job, place=str(tmp_path / "elsewhere")))
+        ray_runner._check_view(replace(job, working_directory=str(tmp_path / "elsewhere")))
     with pytest.raises(TbgridError, match=r"does not see .*other: all machines must see it"):
         ray_runner._check_view(replace(job, folder=tmp_path / "other"))
     with pytest.raises(TbgridError, match=r"does not see .*out: all machines must see it"):

@@ -7,7 +7,6 @@ import io
 import json
 import re
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,10 +38,10 @@ from tests.support.grid_page import (
     striped,
     until,
 )
+from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import plugins, tensorboard
 from tests.writers.test_tensorboard_tabs import picture
 
-EXECUTABLE = Path(sys.executable).with_name("tensorboard")
 WHITE = (255, 255, 255)
 SELECTED = (26, 115, 232)  # around what is selected
 RING = (232, 113, 10)  # around a photo that is pointed at elsewhere
@@ -55,6 +54,10 @@ WHOLE = {  # what of an answer may be odd
     "column": "<i>note</i>",
     "value": "<style>*{display:none}</style>&amp; =1+1",
 }
+PLACES = [
+    pytest.param(False, id="page"),
+    pytest.param(True, id="TensorBoard", marks=pytest.mark.slow),
+]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
 
@@ -93,7 +96,7 @@ def three(logdir: Path) -> Known:
     """Three photos, about which all is told in HTML."""
     colours = ((200, 60, 60), (60, 200, 60), (60, 60, 200))
     photos = tuple(
-        Photo(None, name, label, striped(colour), (value,), row)
+        Photo(path=None, name=name, label=label, pixels=striped(colour), fields=(value,), row=row)
         for row, (colour, name, label, value) in enumerate(
             zip(
                 colours,
@@ -105,7 +108,14 @@ def three(logdir: Path) -> Known:
         )
     )
     vectors = np.array([[0, 0], [3, 0], [0, 5]], np.float32)
-    source = Source(WHOLE["title"], photos, (), 3, (WHOLE["column"],), vectors)
+    source = Source(
+        name=WHOLE["title"],
+        photos=photos,
+        skipped=(),
+        listed=3,
+        columns=(WHOLE["column"],),
+        vectors=vectors,
+    )
     return Known.of(ODD, tbgrid.export(source, logdir, OPTIONS, run_name=ODD))
 
 
@@ -137,6 +147,7 @@ def address(
     large: Known,
     part: tbgrid.ExportResult,
     three: Known,
+    preloaded: Preloaded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """A TensorBoard over these runs, beside which lies a broken one."""
@@ -145,7 +156,7 @@ def address(
     cells = next(broken.glob("plugins/tbgrid/*/map/cells.u32"))
     cells.write_bytes(cells.read_bytes()[:-1])
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(EXECUTABLE, logdir, log, ready="tbgrid") as found:
+    with tensorboard(preloaded, logdir, log, ready="tbgrid") as found:
         yield found
     assert "Traceback" not in log.read_text()
 
@@ -256,7 +267,7 @@ def test_photos_lie_in_their_cells_and_at_their_tsne_places(
     tab.settle()
     reach = 0 if name == "huge" else 1
     assert assert_painted(tab, known, known.places, view, reach) > 10 or name == "three"
-    slider = tab.frame.get_by_role("slider", name="From t-SNE places to grid cells")
+    slider = tab.frame.get_by_role("slider", name="From t-SNE positions to grid cells")
     expect(slider).to_have_value("0")
     slider.fill("0.5")
     tab.settle()
@@ -295,6 +306,7 @@ def test_the_first_picture_is_a_small_overview(page: Page, address: str, large: 
     assert_shows(tab, large, view)
 
 
+@pytest.mark.slow
 def test_the_wheel_zooms_down_to_the_preview(tab: Tab, large: Known, source: Source) -> None:
     whole = tab.whole(large)
     row = distinct_photo_near(large, 13, 18)
@@ -392,7 +404,7 @@ def test_two_fingers_zoom_and_move(visitor: Visitor, address: str, large: Known)
     assert page.evaluate("visualViewport.scale") == 1, "the page itself has not zoomed"
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["page", "TensorBoard"])
+@pytest.mark.parametrize("inside", PLACES)
 def test_a_link_shows_a_colleague_the_same(
     inside: bool, visitor: Visitor, address: str, large: Known, source: Source
 ) -> None:
@@ -414,7 +426,7 @@ def test_a_link_shows_a_colleague_the_same(
     assert linked["pin"] == source.photos[row].name
     shown = tab.seen().astype(int)
 
-    colleague = visitor.page()
+    colleague = visitor.page(locale="en-US")  # with nothing in common
     colleague.goto(page.url)
     page.reload()
     for again in (colleague, page):
@@ -681,7 +693,7 @@ def test_selections_are_drawn_and_taken_along(
     tab = Tab.inside(page, address, run=large.run).settle()
     # What is drawn over the photos may be of an earlier frame in a screenshot of a busy browser.
     tab.marks.evaluate("canvas => { canvas.style.opacity = 0; }")
-    tab.button("Select in a rectangle (r)").click()
+    tab.button("Select with a rectangle (r)").click()
     tab.settle()
     view = tab.whole(large)
     x, y = large.centres.T
@@ -715,7 +727,7 @@ def test_selections_are_drawn_and_taken_along(
     page.keyboard.up("Alt")
     mask &= ~((x > 4.6) & (x < 8.4) & (y > 4.6) & (y < 10.4))
     assert_selected(mask)
-    tab.button("Select in a lasso (l)").click()
+    tab.button("Select with a lasso (l)").click()
     tab.button("Add to the selection (Shift)").click()
     tab.drag(*cells((16.3, 16.3), (29.3, 16.3), (16.3, 29.3), (16.3, 16.3)))
     mask |= (x > 16.3) & (y > 16.3) & (x + y < 45.6)
@@ -751,7 +763,7 @@ def test_selections_are_drawn_and_taken_along(
 
     tab.button("Clear").click()
     expect(tab.panel.locator("h3")).to_contain_text("Nothing is selected")
-    tab.button("Move (v): drag moves, the wheel zooms, a click pins").click()
+    tab.button("Move (v): drag to pan, scroll to zoom, click to pin").click()
     tab.settle()
     view = tab.whole(large)
     page.keyboard.down("Control")
@@ -828,23 +840,26 @@ def test_a_broken_run_says_so(tab: Tab, large: Known) -> None:
 
 
 @pytest.fixture(scope="module")
-def growing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def growing(
+    preloaded: Preloaded, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Path]]:
     """A TensorBoard without its data server, under a prefix, over an empty directory."""
     logdir = tmp_path_factory.mktemp("growing")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
     options = ("--path_prefix", "/some/prefix", "--load_fast=false")
-    with tensorboard(EXECUTABLE, logdir, log, *options, ready="") as address:
+    with tensorboard(preloaded, logdir, log, *options, ready="") as address:
         yield address, logdir
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_runs_appear_and_are_replaced_while_the_tab_is_open(
     visitor: Visitor, growing: tuple[str, Path]
 ) -> None:
     address, logdir = growing
     page = visitor.page()
     tab = Tab.alone(page, address)
-    expect(tab.frame.get_by_role("heading")).to_have_text("No tbgrid run here yet")
+    expect(tab.frame.get_by_role("heading")).to_have_text("No tbgrid runs here yet")
     expect(tab.root).to_contain_text("tbgrid export PHOTOS --logdir LOGDIR")
     expect(tab.root).to_contain_text(str(logdir))
 
@@ -870,7 +885,7 @@ def test_runs_appear_and_are_replaced_while_the_tab_is_open(
     second = exported_as(logdir, photos_of(400, seed=5), "run")
     visitor.expected += "|410"
     tab.wheel(tab.whole(first).on_screen(first.centres[30]), -600)
-    banner = tab.frame.get_by_role("alert").filter(has_text="This run was exported anew")
+    banner = tab.frame.get_by_role("alert").filter(has_text="This run has been re-exported")
     expect(banner).to_be_visible()
     tab.marks.press("0")
     tab.settle()
@@ -988,7 +1003,7 @@ def test_the_keyboard_is_enough(tab: Tab, large: Known, source: Source) -> None:
 def test_every_control_has_a_name(tab: Tab, large: Known) -> None:
     tab.click(tab.whole(large).on_screen(large.centres[500]))
     expect(tab.frame.locator(".photo-head")).to_be_visible()  # pinned, once it is no double click
-    tab.button("Select in a lasso (l)").click()
+    tab.button("Select with a lasso (l)").click()
     tab.search.fill("cat")
     session = tab.page.context.new_cdp_session(tab.page)
     roles = {
@@ -1036,7 +1051,7 @@ def test_without_webgl_there_is_a_plain_picture(page: Page, address: str, large:
     expect(tab.panel.locator("h2")).to_have_text("0005.jpg")
 
 
-@pytest.mark.parametrize("inside", [False, True], ids=["page", "TensorBoard"])
+@pytest.mark.parametrize("inside", PLACES)
 def test_html_is_shown_as_text(inside: bool, page: Page, address: str, three: Known) -> None:
     tab = (Tab.inside if inside else Tab.alone)(page, address, run=ODD).settle()
     file = WHOLE["name"].split("/")[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from tbgrid.types import UInt8Array
 from tests.grouping.test_duplicates import scene
 from tests.support.chromium import CHROMIUM, Visitor
 from tests.support.grid_page import Known, Tab, sampled
+from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import tensorboard
 
 COUNT = 42  # different photos, on a grid that fills a phone's width
@@ -36,10 +36,16 @@ def source() -> Source:
     vectors = rng.standard_normal((COUNT, 8)).astype(np.float32)
     rows = [*range(COUNT), *(row for row, more in COPIES.items() for _ in range(more))]
     photos = [
-        Photo(None, f"{'ab'[row % 2]}/{at:02}.png", "ab"[row % 2], pictures[row], row=at)
+        Photo(
+            path=None,
+            name=f"{'ab'[row % 2]}/{at:02}.png",
+            label="ab"[row % 2],
+            pixels=pictures[row],
+            row=at,
+        )
         for at, row in enumerate(rows)
     ]
-    return Source("scenes", tuple(photos), listed=len(rows), vectors=vectors[rows])
+    return Source(name="scenes", photos=tuple(photos), listed=len(rows), vectors=vectors[rows])
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +74,12 @@ def address(
     logdir: Path,
     stacked: tbgrid.ExportResult,
     shown: tbgrid.ExportResult,
+    preloaded: Preloaded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     del stacked, shown
-    executable = Path(sys.executable).with_name("tensorboard")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(executable, logdir, log, ready="tbgrid") as found:
+    with tensorboard(preloaded, logdir, log, ready="tbgrid") as found:
         yield found
     assert "Traceback" not in log.read_text()
 

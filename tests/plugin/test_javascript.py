@@ -1,6 +1,6 @@
-"""The front end's own tests and type check, run by Node.js and TypeScript.
+"""The front end's own tests, type check and lint: what `npm test`, `check` and `lint` run.
 
-`npm install` in the project's folder brings TypeScript; Node.js alone suffices for the tests.
+`npm ci` in the project's folder installs TypeScript and ESLint; the tests need only Node.js.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ FILES = sorted(TESTS.glob("*.test.js"))
 
 
 def tool(name: str) -> str:
-    """A program on the PATH or of the project's node_modules; without it the test is skipped."""
+    """A program in the project's node_modules or on the PATH; without it the test is skipped."""
     own = ROOT / "node_modules" / ".bin"
     found = shutil.which(name, path=os.pathsep.join([str(own), os.environ.get("PATH", "")]))
     if found is None:
-        pytest.skip(f"no {name}: install Node.js, then run npm install")
+        pytest.skip(f"no {name}: install Node.js, then run npm ci")
     return found
 
 
 def run(*command: str | Path) -> str:
-    """What a program prints that must succeed."""
+    """The output of a program, which must succeed."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -40,13 +40,23 @@ def test_there_are_tests() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.removesuffix(".test.js"))
 def test_behaviour(path: Path) -> None:
-    # By file: what a folder means to `node --test` has changed between its versions.
-    told = run(tool("node"), "--test", "--test-reporter=tap", path)
-    assert "# fail 0" in told
-    assert "# tests 0" not in told
+    # Without --test the tests run in this one process instead of a second one.
+    report = run(tool("node"), "--test-reporter=tap", path)
+    assert "# fail 0" in report
+    assert "# tests 0" not in report
 
 
 @pytest.mark.parametrize("project", [ROOT, TESTS], ids=["front-end", "tests"])
 def test_types(project: Path) -> None:
     tool("node")  # which runs tsc
     run(tool("tsc"), "--project", project)
+
+
+def test_lint() -> None:
+    tool("node")  # which runs ESLint
+    run(tool("eslint"), "--max-warnings", "0", ROOT)
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    """`npm run lock` writes it so; plain `npm install` adds addresses of the packages' funding."""
+    assert "http" not in (ROOT / "package-lock.json").read_text("utf-8")

@@ -17,6 +17,7 @@ import pytest
 
 from tbgrid import run_format
 from tbgrid.writers import run_directory
+from tests.support.preloaded import Preloaded
 from tests.support.tab_runs import contents, write_files, write_run
 from tests.support.tensorboard_process import get_json, plugins, tensorboard
 
@@ -152,13 +153,13 @@ def test_ten_clients_never_see_two_exports_mixed(fast: str, logdir: Path, tmp_pa
     assert len(seen) == 3
 
 
-def test_several_logdirs_without_the_data_server(tmp_path: Path) -> None:
+def test_several_logdirs_without_the_data_server(tmp_path: Path, preloaded: Preloaded) -> None:
     """--logdir_spec is read by TensorBoard without its data server, which is not there then."""
     one, other = write_run(tmp_path / "x"), write_run(tmp_path / "y" / "deep", 1)
     spec = f"a:{tmp_path}/x,b:{tmp_path}/y"
     log = tmp_path / "log"
     with tensorboard(
-        EXECUTABLE, None, log, "--logdir_spec", spec, "--bind_all", ready="tbgrid"
+        preloaded, None, log, "--logdir_spec", spec, "--bind_all", ready="tbgrid"
     ) as address:
         expected = {"a/.": one.name, "b/deep": other.name}
         assert listed(address) == expected

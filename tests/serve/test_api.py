@@ -7,17 +7,16 @@ import io
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-import httpx
 import pytest
 from PIL import Image
 
 from tbgrid.check.run import check
 from tbgrid.cli.main import main
-from tests.support.serve_process import Served, picture, served
+from tests.support.serve_process import ServerProcess, error_line, picture
 from tests.support.tensorboard_process import get_json, plugins, tensorboard
 
 FORMATS = {
@@ -30,38 +29,14 @@ FORMATS = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with 30 pictures in `default`."""
-    with served(tmp_path_factory.mktemp("serve") / "root") as server:
-        server.add(30)
-        yield server
-
-
-def refusal(answer: httpx.Response, status: int) -> str:
-    """The line of a refusal, which has the form of all."""
-    assert answer.status_code == status, answer.text
-    told = answer.json()["status"]
-    assert told["code"] == status
-    assert "\n" not in told["description"]
-    return str(told["description"])
-
-
-def new_application(server: Served, name: str) -> str:
-    answer = server.client.post("/v2/applications", json={"name": name})
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["application"]["name"] == name
-    return name
-
-
-def test_a_visualization_is_a_run(server: Served) -> None:
-    output = server.ended(server.ask(name="first", tile=16, grid="4x9"))
+def test_a_visualization_is_a_run(server: ServerProcess) -> None:
+    output = server.ended(server.ask(name="first", tile=16, grid="4x9", refine_seconds=1))
     assert output["status"] == {"code": 10000, "description": "done"}
     data = output["data"]
-    assert data["run"] == "runs/default/first"
+    assert data["run"] == "runs/photos/first"
     assert data["photos"] == 30
     assert data["report"]["report card"]["DPQ_16"] > data["report"]["report card"]["DPQ_16_random"]
-    assert data["image"]["rows"], data["image"]["columns"] == (4, 9)
+    assert (data["image"]["rows"], data["image"]["columns"]) == (4, 9)
     answer = server.client.get(data["image"]["url"])
     assert answer.headers["content-type"] == "image/jpeg"
     with Image.open(io.BytesIO(answer.content)) as mosaic:
@@ -69,8 +44,8 @@ def test_a_visualization_is_a_run(server: Served) -> None:
     assert check(server.root / data["run"]) == []
 
 
-def test_a_second_map_embeds_nothing(server: Served) -> None:
-    new_application(server, "twice")
+def test_a_second_map_embeds_nothing(server: ServerProcess) -> None:
+    server.add_application("twice")
     server.add(5, start=100, application="twice")
     options = {"model": "builtin", "application": "twice"}
     assert server.ended(server.ask(**options))["data"]["embedded"] == 5
@@ -79,16 +54,17 @@ def test_a_second_map_embeds_nothing(server: Served) -> None:
     assert server.ended(server.ask(**options))["data"]["embedded"] == 1
 
 
-def test_a_map_begins_at_an_earlier_one(server: Served) -> None:
+def test_a_map_begins_at_an_earlier_one(server: ServerProcess) -> None:
     first = server.ended(server.ask())
-    after = server.ended(server.ask(like=first["id"], refine=False))
+    after = server.ended(server.ask(like=first["id"]))
     assert after["status"]["description"] == "done", after
     assert after["data"]["report"]["like"]
     flat = server.ended(server.ask(layout="pca", refine_seconds=1))
     assert flat["status"]["description"] == "done", flat
 
 
-def test_tensorboard_shows_the_runs(server: Served, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_tensorboard_shows_the_runs(server: ServerProcess, tmp_path: Path) -> None:
     run = server.ended(server.ask())["data"]["run"]
     executable = Path(sys.executable).with_name("tensorboard")
     with tensorboard(executable, server.root, tmp_path / "log") as address:
@@ -104,8 +80,8 @@ def test_tensorboard_shows_the_runs(server: Served, tmp_path: Path) -> None:
         assert plugins(address)["tbgrid"]["enabled"]
 
 
-def test_a_job_takes_the_inputs_of_its_moment(server: Served) -> None:
-    new_application(server, "moment")
+def test_a_job_takes_the_inputs_of_its_moment(server: ServerProcess) -> None:
+    server.add_application("moment")
     server.add(4, application="moment")
     first = server.ask("moment")
     server.add(3, start=50, application="moment")
@@ -113,10 +89,10 @@ def test_a_job_takes_the_inputs_of_its_moment(server: Served) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_formats(server: Served, kind: str) -> None:
+def test_formats(server: ServerProcess, kind: str) -> None:
     data = picture(1000 + list(FORMATS).index(kind), kind=kind)
-    told = {"image": {"base64": base64.b64encode(data).decode()}}
-    answer = server.client.post("/v2/inputs", json={"inputs": [{"data": told}]})
+    content = {"image": {"base64": base64.b64encode(data).decode()}}
+    answer = server.client.post("/v2/inputs", json={"inputs": [{"data": content}]})
     assert answer.status_code == 201, answer.text
     (found,) = answer.json()["inputs"]
     assert found["content_type"] == FORMATS[kind]
@@ -126,13 +102,13 @@ def test_formats(server: Served, kind: str) -> None:
     assert back.headers["content-type"] == FORMATS[kind]
     assert back.headers["x-content-type-options"] == "nosniff"
     assert server.client.delete(f"/v2/inputs/{found['id']}").status_code == 204
-    refusal(server.client.get(f"/v2/inputs/{found['id']}"), 404)
+    error_line(server.client.get(f"/v2/inputs/{found['id']}"), 404)
     assert not (server.root / "service" / "inputs" / found["sha256"]).exists()
 
 
-def test_labels_and_metadata_are_columns(server: Served) -> None:
-    new_application(server, "told")
-    told = [
+def test_labels_and_metadata_are_columns(server: ServerProcess) -> None:
+    server.add_application("columns")
+    inputs = [
         {
             "data": {"image": {"base64": base64.b64encode(picture(number)).decode()}},
             "name": f"{number}\n.png",
@@ -141,7 +117,9 @@ def test_labels_and_metadata_are_columns(server: Served) -> None:
         }
         for number in range(3)
     ]
-    answer = server.client.post("/v2/inputs", params={"application": "told"}, json={"inputs": told})
+    answer = server.client.post(
+        "/v2/inputs", params={"application": "columns"}, json={"inputs": inputs}
+    )
     assert answer.status_code == 201, answer.text
     assert answer.json()["inputs"][2] == {
         **answer.json()["inputs"][2],
@@ -149,7 +127,7 @@ def test_labels_and_metadata_are_columns(server: Served) -> None:
         "label": "kind 2",
         "metadata": {"place": "Rome", "year": "1902", "seen": "true"},
     }
-    output = server.ended(server.ask("told", min_cluster=0, duplicates="off"))
+    output = server.ended(server.ask("columns", min_cluster=0, duplicates="off"))
     (metadata,) = (server.root / output["data"]["run"]).rglob("metadata.tsv")
     header, *rows = metadata.read_text("utf-8").splitlines()
     assert header.split("\t")[:2] == ["label", "path"]
@@ -157,8 +135,8 @@ def test_labels_and_metadata_are_columns(server: Served) -> None:
     assert rows[1].split("\t")[:2] == ["kind 1", "1 .png"]
 
 
-def test_a_picture_that_is_there_stays_one(server: Served) -> None:
-    new_application(server, "once")
+def test_a_picture_that_is_there_stays_one(server: ServerProcess) -> None:
+    server.add_application("once")
     client, where = server.client, {"application": "once"}
     file = {"image": ("a.png", picture(1))}
     first = client.post("/v2/inputs", params=where, files=file, data={"label": "old"}).json()
@@ -174,22 +152,23 @@ def test_a_picture_that_is_there_stays_one(server: Served) -> None:
     assert len(listed) == 1
 
 
-def test_a_picture_of_two_applications_stays_for_the_other(server: Served) -> None:
-    (mine,) = server.add(1, start=300, application=new_application(server, "mine"))
-    (yours,) = server.add(1, start=300, application=new_application(server, "yours"))
+def test_a_picture_of_two_applications_stays_for_the_other(server: ServerProcess) -> None:
+    (mine,) = server.add(1, start=300, application=server.add_application("mine"))
+    (yours,) = server.add(1, start=300, application=server.add_application("yours"))
     assert server.client.delete(f"/v2/inputs/{mine['id']}").status_code == 204
     assert server.client.get(yours["data"]["image"]["url"]).content == picture(300)
     assert server.client.delete("/v2/applications/yours").status_code == 204
     assert not (server.root / "service" / "inputs" / yours["sha256"]).exists()
 
 
-def test_lists_come_in_pages(server: Served) -> None:
-    new_application(server, "pages")
+def test_lists_come_in_pages(server: ServerProcess) -> None:
+    server.add_application("pages")
     added = [one["id"] for one in server.add(5, application="pages")]
     found: list[str] = []
     after = None
     while True:
-        params = {"application": "pages", "limit": 2, **({"after": after} if after else {})}
+        params: dict[str, Any] = {"application": "pages", "limit": 2}
+        params |= {"after": after} if after else {}
         page = server.client.get("/v2/inputs", params=params).json()
         found += [one["id"] for one in page["inputs"]]
         after = page.get("next")
@@ -203,29 +182,29 @@ def test_lists_come_in_pages(server: Served) -> None:
     assert [output["id"] for output in outputs["outputs"]] == ids[::-1]
     assert "report" not in outputs["outputs"][0]["data"]
     # What is not there any more begins no page, and what is another application's does not either.
-    new_application(server, "other-pages")
+    server.add_application("other-pages")
     server.add(3, application="other-pages")
     for name in ("inputs", "visualizations"):
         last = {"inputs": added, "visualizations": ids}[name][0]
         for application, after in (("pages", "0" * 32), ("other-pages", last)):
             params = {"application": application, "after": after}
-            line = refusal(server.client.get(f"/v2/{name}", params=params), 404)
-            assert f"{after} is not among the {name} of {application}" in line
+            line = error_line(server.client.get(f"/v2/{name}", params=params), 404)
+            assert f"{after} is not (or no longer) in the {name} of {application}" in line
 
 
-def test_deleting_removes_the_run(server: Served) -> None:
-    new_application(server, "gone")
+def test_deleting_removes_the_run(server: ServerProcess) -> None:
+    server.add_application("gone")
     server.add(3, application="gone")
     output = server.ended(server.ask("gone"))
     run = server.root / output["data"]["run"]
     assert run.is_dir()
     path = f"/v2/visualizations/{output['id']}"
-    assert "delete them first" in refusal(server.client.delete("/v2/applications/gone"), 409)
+    assert "delete them first" in error_line(server.client.delete("/v2/applications/gone"), 409)
     assert server.client.delete(path).status_code == 204
     assert not run.exists()
     for request in (server.client.get(path), server.client.delete(path)):
-        refusal(request, 404)
-    refusal(server.client.get(f"{path}/image"), 404)
+        error_line(request, 404)
+    error_line(server.client.get(f"{path}/image"), 404)
     assert server.client.delete("/v2/applications/gone").status_code == 204
 
 
@@ -250,7 +229,7 @@ def test_deleting_removes_the_run(server: Served) -> None:
         ({"layout": "pca", "perplexity": 3}, "leave out perplexity"),
         ({"budget": 3}, "budget with layout tsne"),
         ({"refine": False, "refine_seconds": 3}, "refine_seconds for a map that is not refined"),
-        ({"like": "0" * 32}, "give a finished visualization of default"),
+        ({"like": "0" * 32}, "give the id of a finished visualization of photos"),
         ({"like": "/etc"}, "like: "),
         ({"name": "../up"}, "name: "),
         ({"name": "CON/"}, "name: "),
@@ -258,24 +237,27 @@ def test_deleting_removes_the_run(server: Served) -> None:
     ],
 )
 def test_options_that_cannot_be_meant(
-    server: Served, options: dict[str, object], line: str
+    server: ServerProcess, options: dict[str, object], line: str
 ) -> None:
-    assert line in refusal(server.client.post("/v2/visualizations", json=options), 422)
+    response = server.client.post(
+        "/v2/visualizations", params={"application": server.application}, json=options
+    )
+    assert line in error_line(response, 422)
 
 
-def test_what_only_the_export_can_tell_fails_with_its_line(server: Served) -> None:
+def test_what_only_the_export_can_tell_fails_with_its_line(server: ServerProcess) -> None:
     output = server.ended(server.ask(grid="2x2", duplicates="stack"))
     assert output["status"]["code"] == 10004
     assert "grid 2x2" in output["status"]["details"]
     assert "data" not in output
-    assert not (server.root / "runs" / "default" / output["name"]).exists()
+    assert not (server.root / "runs" / "photos" / output["name"]).exists()
     assert not list((server.root / "service").glob("job-*.lock"))
-    refusal(server.client.get(f"/v2/visualizations/{output['id']}/image"), 404)
+    error_line(server.client.get(f"/v2/visualizations/{output['id']}/image"), 404)
 
 
-def test_other_refusals(server: Served) -> None:
+def test_other_refusals(server: ServerProcess) -> None:
     client = server.client
-    few = new_application(server, "few")
+    few = server.add_application("few")
     for answer, status, line in (
         (client.post("/v2/visualizations", params={"application": few}), 422, "at least 3"),
         (client.post("/v2/visualizations", params={"application": "nope"}), 404, "nope"),
@@ -285,22 +267,22 @@ def test_other_refusals(server: Served) -> None:
         (client.get("/v2/inputs/none"), 422, "id: "),
         (client.get("/v2/nothing"), 404, "Not Found"),
         (client.put("/v2/inputs"), 405, "Method Not Allowed"),
-        (client.delete("/v2/applications/default"), 409, "default stays"),
+        (client.delete("/v2/applications/default"), 409, "default cannot be deleted"),
         (client.post("/v2/inputs", content=b"x"), 415, "multipart/form-data"),
         (client.post("/v2/inputs", json={"inputs": []}), 422, "at least 1 item"),
         (client.post("/v2/inputs", json={"inputs": [{"data": {"image": {}}}]}), 422, "base64"),
     ):
-        assert line in refusal(answer, status)
+        assert line in error_line(answer, status)
 
 
-def test_a_refusal_is_one_short_line(server: Served) -> None:
+def test_a_refusal_is_one_short_line(server: ServerProcess) -> None:
     for key in ("a\nb", "a\x00\x1b[2Jb", "x" * 100_000):
-        line = refusal(server.client.post("/v2/visualizations", json={key: 1}), 422)
+        line = error_line(server.client.post("/v2/visualizations", json={key: 1}), 422)
         assert line.isprintable()
         assert len(line) <= 1000
 
 
-def test_the_root_is_served_once(server: Served) -> None:
+def test_the_root_is_served_once(server: ServerProcess) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tbgrid", "serve", "--root", str(server.root), "--port", "0"],
         capture_output=True,
@@ -309,7 +291,7 @@ def test_the_root_is_served_once(server: Served) -> None:
         timeout=100,
     )
     assert done.returncode == 1
-    assert "another tbgrid serve serves" in done.stderr
+    assert "another tbgrid serve is using" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -318,8 +300,8 @@ def test_the_root_is_served_once(server: Served) -> None:
         ([], 2, "tbgrid: --root is missing: give the directory"),
         (["--root", "ROOT", "--port", "99999"], 2, "port 99999"),
         (["--root", "ROOT", "--workers", "0"], 2, "workers 0"),
-        (["--root", "ROOT", "--max-pixels", "0"], 2, "limit pixels 0"),
-        (["--root", "ROOT", "--max-pixels", "999999999"], 2, "limit pixels 999999999"),
+        (["--root", "ROOT", "--max-pixels", "0"], 2, "--max-pixels 0"),
+        (["--root", "ROOT", "--max-pixels", "999999999"], 2, "--max-pixels 999999999"),
         (["--root", "ROOT", "--host", "0.0.0.0"], 2, "no key yet for --host 0.0.0.0"),
         (["--root", "ROOT", "--require-key"], 2, "no key yet"),
         (["--root", "ROOT", "--host", "192.0.2.1"], 2, "no key yet"),
@@ -336,9 +318,9 @@ def test_a_users_mistake_is_one_line(
 ) -> None:
     words = [str(tmp_path / "root") if word == "ROOT" else word for word in arguments]
     assert main(["serve", *words]) == code
-    told = capsys.readouterr().err
-    assert line in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert line in printed
+    assert printed.count("\n") == 1
 
 
 def test_without_the_extra_one_line_says_so(tmp_path: Path) -> None:

@@ -17,21 +17,13 @@ import httpx
 import pytest
 
 from tbgrid.check.run import check
-from tests.support.serve_process import ENDS_WITHIN, Served, picture, served
+from tests.support.serve_process import ENDS_WITHIN, ServerProcess, picture, running_server
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="workers are found by /proc"
 )
 MOMENTS = 20
 RETRIES = 200
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("kill") / "root") as server:
-        server.add(30)
-        server.ended(server.ask())
-        yield server
 
 
 def until(true: object, what: str) -> None:
@@ -42,7 +34,7 @@ def until(true: object, what: str) -> None:
         time.sleep(0.02)
 
 
-def worker_of(server: Served) -> int:
+def worker_of(server: ServerProcess) -> int:
     """Its only worker, once that is a program of its own: the server waits for so long, and would
     wait for ever for one that is stopped before."""
 
@@ -69,60 +61,24 @@ def stopped(process: int) -> Iterator[None]:
             os.kill(process, signal.SIGCONT)
 
 
-def runs(server: Served) -> set[str]:
-    return {path.name for path in (server.root / "runs" / "default").iterdir()}
+def runs(server: ServerProcess) -> set[str]:
+    return {path.name for path in (server.root / "runs" / server.application).iterdir()}
 
 
-def test_jobs_survive_a_restart(server: Served) -> None:
-    with stopped(worker_of(server)):
-        first, second = server.ask(seed=1), server.ask(seed=2)
-        server.running(first)
-        assert server.stop() == 0
-    server.restart()
-    for id in (first, second):
-        output = server.ended(id)
-        assert output["status"]["description"] == "done"
-        assert output["data"]["embedded"] == 0
-        assert check(server.root / output["data"]["run"]) == []
-    assert not list((server.root / "service").glob("job-*.lock"))
-
-
-def test_jobs_survive_a_killed_server_and_its_workers_end(server: Served) -> None:
-    worker = worker_of(server)
-    id = server.ask(seed=3)
-    server.running(id)
-    server.kill()
-    until(lambda: not Path(f"/proc/{worker}").exists(), "the worker outlives its server")
-    server.restart()
-    assert server.ended(id)["status"]["description"] == "done"
-
-
-def test_a_job_whose_worker_dies_is_tried_again_once(server: Served) -> None:
+def kill_worker_of(server: ServerProcess, id: str) -> None:
+    """Kill the worker while it runs a job."""
     worker = worker_of(server)
     with stopped(worker):
-        id = server.ask(seed=4)
         server.running(id)
         os.kill(worker, signal.SIGKILL)
-    assert server.ended(id)["status"]["description"] == "done"
-    # The new worker dies too, and with it the second try.
-    id = server.ask(seed=5)
-    for _ in range(2):
-        worker = worker_of(server)
-        with stopped(worker):
-            server.running(id)
-            os.kill(worker, signal.SIGKILL)
-        until(lambda gone=worker: gone not in server.worker_ids(), "a worker that is killed")
-    output = server.ended(id)
-    assert output["status"]["description"] == "failed"
-    assert output["status"]["details"] == (
-        "its worker died (killed by SIGKILL), as did the one before"
-    )
-    assert id not in runs(server)
-    assert server.ended(server.ask(seed=6))["status"]["description"] == "done"
-    assert not list((server.root / "service").glob("job-*.lock"))
+    until(lambda: worker not in server.worker_ids(), "a worker that is killed")
 
 
-def test_cancelling(server: Served) -> None:
+# In this order each worker that dies has been replaced by the test that comes next, and only the
+# last one makes a map in a new process, which loads TensorFlow for it.
+
+
+def test_cancelling(server: ServerProcess) -> None:
     worker, client = worker_of(server), server.client
     with stopped(worker):
         first, second = server.ask(seed=7), server.ask(seed=8)
@@ -141,7 +97,24 @@ def test_cancelling(server: Served) -> None:
     assert client.post(f"/v2/visualizations/{done['id']}/cancel").status_code == 409
 
 
-def test_a_worker_that_does_not_listen_is_killed(server: Served) -> None:
+def delete_what_runs(server: ServerProcess) -> set[str]:
+    """Delete a running and a pending visualization; their ids. The worker is stopped meanwhile."""
+    first, second = server.ask(seed=11), server.ask(seed=12)
+    server.running(first)
+    for id in (first, second):
+        assert server.client.delete(f"/v2/visualizations/{id}").status_code == 204
+        assert server.client.get(f"/v2/visualizations/{id}").status_code == 404
+    return {first, second}
+
+
+def test_deleting_what_runs(server: ServerProcess) -> None:
+    with stopped(worker_of(server)):
+        deleted = delete_what_runs(server)
+    assert server.ended(server.ask(seed=13))["status"]["description"] == "done"
+    assert not deleted & runs(server)
+
+
+def test_a_worker_that_does_not_listen_is_killed(server: ServerProcess) -> None:
     worker = worker_of(server)
     with stopped(worker):
         id = server.ask(seed=10)
@@ -152,26 +125,62 @@ def test_a_worker_that_does_not_listen_is_killed(server: Served) -> None:
     assert id not in runs(server)
 
 
-@pytest.mark.parametrize("restart", [False, True])
-def test_deleting_what_runs(server: Served, restart: bool) -> None:
+def test_a_job_whose_workers_die_has_failed(server: ServerProcess) -> None:
+    id = server.ask(seed=5)
+    for _ in range(2):
+        kill_worker_of(server, id)
+    output = server.ended(id)
+    assert output["status"]["description"] == "failed"
+    assert output["status"]["details"] == (
+        "its worker died (killed by SIGKILL), as in the attempt before"
+    )
+    assert id not in runs(server)
+    assert not list((server.root / "service").glob("job-*.lock"))
+
+
+def test_what_ends_a_server_or_a_worker_ends_no_job(server: ServerProcess) -> None:
+    """Two jobs of embedded photos, behind two that were deleted, through a killed server, one that
+    is interrupted, another that is killed, and a worker that dies."""
+
+    def ask(seed: int) -> httpx.Response:
+        return server.client.post(
+            "/v2/visualizations",
+            params={"application": server.application},
+            json={"model": "pixels", "preview": 0, "refine": False, "seed": seed},
+            headers={"Idempotency-Key": f"outlives {seed}"},
+        )
+
+    worker = worker_of(server)
+    with stopped(worker):
+        deleted = delete_what_runs(server)
+        answers = [ask(1).json(), ask(2).json()]
+        server.kill()
+    until(lambda: not Path(f"/proc/{worker}").exists(), "the worker outlives its server")
+    server.restart()
+    assert [ask(1).json(), ask(2).json()] == answers  # which the killed server gave
+    first, second = (answer["output"]["id"] for answer in answers)
     with stopped(worker_of(server)):
-        first, second = server.ask(seed=11), server.ask(seed=12)
         server.running(first)
-        for id in (first, second):
-            assert server.client.delete(f"/v2/visualizations/{id}").status_code == 204
-            assert server.client.get(f"/v2/visualizations/{id}").status_code == 404
-        if restart:
-            server.kill()
-            server.restart()
-    id = server.ask(seed=13)
-    assert server.ended(id)["status"]["description"] == "done"
-    assert not {first, second} & runs(server)
+        assert server.stop() == 0
+    server.restart()
+    with stopped(worker_of(server)):
+        server.running(first)
+        server.kill()
+    server.restart()
+    kill_worker_of(server, first)
+    for id in (first, second):
+        output = server.ended(id)
+        assert output["status"]["description"] == "done"
+        assert output["data"]["embedded"] == 0
+        assert check(server.root / output["data"]["run"]) == []
+    assert not deleted & runs(server)
+    assert not list((server.root / "service").glob("job-*.lock"))
 
 
 class Adding(threading.Thread):
     """A client that adds pictures one by one, and asks again until it is answered."""
 
-    def __init__(self, server: Served) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         super().__init__(daemon=True)
         self.server, self.accepted, self.sent = server, 0, 0
         self.digests: set[str] = set()
@@ -196,11 +205,16 @@ class Adding(threading.Thread):
                 break
 
 
-def listed(server: Served) -> list[dict[str, str]]:
+def listed(server: ServerProcess, application: str = "default") -> list[dict[str, str]]:
+    """All inputs of an application, page by page."""
     found: list[dict[str, str]] = []
     after = None
     while True:
-        params = {"limit": "1000", **({"after": after} if after else {})}
+        params = {
+            "application": application,
+            "limit": "1000",
+            **({"after": after} if after else {}),
+        }
         page = server.client.get("/v2/inputs", params=params).json()
         found += page["inputs"]
         after = page.get("next")
@@ -211,7 +225,7 @@ def listed(server: Served) -> list[dict[str, str]]:
 @pytest.mark.slow
 def test_kills_at_random_moments(tmp_path: Path) -> None:
     rng = random.Random(0)
-    with served(tmp_path / "root", "--workers", "2") as server:
+    with running_server(tmp_path / "root", "--workers", "2") as server:
         server.add(20)
         server.ended(server.ask())
         adding = Adding(server)
@@ -219,7 +233,7 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
         asked: list[str] = []
         for number in range(MOMENTS):
             for _ in range(2):
-                asked.append(server.ask(seed=number, duplicates="off"))
+                asked.append(server.ask(seed=number, duplicates="off", refine=True))
             time.sleep(rng.uniform(0, 6))
             if rng.random() < 0.5:
                 server.kill()
@@ -255,5 +269,5 @@ def test_kills_at_random_moments(tmp_path: Path) -> None:
         print(f"{len(digests)} inputs, {adding.sent} sent; jobs: {endings}")
         assert endings["done"] > MOMENTS
         assert server.stop() == 0
-        left = {path.name for path in (server.root / "service" / "arriving").iterdir()}
+        left = {path.name for path in (server.root / "service" / "incoming").iterdir()}
         assert not left

@@ -13,16 +13,18 @@ import httpx
 import pytest
 
 from tests.serve.test_kill import listed, stopped, worker_of
-from tests.support.serve_process import Served, picture, served
+from tests.support.serve_process import ServerProcess, picture, running_server
 
 CLIENTS, PICTURES = 200, 10_000
-FEW_CLIENTS, FEW_PICTURES = 20, 200
+FEW_CLIENTS, FEW_PICTURES = 20, 100
 ASKED = 40  # times for a median
 SLOWER = 3  # times at most, while a job runs
 
 
-def add_by(server: Served, clients: int, count: int) -> tuple[Counter[int], float]:
-    """Add `count` pictures by so many clients at once; the statuses, and the seconds it took."""
+def add_by(server: ServerProcess, clients: int, count: int) -> tuple[Counter[int], float]:
+    """Add `count` pictures to the application `load` by `clients` threads at a time; the statuses,
+    and the seconds it took."""
+    server.add_application("load")
     statuses: Counter[int] = Counter()
     datas = [picture(20_000 + number, side=16) for number in range(count)]
 
@@ -30,7 +32,9 @@ def add_by(server: Served, clients: int, count: int) -> tuple[Counter[int], floa
         with httpx.Client(base_url=server.address, timeout=300) as client:
             for number in range(own, count, clients):
                 answer = client.post(
-                    "/v2/inputs", files={"image": (f"{number}.png", datas[number])}
+                    "/v2/inputs",
+                    params={"application": "load"},
+                    files={"image": (f"{number}.png", datas[number])},
                 )
                 statuses[answer.status_code] += 1
 
@@ -43,28 +47,35 @@ def add_by(server: Served, clients: int, count: int) -> tuple[Counter[int], floa
     return statuses, time.monotonic() - begun
 
 
-@pytest.mark.parametrize(
-    ("clients", "count"),
-    [(FEW_CLIENTS, FEW_PICTURES), pytest.param(CLIENTS, PICTURES, marks=pytest.mark.slow)],
-)
-def test_nothing_is_lost_or_doubled(tmp_path: Path, clients: int, count: int) -> None:
-    with served(tmp_path / "root") as server:
-        statuses, seconds = add_by(server, clients, count)
-        assert statuses == {201: count}
-        found = [one["sha256"] for one in listed(server)]
-        assert len(found) == len(set(found)) == count
-        expected = {
-            hashlib.sha256(picture(20_000 + number, side=16)).hexdigest() for number in range(count)
-        }
-        assert set(found) == expected
-        files = list((server.root / "service" / "inputs").iterdir())
-        assert {path.name for path in files} == expected
-        for path in files:
-            assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-        print(f"{count} pictures by {clients} clients: {count / seconds:.0f} a second")
+def check_nothing_is_lost_or_doubled(server: ServerProcess, clients: int, count: int) -> None:
+    folder = server.root / "service" / "inputs"
+    before = set(folder.iterdir())
+    statuses, seconds = add_by(server, clients, count)
+    assert statuses == {201: count}
+    found = [one["sha256"] for one in listed(server, "load")]
+    assert len(found) == len(set(found)) == count
+    expected = {
+        hashlib.sha256(picture(20_000 + number, side=16)).hexdigest() for number in range(count)
+    }
+    assert set(found) == expected
+    files = set(folder.iterdir()) - before
+    assert {path.name for path in files} == expected
+    for path in files:
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    print(f"{count} pictures by {clients} clients: {count / seconds:.0f} a second")
 
 
-def ask_median(server: Served) -> float:
+def test_nothing_is_lost_or_doubled(server: ServerProcess) -> None:
+    check_nothing_is_lost_or_doubled(server, FEW_CLIENTS, FEW_PICTURES)
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_or_doubled_of_many_clients(tmp_path: Path) -> None:
+    with running_server(tmp_path / "root") as server:
+        check_nothing_is_lost_or_doubled(server, CLIENTS, PICTURES)
+
+
+def ask_median(server: ServerProcess) -> float:
     """The median of the seconds that asking for a visualization takes, of ones that wait behind a
     job until they are deleted."""
     taken = []
@@ -77,7 +88,7 @@ def ask_median(server: Served) -> float:
     return statistics.median(taken)
 
 
-def ask_median_idle(server: Served) -> float:
+def ask_median_idle(server: ServerProcess) -> float:
     """The same, of a server whose worker does not compute: it is stopped meanwhile, with a job
     that keeps the others waiting."""
     with stopped(worker_of(server)):
@@ -90,8 +101,8 @@ def ask_median_idle(server: Served) -> float:
 
 @pytest.mark.slow
 def test_asking_stays_quick_while_a_job_runs(tmp_path: Path) -> None:
-    with served(tmp_path / "root") as server:
-        server.client.post("/v2/applications", json={"name": "small"})
+    with running_server(tmp_path / "root") as server:
+        server.add_application("small")
         server.add(3, application="small")
         server.add(2000)
         server.ended(server.ask("small"))

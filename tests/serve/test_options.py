@@ -10,9 +10,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the service is the extra `serve`")
 
 from tbgrid import ExportOptions, UsageError
-from tbgrid.options import choices_of, default_of, option_paths
+from tbgrid.option_paths import choices_of, default_of, option_paths
 from tbgrid.serve.options import Options, export_options, name_of
-from tbgrid.serve.paths import Places
+from tbgrid.serve.paths import ServicePaths
 
 MODELS = {"builtin": "builtin", "mine": "saved_models/mine"}
 # What the service decides itself, or takes from the visualization in another form.
@@ -20,12 +20,12 @@ OWN = {"cache", "use_cache", "batch", "grid.shape", "grid.aspect", "like"}
 
 
 def made(tmp_path: Path, **asked: Any) -> ExportOptions:
-    return export_options(Options(**asked), Places(tmp_path), MODELS)
+    return export_options(Options(**asked), ServicePaths(tmp_path), MODELS)
 
 
 def test_what_is_not_asked_for_has_the_library_s_default(tmp_path: Path) -> None:
     options = made(tmp_path)
-    assert options == ExportOptions(cache=Places(tmp_path).cache)
+    assert options == ExportOptions(cache=ServicePaths(tmp_path).cache)
 
 
 def test_the_schema_has_every_option_with_its_default_and_choices() -> None:

@@ -144,15 +144,15 @@ REFUSED: list[tuple[str, Callable[[Path], object], str]] = [
     ("a.npz", lambda p: save_y(p, range(11)), r"12 pictures and labels of shape \[11\]"),
     ("a.npz", lambda p: save_y(p, np.eye(12)), r"labels of shape \[12, 12\]"),
     ("a.npz", lambda p: save_y(p, np.array([None] * 12)), "cannot read 'y' of "),
-    ("a-idx3-ubyte", lambda p: p.touch(), "is no idx file of bytes"),
-    ("a-idx3-ubyte", lambda p: p.write_bytes(idx(GREY)[:11]), "cut short"),
+    ("a-idx3-ubyte", lambda p: p.touch(), "is not an idx file of bytes"),
+    ("a-idx3-ubyte", lambda p: p.write_bytes(idx(GREY)[:11]), "truncated"),
     ("a-idx3-ubyte", lambda p: p.write_bytes(idx(GREY)[:-1]), "755 values for 3 sizes"),
-    ("a-idx3-ubyte", lambda p: p.write_bytes(idx(GREY, 13)), "is no idx file of bytes"),
+    ("a-idx3-ubyte", lambda p: p.write_bytes(idx(GREY, 13)), "is not an idx file of bytes"),
     ("a-idx1-ubyte", lambda p: p.write_bytes(idx(GREY[0, 0])), r"holds uint8\[7\]"),
     ("a-idx3-ubyte.gz", lambda p: p.write_bytes(idx(GREY)), "cannot read"),
     ("a-idx3-ubyte.gz", lambda p: p.write_bytes(gzip.compress(idx(GREY))[:-30]), "cannot read"),
     ("a-idx3-ubyte.gz", lambda p: p.write_bytes(gzip.compress(b"")[:10] + b"\xff"), "cannot read"),
-    ("a.png", lambda p: p.write_bytes(b"x"), "a file of a kind that is not read"),
+    ("a.png", lambda p: p.write_bytes(b"x"), "a file of an unsupported type"),
 ]
 
 
@@ -237,5 +237,5 @@ def test_what_are_no_vectors_is_refused(
 
 def test_an_npz_is_no_vectors(tmp_path: Path) -> None:
     np.savez(tmp_path / "v.npz", a=VECTORS, b=VECTORS)
-    with pytest.raises(TbgridError, match=r"is an \.npz: save the vectors alone"):
+    with pytest.raises(TbgridError, match=r"is an \.npz: save only the vectors"):
         read_vectors(tmp_path / "v.npz")

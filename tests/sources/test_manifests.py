@@ -78,7 +78,7 @@ def test_rows_that_cannot_be_tried_are_told(tmp_path: Path) -> None:
         "line 4": "no path",
         "https://x.org/a.png?b": "a URL: download it and give the file's path",
         "folder": "not a regular file",
-        "a.png": "stands in the manifest twice (lines 2 and 7)",
+        "a.png": "is listed twice in the manifest (lines 2 and 7)",
     }
 
 
@@ -115,9 +115,9 @@ def test_names_say_nothing_of_where_files_lie(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("photo,label\na.png,x\n", r"list.csv has no column path \(found photo, label\): name"),
-        ("path\n", "list.csv names no photo that is there: paths are relative to the manifest"),
-        ("path\ngone.png\n", r"no photo that is there \(gone.png: No such file"),
+        ("photo,label\na.png,x\n", r"list.csv has no column path \(found photo, label\): rename"),
+        ("path\n", "list.csv lists no photo that exists: paths are relative to the manifest"),
+        ("path\ngone.png\n", r"no photo that exists \(gone.png: No such file"),
         ("", "list.csv is empty"),
     ],
 )
@@ -169,7 +169,7 @@ def test_metadata_is_joined_and_what_it_lacks_is_noted(tmp_path: Path) -> None:
         ("b", ("",)),
     ]
     assert source.notes == (
-        "list.csv says nothing of 2 photos (1 of them share a file name: give their paths)",
+        "list.csv does not list 2 of the photos (1 of them share a file name: list their paths)",
     )
 
 
@@ -187,7 +187,7 @@ def test_metadata_adds_to_a_manifest_s_columns(tmp_path: Path) -> None:
 def test_metadata_of_other_photos_is_refused(tmp_path: Path) -> None:
     draw(tmp_path / "photos", "a.png")
     table = manifest(tmp_path, "path,x\nb.png,1\n")
-    with pytest.raises(TbgridError, match=r"names none of the 1 photos \(the first is a.png\)"):
+    with pytest.raises(TbgridError, match=r"lists none of the 1 photos \(the first is a.png\)"):
         open_source(tmp_path / "photos", SourceOptions(metadata=table))
 
 
@@ -261,7 +261,7 @@ def test_neither_photos_nor_vectors_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no photos"):
         open_source(None)
     nothing = save(tmp_path / "v.npy", np.full((4, 2), np.inf))
-    with pytest.raises(TbgridError, match=r"v.npy holds no finite row"):
+    with pytest.raises(TbgridError, match=r"v.npy has no finite row"):
         open_source(None, SourceOptions(vectors=nothing))
 
 

@@ -223,12 +223,12 @@ def assert_refused(folder: str | Path, message: str) -> None:
 def test_a_source_without_photos_is_refused(tmp_path: Path) -> None:
     make(tmp_path, "file.jpg", "hidden/.a", "hidden/.b")
     (tmp_path / "empty" / "er").mkdir(parents=True)
-    assert_refused(tmp_path / "missing", "no folder .*missing: give")
+    assert_refused(tmp_path / "missing", "no such folder: .*missing: give")
     assert_refused(tmp_path / "file.jpg", "file.jpg is a file: give the folder")
-    assert_refused(tmp_path / "file.jpg" / "in", "cannot be reached|no folder")
+    assert_refused(tmp_path / "file.jpg" / "in", "cannot be reached|no such folder")
     assert_refused(tmp_path / "empty", "no photos in .*empty: give a folder that holds at least 3")
     assert_refused(tmp_path / "hidden", r"no photos in .*hidden \(.a: hidden file\): give")
-    assert_refused(tmp_path / ("x" * 5000), "cannot be reached|no folder")
+    assert_refused(tmp_path / ("x" * 5000), "cannot be reached|no such folder")
     assert_refused("nul\0byte", "cannot be reached")
 
 
@@ -286,10 +286,10 @@ def test_a_pattern_takes_each_file_once(tmp_path: Path) -> None:
         ("{d}/*", r"only folders: end it in /\*\* for the files in them"),
         ("{d}/\0*", "no files match|cannot be reached"),
         ("{d}/\0/*", "no files match|cannot be reached"),
-        ("{d}/" + "x" * 5000, "no folder|cannot be reached"),
+        ("{d}/" + "x" * 5000, "no such folder|cannot be reached"),
         ("{d}/" + "x" * 5000 + "*", "no files match"),
         ("https://example.org/a.jpg?b", "is a URL: download it"),
-        ("{d}/a/1.jpg", "a file of a kind that is not read: give a folder"),
+        ("{d}/a/1.jpg", "a file of an unsupported type: give a folder"),
     ],
 )
 def test_what_is_no_source_is_refused(source: str, message: str, tmp_path: Path) -> None:
@@ -331,13 +331,13 @@ def hundred(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (
             SourceOptions(include=("dog/*", "*/07.jpg"), exclude=("0?.jpg",)),
             {"dog": 20},
-            ("80 photos left by --include and --exclude",),
+            ("80 photos excluded by the name patterns",),
         ),
         (
             SourceOptions(exclude=("cat/*",), sample=20, limit=5),
             {"dog": 5},
             (
-                "60 photos left by --include and --exclude",
+                "60 photos excluded by the name patterns",
                 "a sample of 20 of 40 photos (seed 0)",
                 "the first 5 of 20 photos",
             ),
@@ -360,7 +360,7 @@ def test_a_seed_draws_the_same_sample_again(hundred: Path) -> None:
 
 
 def test_no_photo_that_passes_is_refused(hundred: Path) -> None:
-    with pytest.raises(TbgridError, match=r"no photo of 100 passes .* names such as cat/00.jpg"):
+    with pytest.raises(TbgridError, match=r"none of 100 photos passes .* names such as cat/00.jpg"):
         open_source(hundred, SourceOptions(include=("CAT/*",)))
 
 
@@ -378,5 +378,5 @@ def test_a_pipe_beside_the_photos_is_refused_and_not_waited_for(
 ) -> None:
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)
-    with pytest.raises(TbgridError, match="is no file"):
+    with pytest.raises(TbgridError, match="is not a regular file"):
         open_source(photos, SourceOptions(**{option: pipe}))

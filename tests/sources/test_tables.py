@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tbgrid.errors import TbgridError
-from tbgrid.sources.tables import joined, read_table
+from tbgrid.sources.tables import join_by_path, read_table
 
 TWO = [("a.jpg", "cat"), ("b c.jpg", "")]
 
@@ -65,11 +65,11 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     [
         (b"", "t.csv is empty: expected a header"),
         (b"\xef\xbb\xbf\n , \n\n", "t.csv is empty"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "t.csv is no text"),
-        (b"\x1f\x8b\x08\x08,,\n", "t.csv is no text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "t.csv is not a text file"),
+        (b"\x1f\x8b\x08\x08,,\n", "t.csv is not a text file"),
         (b"path,Label,label\n", "two columns named 'label'"),
         (b"path,path \n", "two columns named 'path'"),
-        (b"path,label\na,b,c,d\n", "line 2: 4 values under 2 columns: put quotes"),
+        (b"path,label\na,b,c,d\n", "line 2: 4 values under 2 columns: quote values"),
         (b'path,label\na,"open\nb,cat\nc,dog\n', "line 2: .*close each quote"),
         (b'path,label\na,"b"c\n', "line 2: .*close each quote"),
         (b"path\n" + b"x" * 2_000_000, "line 2: field larger"),
@@ -121,31 +121,31 @@ def test_rows_find_their_photos(
 ) -> None:
     rows = "".join(f'"{key}",{row}\n' for row, key in enumerate(keys))
     (tmp_path / "t.csv").write_text("path,row\n" + rows, "utf-8")
-    told = joined(read_table(tmp_path / "t.csv"), names)
+    told = join_by_path(read_table(tmp_path / "t.csv"), names)
     assert told.columns == ("row",)
     assert told.rows == [None if row is None else (str(row),) for row in found]
-    assert told.unclear == unclear
+    assert told.ambiguous == unclear
 
 
 @pytest.mark.parametrize("key", ["path", "File", "FILENAME", "file_name", "name"])
 def test_the_key_has_several_names(key: str, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(f"other,{key}\nx,1.jpg\n")
-    assert joined(read_table(tmp_path / "t.csv"), ["1.jpg"]).rows == [("x",)]
+    assert join_by_path(read_table(tmp_path / "t.csv"), ["1.jpg"]).rows == [("x",)]
 
 
 def test_rows_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,x\na.jpg,1\na.jpg,1\n./a.jpg,2\n")
-    with pytest.raises(TbgridError, match=r"line 4: a\.jpg stands there before with other values"):
-        joined(read_table(tmp_path / "t.csv"), ["a.jpg"])
+    with pytest.raises(TbgridError, match=r"line 4: a\.jpg is listed twice with different values"):
+        join_by_path(read_table(tmp_path / "t.csv"), ["a.jpg"])
     (tmp_path / "t.csv").write_text("photo,x\na.jpg,1\n")
     with pytest.raises(TbgridError, match=r"no column path \(found photo, x\)"):
-        joined(read_table(tmp_path / "t.csv"), ["a.jpg"])
+        join_by_path(read_table(tmp_path / "t.csv"), ["a.jpg"])
 
 
 def test_a_hundred_thousand_rows_take_seconds(tmp_path: Path) -> None:
     names = [f"folder {row % 100}/{row}.jpg" for row in range(100_000)]
     (tmp_path / "t.csv").write_text("path,label\n" + "".join(f"{n},x\n" for n in names))
     begin = time.process_time()
-    told = joined(read_table(tmp_path / "t.csv"), names)
+    told = join_by_path(read_table(tmp_path / "t.csv"), names)
     assert told.rows == [("x",)] * 100_000
     assert time.process_time() - begin < 4

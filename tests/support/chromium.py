@@ -6,9 +6,10 @@ import contextlib
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -23,8 +24,26 @@ _ARGUMENTS = [
     "--use-gl=angle",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # what is drawn in software need not pass a GPU drawn in software
 ]
 PATIENCE = 60_000  # ms for anything to appear: the browser draws in software
+# Twelve frames a second instead of sixty: the processor draws each of them.
+FEWER_FRAMES = """{
+    const ask = requestAnimationFrame.bind(window);
+    const cancel = cancelAnimationFrame.bind(window);
+    const asked = new Map();
+    window.requestAnimationFrame = call => {
+        const id = setTimeout(() => {
+            asked.set(id, ask(now => { asked.delete(id); call(now); }));
+        }, 80);
+        return id;
+    };
+    window.cancelAnimationFrame = id => {
+        clearTimeout(id);
+        cancel(asked.get(id));
+        asked.delete(id);
+    };
+}"""
 
 
 @contextlib.contextmanager
@@ -37,17 +56,31 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visitor:
-    """Opens pages, on which nothing may go wrong but what is `expected`."""
+    """Opens pages, on which nothing may go wrong but what is `expected`.
+
+    Pages without options share what the browser has fetched already.
+    """
+
+    _shared: ClassVar[WeakKeyDictionary[Browser, BrowserContext]] = WeakKeyDictionary()
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
         self.complaints: list[str] = []
         self.expected = "(?!)"
+        self._pages: list[Page] = []
 
     def page(self, width: int = 1280, height: int = 900, **options: Any) -> Page:
         """A new page of a size in pixels; `options` as of `Browser.new_page`."""
         size: Any = {"width": width, "height": height}
-        opened = self.browser.new_page(viewport=size, **options)
+        if options:
+            context = self._context(viewport=size, **options)
+        elif self.browser in self._shared:
+            context = self._shared[self.browser]
+        else:
+            context = self._shared[self.browser] = self._context()
+        opened = context.new_page()
+        self._pages.append(opened)
+        opened.set_viewport_size(size)
         opened.set_default_timeout(PATIENCE)
         opened.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         opened.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
@@ -58,8 +91,19 @@ class Visitor:
         )
         return opened
 
+    def _context(self, **options: Any) -> BrowserContext:
+        context = self.browser.new_context(**options)
+        context.add_init_script(FEWER_FRAMES)
+        return context
+
     def leave(self) -> None:
         """Close all pages. Fails if anything went wrong on one."""
-        for context in self.browser.contexts:
-            context.close()
+        for page in self._pages:
+            if page.context is not self._shared.get(self.browser):
+                page.context.close()
+                continue
+            if page.url.startswith("http"):
+                page.evaluate("localStorage.clear(); sessionStorage.clear()")
+            page.close()
+            page.context.clear_cookies()
         assert [text for text in self.complaints if not re.search(self.expected, text)] == []

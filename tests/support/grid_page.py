@@ -64,8 +64,8 @@ def photos_of(count: int, seed: int = 0) -> Source:
         for row, (kind, colour) in enumerate(zip(kinds, colours_of(count, seed), strict=True))
     ]
     return Source(
-        f"{count} photos",
-        tuple(photos),
+        name=f"{count} photos",
+        photos=tuple(photos),
         listed=count,
         columns=("score", "time"),
         vectors=vectors.astype(np.float32),
@@ -76,7 +76,11 @@ def part_of(source: Source, count: int) -> Source:
     """The photos of every so many rows."""
     photos = source.photos[:: len(source.photos) // count]
     return Source(
-        "a part", photos, listed=source.listed, columns=source.columns, vectors=source.vectors
+        name="a part",
+        photos=photos,
+        listed=source.listed,
+        columns=source.columns,
+        vectors=source.vectors,
     )
 
 

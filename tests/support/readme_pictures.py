@@ -1,6 +1,6 @@
-"""Make the pictures of the README: the demo's digits by tbgrid, in a real TensorBoard.
+"""Make the pictures of README and manual: the demo's digits by tbgrid, in a real TensorBoard.
 
-python tests/readme_pictures.py
+python -m tests.support.readme_pictures
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.paths import ROOT
 from tests.support.tensorboard_process import tensorboard
 from tests.writers.test_tensorboard_tabs import Projector
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "images"
 
 
 def main() -> None:

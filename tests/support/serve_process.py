@@ -18,12 +18,22 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from tbgrid.cli.main import main
+
 STARTS_WITHIN = 120  # seconds
 ENDS_WITHIN = 240  # seconds, for a map on a busy machine
+# Of a server that is strict.
+LIMITS = {
+    "upload": 100_000,
+    "pixels": 10_000,
+    "inputs": 6,
+    "queue": 2,
+    "disk": 300_000,
+}
 
 
 def picture(number: int, side: int = 40, kind: str = "PNG") -> bytes:
-    """A picture that differs from those of other numbers, of one of three colours."""
+    """An image that differs from those of other numbers, in one of three colours."""
     rng = np.random.default_rng(number)
     pixels = rng.normal((60, 90, 120), 12, (side, side, 3))
     pixels[..., number % 3] += 100
@@ -32,33 +42,55 @@ def picture(number: int, side: int = 40, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-class Served:
-    """A server on a free port over `root`, and a client of it."""
+class ServerProcess:
+    """A server on a free port over `root`, and a client of it.
 
-    def __init__(self, root: Path, *options: str, key: str = "") -> None:
+    `key`: the client's key. `application`: the one of requests that name no other. `directory`:
+    where the server runs, to which `--root` is relative then.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *options: str,
+        key: str = "",
+        application: str = "default",
+        directory: Path | None = None,
+    ) -> None:
         self.root, self.options, self.key = root, options, key
+        self.application, self.directory = application, directory
         self.log = root.parent / f"{root.name}.log"
         self.start()
 
     def start(self, port: int = 0) -> None:
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
-        command = [sys.executable, "-m", "tbgrid", "serve", "--root", str(self.root)]
+        root = self.root.relative_to(self.directory) if self.directory else self.root
+        command = [sys.executable, "-m", "tbgrid", "serve", "--root", str(root)]
         command += ["--port", str(port), *self.options]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                cwd=self.directory,
             )
         deadline, found = time.monotonic() + STARTS_WITHIN, None
         while found is None:
-            told = self.log.read_text("utf-8", "replace")
-            assert self.process.poll() is None, told
-            assert time.monotonic() < deadline, told
-            found = re.search(r"serves (http://\S+:(\d+))/", told)
+            text = self.log.read_text("utf-8", "replace")
+            assert self.process.poll() is None, text
+            assert time.monotonic() < deadline, text
+            found = re.search(r"serves (http://\S+:(\d+))/", text)
             time.sleep(0.05)
         self.port = int(found.group(2))
         self.address = f"http://127.0.0.1:{self.port}"
-        headers = {"Authorization": f"Key {self.key}"} if self.key else {}
-        self.client = httpx.Client(base_url=self.address, headers=headers, timeout=120)
+        self.client = self.client_of(self.key)
+
+    def client_of(self, key: str) -> httpx.Client:
+        """Another client, with a key of its own or without one."""
+        headers = {"Authorization": f"Key {key}"} if key else {}
+        return httpx.Client(base_url=self.address, headers=headers, timeout=120)
 
     def kill(self) -> None:
         """As by `kill -9`."""
@@ -80,45 +112,57 @@ class Served:
         folder = Path(f"/proc/{self.process.pid}/task")
         return [int(id) for task in folder.glob("*/children") for id in task.read_text().split()]
 
-    def add(self, count: int, start: int = 0, application: str = "default") -> list[Any]:
+    def add_application(self, name: str) -> str:
+        """Create an application; its name."""
+        response = self.client.post("/v2/applications", json={"name": name})
+        assert response.status_code == 201, response.text
+        assert response.json()["application"]["name"] == name
+        return name
+
+    def add(self, count: int, start: int = 0, application: str = "") -> list[Any]:
         """Add pictures, labelled by their colours."""
-        found: list[Any] = []
+        inputs: list[Any] = []
         for first in range(start, start + count, 100):
             numbers = range(first, min(first + 100, start + count))
-            answer = self.client.post(
+            response = self.client.post(
                 "/v2/inputs",
-                params={"application": application},
+                params={"application": application or self.application},
                 files=[("image", (f"{n}.png", picture(n))) for n in numbers],
                 data={"label": [["red", "green", "blue"][n % 3] for n in numbers]},
             )
-            assert answer.status_code == 201, answer.text
-            found += answer.json()["inputs"]
-        return found
+            assert response.status_code == 201, response.text
+            inputs += response.json()["inputs"]
+        return inputs
 
-    def ask(self, application: str = "default", **options: Any) -> str:
-        """Ask for a visualization; its id."""
-        answer = self.client.post(
+    def ask(self, application: str = "", **options: Any) -> str:
+        """Request a visualization, a quick one unless `options` say otherwise; its id."""
+        response = self.client.post(
             "/v2/visualizations",
-            params={"application": application},
-            json={"model": "pixels", "preview": 0, **options},
+            params={"application": application or self.application},
+            json={
+                "model": "pixels",
+                "preview": 0,
+                "refine": "refine_seconds" in options,
+                **options,
+            },
         )
-        assert answer.status_code == 202, answer.text
-        output = answer.json()["output"]
+        assert response.status_code == 202, response.text
+        output = response.json()["output"]
         assert re.fullmatch("[0-9a-f]{32}", output["id"])
         assert output["status"]["description"] == "pending"
         return str(output["id"])
 
     def get(self, id: str) -> Any:
         """A visualization as it is now."""
-        answer = self.client.get(f"/v2/visualizations/{id}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()["output"]
+        response = self.client.get(f"/v2/visualizations/{id}")
+        assert response.status_code == 200, response.text
+        return response.json()["output"]
 
     def ended(self, id: str) -> Any:
         """A visualization when it has ended."""
         deadline = time.monotonic() + ENDS_WITHIN
         while (output := self.get(id))["status"]["description"] in ("pending", "running"):
-            assert time.monotonic() < deadline, (output, self.told())
+            assert time.monotonic() < deadline, (output, self.logs())
             time.sleep(0.1)
         return output
 
@@ -131,21 +175,61 @@ class Served:
             if status == "running" and stage in output.get("stage", ""):
                 return output
             assert status in ("pending", "running"), output
-            assert time.monotonic() < deadline, self.told()
+            assert time.monotonic() < deadline, self.logs()
             time.sleep(0.01)
 
-    def told(self) -> str:
+    def logs(self) -> str:
         """What server and workers have written."""
         logs = [self.log, *self.root.glob("service/worker-*.log")]
         return "\n".join(path.read_text("utf-8", "replace") for path in logs)
 
 
 @contextlib.contextmanager
-def served(root: Path, *options: str, key: str = "") -> Iterator[Served]:
-    """A server that is ended at the end."""
-    server = Served(root, *options, key=key)
+def running_server(
+    root: Path,
+    *options: str,
+    key: str = "",
+    application: str = "default",
+    directory: Path | None = None,
+) -> Iterator[ServerProcess]:
+    """A `ServerProcess` that is ended at the end."""
+    server = ServerProcess(root, *options, key=key, application=application, directory=directory)
     try:
         yield server
     finally:
         if server.process.poll() is None:
             server.stop()
+
+
+def error_line(response: httpx.Response, status: int) -> str:
+    """The description of an error response, which has the form of all of them."""
+    assert response.status_code == status, response.text
+    body = response.json()["status"]
+    assert body["code"] == status
+    assert "\n" not in body["description"]
+    return str(body["description"])
+
+
+def add_key(root: Path, *applications: str) -> str:
+    """Make a key by the command line."""
+    words = [word for name in applications for word in ("--application", name)]
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        assert main(["serve", "key", "add", "--root", str(root), *words]) == 0
+    return output.getvalue().strip()
+
+
+def _stored(server: ServerProcess) -> tuple[int, int, int]:
+    """The number of files among the inputs, of incoming files, and of rows."""
+    home = server.root / "service"
+    applications = server.client.get("/v2/applications").json()["applications"]
+    rows = sum(application["inputs"] for application in applications)
+    return len(list((home / "inputs").iterdir())), len(list((home / "incoming").iterdir())), rows
+
+
+@contextlib.contextmanager
+def nothing_stored(server: ServerProcess) -> Iterator[None]:
+    """What happens meanwhile adds no input."""
+    before = _stored(server)
+    yield
+    assert _stored(server) == before
+    assert before[1] == 0

@@ -13,28 +13,42 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.preloaded import Preloaded, Process
+
 STARTS_WITHIN = 120  # seconds: TensorFlow alone takes many on a busy machine
 
 
 @contextlib.contextmanager
 def tensorboard(
-    executable: Path, logdir: Path | None, log: Path, *options: str, ready: str = "projector"
+    executable: Path | Preloaded,
+    logdir: Path | None,
+    log: Path,
+    *options: str,
+    ready: str = "projector",
 ) -> Iterator[str]:
-    """Run `executable` over `logdir` on a free port till the end; yield its address.
+    """Run TensorBoard over `logdir` on a free port till the end; yield its address.
 
     `options`: more of its command line. `ready`: the plugin whose tab is waited for, if any; the
     Projector is switched off until TensorBoard has looked for embeddings.
     """
-    command = [executable, "--port", "0", *options]
+    command: list[str | Path] = ["--port", "0", *options]
     command += ["--logdir", logdir] if logdir else []
     command += [] if "--bind_all" in options else ["--host", "127.0.0.1"]
     environment = {key: value for key, value in os.environ.items() if key[:6] != "PYTHON"}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
-        ) as process,
-    ):
+    process: subprocess.Popen[bytes] | Process
+    with log.open("wb") as output:
+        if isinstance(executable, Preloaded):
+            process = executable.start(
+                "tensorboard", *command, stdout=output, stderr=output, env=environment
+            )
+        else:
+            process = subprocess.Popen(
+                [executable, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+            )
         try:
             deadline = time.monotonic() + STARTS_WITHIN
             address = ""
@@ -52,6 +66,7 @@ def tensorboard(
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait(10)
 
 
 def get_json(address: str) -> Any:

@@ -334,7 +334,7 @@ def test_a_photo_that_is_left_out_late_leaves_no_gap(tmp_path: Path) -> None:
     folder = draw_photos(tmp_path / "in", each=3)
     spool = tmp_path / "previews"
     source = find_photos(folder)
-    images = embed(source, Spoilt(), preview=64, previews=spool, batch=4)
+    images = embed(source, Spoilt(), preview=64, preview_file=spool, batch=4)
     assert [photo.label for photo in images.photos] == ["blue"] * 3 + ["red"] * 3
     data = spool.read_bytes()
     assert images.previews[0] == 0

@@ -7,11 +7,9 @@ import io
 import json
 import re
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from tbgrid.types import Float64Array, UInt8Array
 from tests.support.chromium import CHROMIUM, Visitor
 from tests.support.embedders import MeanColour
 from tests.support.photos import COLOURS
+from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import tensorboard
 
 PATIENCE = 30  # seconds for anything to appear: the browser draws in software
@@ -74,14 +73,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> tbgrid.ExportResult:
 def address(
     exported: tbgrid.ExportResult,
     large: tbgrid.ExportResult,
+    preloaded: Preloaded,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """A TensorBoard over both exports, of which it shows `exported` first."""
     logdir = large.directory.parent
     shutil.copytree(exported.directory, logdir / exported.directory.name)
-    executable = Path(sys.executable).with_name("tensorboard")
     log = tmp_path_factory.mktemp("tensorboard") / "log"
-    with tensorboard(executable, logdir, log) as found:
+    with tensorboard(preloaded, logdir, log) as found:
         yield found
 
 
@@ -89,9 +88,9 @@ def address(
 def page(browser: Browser) -> Iterator[Page]:
     """A new page, on which nothing may go wrong."""
     visitor = Visitor(browser)
-    opened = visitor.page()
-    opened.set_default_timeout(1000 * PATIENCE)
-    yield opened
+    found = visitor.page()
+    found.set_default_timeout(1000 * PATIENCE)
+    yield found
     visitor.leave()
 
 
@@ -160,9 +159,22 @@ def assert_stays(projector: Projector, seconds: float = 2) -> None:
     assert not projector.ask(RUNNING)
 
 
+@pytest.fixture(scope="module")
+def opened(browser: Browser, address: str) -> Iterator[Projector]:
+    """The Projector, which takes its time to load, on a page on which nothing may go wrong."""
+    visitor = Visitor(browser)
+    page = visitor.page(base_url=address)
+    page.set_default_timeout(1000 * PATIENCE)
+    yield Projector(page, address)
+    visitor.leave()
+
+
 @pytest.fixture
-def projector(page: Page, address: str) -> Projector:
-    return Projector(page, address)
+def projector(opened: Projector) -> Projector:
+    """The Projector with the projection that it begins with."""
+    opened.element.evaluate("p => p.projectionsPanel.showTab('pca')")
+    opened.until(PROJECTION, "pca")
+    return opened
 
 
 def test_the_projector_shows_the_photos(projector: Projector) -> None:
@@ -179,6 +191,7 @@ def test_the_projector_shows_the_photos(projector: Projector) -> None:
 def test_a_click_shows_the_tsne_layout(
     projector: Projector, exported: tbgrid.ExportResult, look: str
 ) -> None:
+    projector.open_run(exported)
     projector.open_bookmark(f"t-SNE, perplexity {exported.layout.perplexity:.3g}, {look}")
     projector.until(PROJECTION, "custom")
     assert_laid_out_as(projector.places(), exported.layout.positions * (1, -1))

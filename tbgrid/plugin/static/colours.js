@@ -1,13 +1,11 @@
-/**
- * Colours for values: of categories, of numbers, and of how well photos sit among their neighbours.
- */
+// Colours for values: of categories, of numbers, and of how well photos fit in with neighbours.
 
 /** @typedef {import("./columns.js").Column} Column */
 /** @typedef {[number, number, number]} Colour red, green, blue from 0 to 255 */
 /** @typedef {[number, number, number]} Lab a colour of OKLab: lightness, green-red, blue-yellow */
 /** @typedef {{label: string, colour: Colour, count: number}} LegendItem */
 /**
- * @typedef {object} Categories most frequent first; photos without a value, if any, at the end
+ * @typedef {object} Categories the most frequent first; photos without a value, if any, last
  * @property {"categories"} kind
  * @property {LegendItem[]} items
  */
@@ -16,7 +14,7 @@
  * @property {"range"} kind
  * @property {number} low
  * @property {number} high
- * @property {Colour[]} stops at equal distances from low to high
+ * @property {Colour[]} stops evenly spaced from low to high
  * @property {number} missing photos without a number, which are grey
  */
 /** @typedef {{colours: Uint8Array, legend: Categories | Range}} Colouring RGBA of each photo */
@@ -24,13 +22,13 @@
 /** @type {Colour} */
 export const MISSING = [128, 128, 128];
 
-/** Stops of a legend: between two of them a straight mixture can't be told from the true colour. */
+/** Stops of a legend: between two of them a linear mixture looks the same as the true colour. */
 const STOPS = 17;
 
 /**
- * Found by search. All have a contrast of at least 2 to white and 2.6 to black, so that borders
- * show on either. The first eight are as far apart as could be for eyes without red or green cones
- * too (0.15 in OKLab); each of the others is as far as could be from those found before it.
+ * Found by a search. All have a contrast of at least 2 to white and 2.6 to black, so that borders
+ * show on both. The first eight are as far apart as possible also for viewers without red or green
+ * cones (0.15 in OKLab); each further one is as far as possible from all before it.
  */
 const PALETTE = [
   "3c87ff d25a00 960096 f0a53c 69c3e1 962d0f c35a96 0f1eff",
@@ -39,24 +37,27 @@ const PALETTE = [
 ]
   .join(" ")
   .split(" ")
-  .map(fromHex);
+  .map(parseHex);
 
-/** Dark violet, blue, teal, green, yellow: lighter step by step, so it can be read as greys too. */
-const GRADIENT = [polar(0.3, 0.13, 300), polar(0.45, 0.11, 260), polar(0.6, 0.1, 195)].concat([
-  polar(0.75, 0.16, 145),
-  polar(0.9, 0.17, 105),
-]);
+/** Dark violet, blue, teal, green, yellow: ever lighter, so that it is readable as greys too. */
+const GRADIENT = [
+  labFromPolar(0.3, 0.13, 300),
+  labFromPolar(0.45, 0.11, 260),
+  labFromPolar(0.6, 0.1, 195),
+  labFromPolar(0.75, 0.16, 145),
+  labFromPolar(0.9, 0.17, 105),
+];
 
-/** How the heat map shows what sits badly, and in its legend what sits well. @type {Colour} */
+/** How the heat map shows photos that do not fit in. @type {Colour} */
 export const BAD = [214, 57, 30];
-/** @type {Colour} */
+/** How its legend shows photos that fit in well. @type {Colour} */
 const WELL = [236, 236, 236];
 
 /**
  * @param {string} hex
  * @returns {Colour}
  */
-function fromHex(hex) {
+function parseHex(hex) {
   const number = parseInt(hex, 16);
   return [number >> 16, (number >> 8) & 255, number & 255];
 }
@@ -67,17 +68,17 @@ function fromHex(hex) {
  * @param {number} hue in degrees
  * @returns {Lab}
  */
-function polar(lightness, chroma, hue) {
+function labFromPolar(lightness, chroma, hue) {
   const angle = (hue * Math.PI) / 180;
   return [lightness, chroma * Math.cos(angle), chroma * Math.sin(angle)];
 }
 
 /**
- * OKLab (Björn Ottosson, 2020) to sRGB; what lies outside of sRGB is cut off.
+ * OKLab (Björn Ottosson, 2020) to sRGB; what lies outside sRGB is clipped.
  * @param {Lab} lab
  * @returns {Colour}
  */
-function toColour([lightness, a, b]) {
+function labToColour([lightness, a, b]) {
   const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
   const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
@@ -96,20 +97,20 @@ function toByte(light) {
 
 /**
  * @param {Lab[]} points
- * @param {number} share 0 at the first, 1 at the last; in between by the length of the way
+ * @param {number} t 0: the first, 1: the last; in between by the distance along the line
  * @returns {Lab}
  */
-function along(points, share) {
-  const lengths = points.slice(1).map((point, i) => distance(points[i], point));
+function interpolateLab(points, t) {
+  const lengths = points.slice(1).map((point, i) => labDistance(points[i], point));
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  let rest = Math.min(1, Math.max(0, share)) * total;
+  let rest = Math.min(1, Math.max(0, t)) * total;
   let leg = 0;
   while (leg < lengths.length - 1 && rest > lengths[leg]) {
     rest -= lengths[leg++];
   }
-  const t = Math.min(1, rest / lengths[leg]);
+  const part = Math.min(1, rest / lengths[leg]);
   const [from, to] = [points[leg], points[leg + 1]];
-  const mixed = from.map((value, i) => value + t * (to[i] - value));
+  const mixed = from.map((value, i) => value + part * (to[i] - value));
   return [mixed[0], mixed[1], mixed[2]];
 }
 
@@ -117,7 +118,7 @@ function along(points, share) {
  * @param {Lab} from
  * @param {Lab} to
  */
-function distance(from, to) {
+function labDistance(from, to) {
   return Math.hypot(from[0] - to[0], from[1] - to[1], from[2] - to[2]);
 }
 
@@ -126,35 +127,34 @@ function distance(from, to) {
  * @param {number} index
  * @returns {Colour}
  */
-export function categorical(index) {
+export function categoryColour(index) {
   if (index < PALETTE.length) {
     return [...PALETTE[index]];
   }
-  // The golden angle never comes back to the same hue; neighbours in the list differ in lightness.
+  // The golden angle never returns to the same hue; neighbours in the list differ in lightness.
   const beyond = index - PALETTE.length;
-  return toColour(polar(0.5 + 0.1 * (beyond % 3), 0.13, (20 + 137.508 * beyond) % 360));
+  return labToColour(labFromPolar(0.5 + 0.1 * (beyond % 3), 0.13, (20 + 137.508 * beyond) % 360));
 }
 
 /**
- * From dark violet (0) to light yellow (1), equal steps looking equally large.
- * @param {number} share
+ * From dark violet (0) to light yellow (1); equal steps look equally large.
+ * @param {number} t
  * @returns {Colour}
  */
-export function gradient(share) {
-  return toColour(along(GRADIENT, share));
+export function gradientColour(t) {
+  return labToColour(interpolateLab(GRADIENT, t));
 }
 
 /**
- * @param {ArrayLike<number>} shares from 0 to 1, NaN where missing
- * @param {(share: number) => Colour} ramp
+ * @param {ArrayLike<number>} values from 0 to 1, NaN where missing
+ * @param {(t: number) => Colour} ramp
  */
-function paint(shares, ramp) {
+function paintValues(values, ramp) {
   const table = Array.from({ length: 256 }, (_, i) => ramp(i / 255));
-  const colours = new Uint8Array(4 * shares.length);
-  for (let row = 0; row < shares.length; row++) {
-    const share = shares[row];
-    const clamped = Math.min(1, Math.max(0, share));
-    setColour(colours, row, Number.isNaN(share) ? MISSING : table[Math.round(255 * clamped)]);
+  const colours = new Uint8Array(4 * values.length);
+  for (let row = 0; row < values.length; row++) {
+    const clamped = Math.min(1, Math.max(0, values[row]));
+    setColour(colours, row, Number.isNaN(values[row]) ? MISSING : table[Math.round(255 * clamped)]);
   }
   return colours;
 }
@@ -172,19 +172,20 @@ function setColour(colours, row, colour) {
 }
 
 /**
- * @param {ArrayLike<number>} shares
- * @param {(share: number) => Colour} ramp
+ * @param {ArrayLike<number>} values
+ * @param {(t: number) => Colour} ramp
  * @param {number} low
  * @param {number} high
  * @returns {Colouring}
  */
-function rangeColouring(shares, ramp, low, high) {
+function colourRange(values, ramp, low, high) {
   const stops = Array.from({ length: STOPS }, (_, i) => ramp(i / (STOPS - 1)));
   let missing = 0;
-  for (let row = 0; row < shares.length; row++) {
-    missing += Number.isNaN(shares[row]) ? 1 : 0;
+  for (let row = 0; row < values.length; row++) {
+    missing += Number.isNaN(values[row]) ? 1 : 0;
   }
-  return { colours: paint(shares, ramp), legend: { kind: "range", low, high, stops, missing } };
+  const colours = paintValues(values, ramp);
+  return { colours, legend: { kind: "range", low, high, stops, missing } };
 }
 
 /**
@@ -193,7 +194,7 @@ function rangeColouring(shares, ramp, low, high) {
  * @param {import("./columns.js").CategoryColumn[]} among
  * @returns {Colouring}
  */
-function categoryColouring({ codes, values }, n, among) {
+function colourCategories({ codes, values }, n, among) {
   /** @type {Map<string, number>} */
   const totals = new Map();
   for (const { values: known, counts } of among) {
@@ -201,14 +202,14 @@ function categoryColouring({ codes, values }, n, among) {
   }
   const used = [...totals].filter(([, count]) => count > 0);
   const named = used.filter(([value]) => value !== "").sort((a, b) => b[1] - a[1]); // stable
-  const ofValue = new Map(named.map(([value], place) => [value, categorical(place)]));
-  const colourOf = (/** @type {string} */ value) => ofValue.get(value) ?? MISSING;
+  const colourByValue = new Map(named.map(([value], rank) => [value, categoryColour(rank)]));
+  const colourOf = (/** @type {string} */ value) => colourByValue.get(value) ?? MISSING;
   const order = named.concat(used.filter(([value]) => value === ""));
   const items = order.map(([label, count]) => ({ label, colour: colourOf(label), count }));
-  const ofCode = values.map(colourOf);
+  const colourByCode = values.map(colourOf);
   const colours = new Uint8Array(4 * n);
   for (let row = 0; row < n; row++) {
-    setColour(colours, row, ofCode[codes[row]]);
+    setColour(colours, row, colourByCode[codes[row]]);
   }
   return { colours, legend: { kind: "categories", items } };
 }
@@ -218,57 +219,57 @@ function categoryColouring({ codes, values }, n, among) {
  * @param {import("./columns.js").NumberColumn[]} among
  * @returns {Colouring | null}
  */
-function numberColouring({ numbers }, among) {
+function colourNumbers({ numbers }, among) {
   const present = among.filter(({ low }) => !Number.isNaN(low));
   if (present.length === 0) {
     return null;
   }
   const low = Math.min(...present.map((column) => column.low));
   const high = Math.max(...present.map((column) => column.high));
-  // Halves, as the distance between the largest numbers there are is no number any more.
+  // Halves, since the difference of the largest numbers is not a finite number.
   const span = high / 2 - low / 2;
-  const share = (/** @type {number} */ number) => (number / 2 - low / 2) / span;
-  const middle = (/** @type {number} */ number) => (Number.isNaN(number) ? NaN : 0.5);
-  return rangeColouring(numbers.map(span > 0 ? share : middle), gradient, low, high);
+  const normalize = (/** @type {number} */ number) => (number / 2 - low / 2) / span;
+  const centre = (/** @type {number} */ number) => (Number.isNaN(number) ? NaN : 0.5);
+  return colourRange(numbers.map(span > 0 ? normalize : centre), gradientColour, low, high);
 }
 
 /**
- * The colour of each photo by a column, with a legend; null where there is nothing to tell by:
- * texts, of which each photo has its own, and columns without a number. "" counts as missing.
+ * The colour of each photo by a column, with a legend; null if colours would say nothing: for
+ * texts, of which each photo has its own, and for columns without a number. "" counts as missing.
  * @param {Column} column
  * @param {number} n
- * @param {Column[]} [among] the columns of that name of all runs that are shown, this one too:
- *   what is equal has the same colour in all of them
+ * @param {Column[]} [among] the columns of that name in all runs on the page, including this
+ *   one: equal values have the same colour in all of them
  * @returns {Colouring | null}
  */
-export function columnColours(column, n, among = [column]) {
+export function colourByColumn(column, n, among = [column]) {
   switch (column.kind) {
     case "category":
-      return categoryColouring(column, n, among.filter((other) => other.kind === "category"));
+      return colourCategories(column, n, among.filter((other) => other.kind === "category"));
     case "number":
-      return numberColouring(column, among.filter((other) => other.kind === "number"));
+      return colourNumbers(column, among.filter((other) => other.kind === "number"));
     case "text":
       return null;
   }
 }
 
 /**
- * How badly a photo sits among its neighbours: the worse, the redder, by the square, so
- * that the worst stand out; what sits well stays as it is. The scale is the same for all runs, from 0 (as by chance, or worse)
- * to 1.
+ * How badly a photo fits in with its neighbours: the worse, the redder, by the square, so that the
+ * worst stand out; photos that fit in well stay as they are. The scale is the same for all runs,
+ * from 0 (as by chance, or worse) to 1.
  * @param {Float32Array} harmony NaN where a photo has no neighbours
  * @param {number} n
  * @returns {Colouring}
  */
-export function harmonyColours(harmony, n) {
+export function colourByHarmony(harmony, n) {
   const colours = new Uint8Array(4 * n);
   let missing = 0;
   for (let row = 0; row < n; row++) {
-    const share = Math.min(1, Math.max(0, harmony[row]));
-    const none = Number.isNaN(harmony[row]);
-    setColour(colours, row, none ? MISSING : BAD);
-    colours[4 * row + 3] = none ? 128 : Math.round(255 * (1 - share) ** 2);
-    missing += none ? 1 : 0;
+    const clamped = Math.min(1, Math.max(0, harmony[row]));
+    const isMissing = Number.isNaN(harmony[row]);
+    setColour(colours, row, isMissing ? MISSING : BAD);
+    colours[4 * row + 3] = isMissing ? 128 : Math.round(255 * (1 - clamped) ** 2);
+    missing += isMissing ? 1 : 0;
   }
   const stops = Array.from({ length: STOPS }, (_, i) => {
     const cover = (1 - i / (STOPS - 1)) ** 2;

@@ -1,15 +1,8 @@
-// The files of one export.
+// One export of a run, loaded from its files.
 
-import {
-  FormatError,
-  decodeCategory,
-  decodeCells,
-  decodeHarmony,
-  decodeNeighbours,
-  decodeNumber,
-  decodePlaces,
-  decodeText,
-} from "./columns.js";
+import { FormatError } from "./buffers.js";
+import { decodeCategory, decodeNumber, decodeText } from "./columns.js";
+import { decodeCells, decodeHarmony, decodeNeighbours, decodePositions } from "./map_arrays.js";
 import { DataError, address, get } from "./server.js";
 
 /**
@@ -23,13 +16,11 @@ import { DataError, address, get } from "./server.js";
  *   Manifest
  */
 
-/**
- * One export of a run: what is needed to draw it and to search it; its neighbours on request.
- */
+/** What is needed to draw an export and to search it; its neighbours are fetched on request. */
 export class Run {
   /**
    * @param {string} name @param {string} fingerprint @param {Manifest} manifest
-   * @param {{places: Float32Array, cells: Uint32Array, occupant: Int32Array,
+   * @param {{positions: Float32Array, cells: Uint32Array, occupant: Int32Array,
    *   harmony: Float32Array, columns: Column[]}} arrays
    */
   constructor(name, fingerprint, manifest, arrays) {
@@ -39,12 +30,12 @@ export class Run {
     this.count = manifest.photos;
     this.rows = manifest.grid[0];
     this.columnsAcross = manifest.grid[1];
-    this.places = arrays.places;
+    this.positions = arrays.positions;
     this.cells = arrays.cells;
     this.occupant = arrays.occupant;
     this.harmony = arrays.harmony;
     this.columns = arrays.columns;
-    /** @type {Promise<{near: Uint32Array, far: Float32Array}> | null} */
+    /** @type {Promise<{rows: Uint32Array, distances: Float32Array}> | null} */
     this.neighbours = null;
   }
 
@@ -53,7 +44,7 @@ export class Run {
     return this.columns[this.manifest.key];
   }
 
-  /** The column that colours and chips begin with, if photos are labelled. */
+  /** The column of labels, if there is one. */
   get label() {
     return this.columns.find((column) => column.name === "label") ?? null;
   }
@@ -82,26 +73,36 @@ export class Run {
     return address("file", { run: this.name, export: this.fingerprint, name });
   }
 
-  /** The nearest photos of each and how far they are, fetched when first asked for. */
-  nearest() {
-    this.neighbours ??= this.fetchNearest().catch((error) => {
+  /**
+   * The nearest photos of one by embedding, nearest first. Those of all photos are fetched once.
+   *
+   * @param {number} row
+   * @returns {Promise<{row: number, distance: number}[]>}
+   */
+  async findNearest(row) {
+    this.neighbours ??= this.fetchNeighbours().catch((error) => {
       this.neighbours = null; // so that the next click tries again
       throw error;
     });
-    return this.neighbours;
+    const { rows, distances } = await this.neighbours;
+    const k = this.manifest.neighbours;
+    return Array.from(rows.subarray(k * row, k * row + k), (other, index) => ({
+      row: other,
+      distance: distances[k * row + index],
+    }));
   }
 
-  async fetchNearest() {
-    const [near, far] = await Promise.all([
-      bytes(this.fileAddress("neighbours.u32")),
-      bytes(this.fileAddress("distances.f32")),
+  async fetchNeighbours() {
+    const [rows, distances] = await Promise.all([
+      fetchBytes(this.fileAddress("neighbours.u32")),
+      fetchBytes(this.fileAddress("distances.f32")),
     ]);
-    return decodeNeighbours(near, far, this.count, this.manifest.neighbours);
+    return decodeNeighbours(rows, distances, this.count, this.manifest.neighbours);
   }
 }
 
 /** @param {string} url */
-async function bytes(url) {
+async function fetchBytes(url) {
   return (await get(url)).arrayBuffer();
 }
 
@@ -118,19 +119,19 @@ export async function loadRun(listed) {
   /** @type {Manifest} */
   const manifest = await (await get(file("manifest.json"))).json();
   const count = manifest.photos;
-  const [rows, across] = manifest.grid;
+  const [rows, columnsAcross] = manifest.grid;
   try {
-    const [places, cells, harmony, columns] = await Promise.all([
-      bytes(file("places.f32")),
-      bytes(file("cells.u32")),
-      bytes(file("harmony.f32")),
+    const [positions, cells, harmony, columns] = await Promise.all([
+      fetchBytes(file("places.f32")),
+      fetchBytes(file("cells.u32")),
+      fetchBytes(file("harmony.f32")),
       Promise.all(
         manifest.columns.map((info, index) => loadColumn(info, count, index, file)),
       ),
     ]);
     return new Run(listed.run, listed.export, manifest, {
-      places: decodePlaces(places, count),
-      ...decodeCells(cells, count, rows, across),
+      positions: decodePositions(positions, count),
+      ...decodeCells(cells, count, rows, columnsAcross),
       harmony: decodeHarmony(harmony, count),
       columns,
     });
@@ -148,13 +149,13 @@ export async function loadRun(listed) {
  * @returns {Promise<Column>}
  */
 async function loadColumn(info, count, index, file) {
-  const part = (/** @type {string} */ kind) => bytes(file(`column-${index}.${kind}`));
+  const fetchPart = (/** @type {string} */ kind) => fetchBytes(file(`column-${index}.${kind}`));
   if (info.kind === "number") {
-    return decodeNumber(info.name, await part("f64"), count);
+    return decodeNumber(info.name, await fetchPart("f64"), count);
   }
-  const numbers = part("u32");
+  const numbers = fetchPart("u32");
   if (info.kind === "text") {
-    return decodeText(info.name, await part("utf8"), await numbers, count);
+    return decodeText(info.name, await fetchPart("utf8"), await numbers, count);
   }
   const values = await (await get(file(`column-${index}.json`))).json();
   return decodeCategory(info.name, await numbers, values, count);

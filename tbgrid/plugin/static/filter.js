@@ -1,28 +1,28 @@
 /**
- * Which photos are asked for: a query, values chosen of categories, ranges of numbers; and the same
- * as text for the URL.
+ * Which photos are wanted: a query, chosen values of categories, ranges of numbers; and the same as
+ * text for the URL.
  */
 
-import { applyExpression, applyTerm, compiled, markRowsOfValues, misunderstood, parseQuery }
-  from "./query.js";
-import { count } from "./selection.js";
+import { applyExpression, applyTerm, compileExpression, explainMisreading, markRowsByValue,
+  parseQuery } from "./query.js";
+import { countRows } from "./masks.js";
 
 /** @typedef {import("./columns.js").Column} Column */
 /**
- * Never changed: a change makes a new one.
+ * Immutable: a change returns a new filter.
  * @typedef {object} Filter
  * @property {string} query
  * @property {boolean} regex whether the query is one regular expression
- * @property {ReadonlyMap<number, ReadonlySet<number>>} chips column -> codes, any of which will do
- * @property {ReadonlyMap<number, readonly [number, number]>} ranges column -> both ends included
+ * @property {ReadonlyMap<number, ReadonlySet<number>>} chips column -> codes, any of which matches
+ * @property {ReadonlyMap<number, readonly [number, number]>} ranges column -> both ends inclusive
  */
 /**
  * @typedef {{mask: Uint8Array, hits: number, error: string | null, hint: string | null}} Matches
- * `error`: the query is no regular expression; `hint`: why nothing may have been found
+ * `error`: why the query is not a valid regular expression; `hint`: why there may be no hits
  */
 
 /** @type {Filter} */
-export const emptyFilter = Object.freeze({
+export const EMPTY_FILTER = Object.freeze({
   query: "",
   regex: false,
   chips: new Map(),
@@ -30,7 +30,7 @@ export const emptyFilter = Object.freeze({
 });
 
 /**
- * Whether a filter asks for nothing, so that every photo matches.
+ * Whether a filter has no conditions, so that every photo matches.
  * @param {Filter} filter
  */
 export function isEmpty(filter) {
@@ -69,8 +69,8 @@ export function withChip(filter, column, code, on) {
 }
 
 /**
- * Without any choice among a column's values: what the counts beside its chips are taken of, as
- * those of the values not chosen would all be 0 otherwise.
+ * Without any choice among a column's values. The counts beside its chips are taken under this
+ * filter, since those of the values not chosen would all be 0 otherwise.
  * @param {Filter} filter
  * @param {number} column
  * @returns {Filter}
@@ -105,7 +105,7 @@ export function withRange(filter, column, range) {
 function applyChips(codes, column, mask) {
   if (column?.kind === "category") {
     const found = new Uint8Array(mask.length);
-    markRowsOfValues(column, (_, code) => codes.has(code), found);
+    markRowsByValue(column, (_, code) => codes.has(code), found);
     found.forEach((hit, row) => (mask[row] &= hit));
   }
 }
@@ -128,14 +128,14 @@ function applyRange([low, high], column, mask) {
  * @param {Filter} filter
  * @param {Column[]} columns
  * @param {Uint8Array} mask
- * @returns {string | null} what is wrong with the query
+ * @returns {string | null} why the query is invalid
  */
 function applyQuery({ query, regex }, columns, mask) {
   if (!regex) {
     parseQuery(query, columns).forEach((term) => applyTerm(term, mask));
   } else if (query !== "") {
     try {
-      applyExpression(compiled(query), columns, mask);
+      applyExpression(compileExpression(query), columns, mask);
     } catch (error) {
       if (!(error instanceof SyntaxError)) {
         throw error;
@@ -147,20 +147,20 @@ function applyQuery({ query, regex }, columns, mask) {
 }
 
 /**
- * The photos that meet a filter. A query that is no regular expression, though it is to be one, is
- * told of in `error` and leaves out nothing.
+ * The photos that match a filter. An invalid regular expression is reported in `error` and leaves
+ * out nothing.
  * @param {Filter} filter
  * @param {Column[]} columns
  * @param {number} n
  * @returns {Matches}
  */
-export function matches(filter, columns, n) {
+export function applyFilter(filter, columns, n) {
   const mask = new Uint8Array(n).fill(1);
   const error = applyQuery(filter, columns, mask);
   filter.chips.forEach((codes, column) => applyChips(codes, columns[column], mask));
   filter.ranges.forEach((range, column) => applyRange(range, columns[column], mask));
-  const hits = count(mask);
-  const hint = hits === 0 && !filter.regex ? misunderstood(filter.query, columns) : null;
+  const hits = countRows(mask);
+  const hint = hits === 0 && !filter.regex ? explainMisreading(filter.query, columns) : null;
   return { mask, hits, error, hint };
 }
 
@@ -169,7 +169,7 @@ export function matches(filter, columns, n) {
  * @param {import("./columns.js").CategoryColumn} column
  * @param {Uint8Array} mask
  */
-export function counts(column, mask) {
+export function countValues(column, mask) {
   const found = new Uint32Array(column.values.length);
   for (let row = 0; row < column.codes.length; row++) {
     found[column.codes[row]] += mask[row];
@@ -182,14 +182,15 @@ export function counts(column, mask) {
  *
  *   q.TEXT   r.PATTERN   c.COLUMN.VALUE.VALUE...   n.COLUMN.LOW.HIGH
  *
- * Letters and digits of ASCII and "-" stand for themselves, other UTF-16 units as _2E or _u20AC. So
- * no part holds a separator, halves of a surrogate pair survive, and neither encodeURIComponent nor
- * URLSearchParams has anything left to change. Columns and values go by name, so that a link still
- * means the same after another export; the second column of a name is "c1", the third "c2".
+ * ASCII letters and digits and "-" stand for themselves, other UTF-16 units are written as _2E or
+ * _u20AC. So no part contains a separator, halves of a surrogate pair survive, and neither
+ * encodeURIComponent nor URLSearchParams has anything left to change. Columns and values are
+ * identified by name, so that a link still means the same after another export; the second column
+ * of a name is "c1", the third "c2".
  */
 
 /** @param {string} text */
-function escaped(text) {
+function escapeText(text) {
   return text.replace(/[^A-Za-z0-9-]/g, (unit) => {
     const code = unit.charCodeAt(0);
     const hex = code.toString(16).toUpperCase();
@@ -198,7 +199,7 @@ function escaped(text) {
 }
 
 /** @param {string} text */
-function unescaped(text) {
+function unescapeText(text) {
   return text.replace(/_([0-9A-F]{2})|_u([0-9A-F]{4})/g, (_, short, long) =>
     String.fromCharCode(parseInt(short ?? long, 16)),
   );
@@ -218,9 +219,9 @@ function columnParts(tag, index, columns) {
 /**
  * @param {Filter} filter
  * @param {Column[]} columns
- * @returns {string} nothing for the empty filter
+ * @returns {string} empty for the empty filter
  */
-export function filterToText(filter, columns) {
+export function formatFilter(filter, columns) {
   const fields = [];
   if (filter.query !== "" || filter.regex) {
     fields.push([filter.regex ? "r" : "q", filter.query]);
@@ -237,7 +238,7 @@ export function filterToText(filter, columns) {
       fields.push([...columnParts("n", index, columns), ...range.map(String)]);
     }
   }
-  return fields.map((parts) => parts.map(escaped).join(".")).join("*");
+  return fields.map((parts) => parts.map(escapeText).join(".")).join("*");
 }
 
 /**
@@ -258,15 +259,15 @@ function withChipsNamed(filter, values, index, column) {
  */
 function withRangeFromText(filter, ends, index) {
   const [low, high] = ends.map((end) => (end === "" ? NaN : Number(end)));
-  const readable = ends.length === 2 && !Number.isNaN(low) && !Number.isNaN(high);
-  return readable ? withRange(filter, index, [low, high]) : filter;
+  const isValid = ends.length === 2 && !Number.isNaN(low) && !Number.isNaN(high);
+  return isValid ? withRange(filter, index, [low, high]) : filter;
 }
 
 /**
  * @param {string} name
  * @param {number} nth
  * @param {Column[]} columns
- * @returns {number} the index of the nth column of a name, counted from 0; -1 if there is none
+ * @returns {number} the index of the nth column of a name, counted from 0, or -1
  */
 function columnIndex(name, nth, columns) {
   const found = columns.filter((column) => column.name === name)[nth];
@@ -280,7 +281,7 @@ function columnIndex(name, nth, columns) {
  * @returns {Filter}
  */
 function withField(filter, field, columns) {
-  const [tag, name, ...rest] = field.split(".").map(unescaped);
+  const [tag, name, ...rest] = field.split(".").map(unescapeText);
   if (tag === "q" || tag === "r") {
     return withQuery(filter, name ?? "", tag === "r");
   }
@@ -296,11 +297,11 @@ function withField(filter, field, columns) {
 }
 
 /**
- * The filter of a text. What this run has no column or value for, or can't be read, is left out.
+ * The filter of a text. Parts that are invalid, or whose column or value a run lacks, are ignored.
  * @param {string} text
  * @param {Column[]} columns
  * @returns {Filter}
  */
-export function filterFromText(text, columns) {
-  return text.split("*").reduce((filter, field) => withField(filter, field, columns), emptyFilter);
+export function parseFilter(text, columns) {
+  return text.split("*").reduce((filter, field) => withField(filter, field, columns), EMPTY_FILTER);
 }

@@ -1,57 +1,58 @@
-// What mouse, fingers and keys do.
+// The dialog that explains mouse, touch, keyboard and search.
 
-import { element } from "./dom.js";
+import { createElement } from "./dom.js";
 
-const KEYS = /** @type {const} */ ([
-  ["drag, one finger", "move the map"],
+const CONTROLS = /** @type {const} */ ([
+  ["drag, one finger", "pan the map"],
   ["wheel, two fingers, + −", "zoom"],
-  ["double click", "zoom in there; with Shift, out"],
-  ["0", "show all"],
-  ["click, Enter", "pin a photo: large, with its nearest"],
-  ["Esc", "unpin; while selecting, give up"],
-  ["arrow keys", "from photo to photo; with Shift, move the map"],
-  ["g", "between places in the plane and grid"],
+  ["double click", "zoom in; with Shift, zoom out"],
+  ["0", "show the whole map"],
+  ["click, Enter", "pin a photo: shows it enlarged, with its nearest photos"],
+  ["Esc", "unpin; cancel a selection while drawing it"],
+  ["arrow keys", "move from photo to photo; with Shift, pan the map"],
+  ["g", "switch between layout positions and grid"],
   ["/", "search; Enter goes to the next match"],
   ["n, p", "next and previous match"],
   ["v, r, l", "move, rectangle, lasso"],
-  ["Shift-drag", "select in a rectangle"],
-  ["Shift, Alt while selecting", "add, take away"],
+  ["Shift-drag", "select with a rectangle"],
+  ["Shift, Alt while selecting", "add to the selection, subtract from it"],
   ["Ctrl-click, s", "select a single photo"],
 ]);
 
-const WORDS = /** @type {const} */ ([
-  ["red fox", "both occur, anywhere in any column"],
-  ['"red fox"', "the phrase occurs"],
-  ["-fox", "without it"],
-  ["label:cat", "it occurs in that column"],
-  ["label=cat", "that column is just this"],
-  ["width>300", "also >=, <, <=, = for numbers"],
-  [".*", "the whole text as one regular expression"],
+const SEARCHES = /** @type {const} */ ([
+  ["red fox", "both words, anywhere in any column"],
+  ['"red fox"', "the exact phrase"],
+  ["-fox", "without this word"],
+  ["label:cat", "this word in this column"],
+  ["label=cat", "exactly this value in this column"],
+  ["width>300", "numbers; also >=, <, <= and ="],
+  [".*", "treat the whole search as one regular expression"],
 ]);
 
 /** @returns {HTMLDialogElement} */
-export function helpDialog() {
-  const dialog = element(
+export function createHelpDialog() {
+  return createElement(
     "dialog",
-    { class: "help", "aria-label": "Mouse and keys" },
-    element("h2", {}, "Mouse and keys"),
-    pairs(KEYS),
-    element("h2", {}, "Search"),
-    pairs(WORDS),
-    element(
+    { class: "help", "aria-label": "Mouse and keyboard" },
+    createElement("h2", {}, "Mouse and keyboard"),
+    createList(CONTROLS),
+    createElement("h2", {}, "Search"),
+    createList(SEARCHES),
+    createElement(
       "form",
       { method: "dialog" },
-      element("button", { type: "submit", class: "main" }, "Close"),
+      createElement("button", { type: "submit", class: "main" }, "Close"),
     ),
   );
-  return dialog;
 }
 
 /** @param {readonly (readonly [string, string])[]} lines */
-function pairs(lines) {
-  return element(
+function createList(lines) {
+  return createElement(
     "dl",
     { class: "keys" },
-    ...lines.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]),
+    ...lines.flatMap(([term, text]) => [
+      createElement("dt", {}, term), createElement("dd", {}, text),
+    ]),
   );
 }

@@ -1,22 +1,15 @@
-// The module that TensorBoard imports. It asks for the first picture before the rest is loaded, so
-// that something is seen at once.
+// The module that TensorBoard imports. It requests the first picture before the rest of the code is
+// loaded, so that something is visible at once.
 
-import { overview } from "./overview.js";
 import { AddressBar } from "./address_bar.js";
+import { createOverview } from "./overview.js";
 import { listRuns } from "./server.js";
 
-const here = new URL("./", import.meta.url);
+const BASE = new URL("./", import.meta.url);
 
-/** Called by TensorBoard once its frame is there. */
+/** Called by TensorBoard once its frame has loaded. */
 export async function render() {
-  const style = document.createElement("link");
-  style.rel = "stylesheet";
-  style.href = new URL("style.css", here).href;
-  const styled = new Promise((resolve) => {
-    style.addEventListener("load", resolve);
-    style.addEventListener("error", resolve);
-  });
-  document.head.append(style);
+  const styled = loadStyle();
   document.title = "tbgrid";
   document.documentElement.lang = "en";
   const root = document.createElement("div");
@@ -29,17 +22,30 @@ export async function render() {
   const listing = listRuns();
   try {
     const { runs } = await listing;
-    const asked = AddressBar.values().get("run");
-    const shown = runs.find(({ run }) => run === asked) ?? runs.find(({ error }) => error === null);
-    const picture = shown && overview(shown);
-    if (picture) {
-      early.append(picture);
+    const name = AddressBar.readValues().get("run");
+    const shown = runs.find(({ run }) => run === name) ?? runs.find(({ error }) => error === null);
+    const overview = shown && createOverview(shown);
+    if (overview) {
+      early.append(overview);
     }
   } catch {
-    // the app tells of it
+    // reported by the app
   }
   const code = import("./app.js");
   await styled;
   const { App } = await code;
   await new App(root).start(listing);
+}
+
+/** @returns {Promise<unknown>} settled once the style sheet has loaded, or cannot be */
+function loadStyle() {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = new URL("style.css", BASE).href;
+  const loaded = new Promise((resolve) => {
+    link.addEventListener("load", resolve);
+    link.addEventListener("error", resolve);
+  });
+  document.head.append(link);
+  return loaded;
 }

@@ -1,13 +1,13 @@
-// The whole map as one small picture, which the map itself soon covers.
+// The whole map as one small picture, shown until the map itself covers it.
 
 import { firstLevel, overviewLevel, tilesIn } from "./pyramid.js";
 import { address } from "./server.js";
 
 /**
  * @param {import("./server.js").Listed} listed
- * @returns {HTMLImageElement | null} null where there is none: of a broken run, or a huge one
+ * @returns {HTMLImageElement | null} null for a broken run, or one too large for a single tile
  */
-export function overview({ run, export: fingerprint, grid, cell, tile, error }) {
+export function createOverview({ run, export: fingerprint, grid, cell, tile, error }) {
   if (error !== null || !fingerprint || !grid || !cell || !tile) {
     return null;
   }

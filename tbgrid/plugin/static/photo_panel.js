@@ -1,166 +1,168 @@
-// The photo in question: large, with all that is known of it, and its nearest by embedding.
+// The pinned photo: enlarged, with its metadata and its nearest photos by embedding.
 
 import { valueText } from "./columns.js";
-import { element, fill } from "./dom.js";
+import { createElement, fill } from "./dom.js";
 import { cellDistance } from "./geometry.js";
-import { fileName } from "./photo_list.js";
-import { thumbnail } from "./thumbnail.js";
+import { createRowHandlers, fileName } from "./photo_list.js";
+import { createThumbnail } from "./thumbnail.js";
 
 /**
  * @typedef {import("./data.js").Run} Run
- * @typedef {{row: number, distance: number}} Near
+ * @typedef {{row: number, distance: number}} Neighbour
  */
+
+const FALLBACK_SIDE = 160; // px of the picture of a run without previews
+const THUMBNAIL = 44; // px
 
 export class PhotoPanel {
   /**
-   * @param {{chosen: (row: number) => void, hovered: (row: number) => void,
-   *   shown: (row: number) => void, taken: (row: number) => void, closed: () => void,
-   *   troubled: (message: string) => void}} listener
+   * @param {import("./photo_list.js").Listener & {onShowOnMap: (row: number) => void,
+   *   onSelect: (row: number) => void, onUnpin: () => void, onError: (message: string) => void}}
+   *   listener
    */
   constructor(listener) {
     this.listener = listener;
-    this.node = element("section", { class: "panel photo-panel" });
+    this.node = createElement("section", { class: "panel photo-panel" });
     this.clear();
   }
 
   clear() {
     fill(
       this.node,
-      element(
+      createElement(
         "p",
         { class: "hint" },
-        "Click a photo on the map to see it here, large, with what is known of it and its " +
-          "nearest photos by embedding.",
+        "Click a photo on the map to see it here enlarged, with its metadata and its nearest " +
+          "photos by embedding.",
       ),
     );
   }
 
-  /** @param {Run} run @param {number} row @param {Near[] | null} nearest null: on their way */
+  /**
+   * @param {Run} run @param {number} row
+   * @param {Neighbour[] | null} nearest null while they are loading
+   */
   show(run, row, nearest) {
     const name = valueText(run.key, row);
-    const [cells, across] = [run.cells, run.columnsAcross];
-    const place = `row ${Math.floor(cells[row] / across) + 1}, column ${(cells[row] % across) + 1}`;
+    const [line, column] = [Math.floor(run.cells[row] / run.columnsAcross),
+      run.cells[row] % run.columnsAcross];
     fill(
       this.node,
-      element(
-        "div",
-        { class: "photo-head" },
-        element("h2", { title: name }, fileName(name)),
-        element(
-          "button",
-          { class: "plain", type: "button", title: "Unpin (Esc)", "aria-label": "Unpin",
-            onclick: () => this.listener.closed() },
-          "×",
-        ),
-      ),
-      this.picture(run, row, name),
-      element(
-        "div",
-        { class: "buttons" },
-        button("Show on map", () => this.listener.shown(row)),
-        button("Select", () => this.listener.taken(row)),
-        run.manifest.preview
-          ? element("a", { href: run.previewAddress(row), target: "_blank", class: "button" }, "Open")
-          : null,
-      ),
-      facts([
-        ...run.columns.map((column) => /** @type {const} */ ([column.name, valueText(column, row)])),
-        ["on the grid", place],
-        ["harmony with neighbours", number(run.harmony[row])],
+      this.createHead(name),
+      this.createPicture(run, row, name),
+      this.createActions(run, row),
+      createFacts([
+        ...run.columns.map((own) => /** @type {const} */ ([own.name, valueText(own, row)])),
+        ["grid cell", `row ${line + 1}, column ${column + 1}`],
+        ["harmony with neighbours", formatNumber(run.harmony[row])],
       ]),
-      element("h3", {}, `Nearest by embedding (${run.manifest.metric})`),
-      this.nearestList(run, row, nearest),
+      createElement("h3", {}, `Nearest by embedding (${run.manifest.metric})`),
+      this.createNearest(run, row, nearest),
+    );
+  }
+
+  /** @param {string} name */
+  createHead(name) {
+    return createElement(
+      "div",
+      { class: "photo-head" },
+      createElement("h2", { title: name }, fileName(name)),
+      createElement(
+        "button",
+        { class: "plain", type: "button", title: "Unpin (Esc)", "aria-label": "Unpin",
+          onclick: () => this.listener.onUnpin() },
+        "×",
+      ),
     );
   }
 
   /** @param {Run} run @param {number} row @param {string} name */
-  picture(run, row, name) {
+  createPicture(run, row, name) {
     if (!run.manifest.preview) {
-      const side = 160;
-      const made = thumbnail(run, row, side);
-      made.classList.add("large");
-      return made;
+      const thumbnail = createThumbnail(run, row, FALLBACK_SIDE);
+      thumbnail.classList.add("large");
+      return thumbnail;
     }
-    const picture = element("img", { class: "large", alt: name, src: run.previewAddress(row) });
+    const picture = createElement("img",
+      { class: "large", alt: name, src: run.previewAddress(row) });
     picture.addEventListener("error", () => {
-      const message = "This photo's preview cannot be read";
-      picture.replaceWith(element("p", { class: "hint" }, message));
-      this.listener.troubled(message);
+      const message = "The preview of this photo could not be loaded";
+      picture.replaceWith(createElement("p", { class: "hint" }, message));
+      this.listener.onError(message);
     });
     return picture;
   }
 
-  /** @param {Run} run @param {number} row @param {Near[] | null} nearest */
-  nearestList(run, row, nearest) {
+  /** @param {Run} run @param {number} row */
+  createActions(run, row) {
+    const { listener } = this;
+    return createElement(
+      "div",
+      { class: "buttons" },
+      createElement("button", { type: "button", onclick: () => listener.onShowOnMap(row) },
+        "Show on map"),
+      createElement("button", { type: "button", onclick: () => listener.onSelect(row) }, "Select"),
+      run.manifest.preview
+        ? createElement("a",
+            { href: run.previewAddress(row), target: "_blank", class: "button" }, "Open")
+        : null,
+    );
+  }
+
+  /** @param {Run} run @param {number} row @param {Neighbour[] | null} nearest */
+  createNearest(run, row, nearest) {
     if (!nearest) {
-      return element("p", { class: "hint", "aria-busy": "true" }, "…");
+      return createElement("p", { class: "hint", "aria-busy": "true" }, "…");
     }
-    const items = nearest.map((near) => {
-      const name = valueText(run.key, near.row);
-      const label = run.label ? valueText(run.label, near.row) : "";
-      const away = cellDistance(run.cells[row], run.cells[near.row], run.columnsAcross);
-      return element(
-        "li",
-        {},
-        element(
-          "button",
-          {
-            class: "photo-row",
-            type: "button",
-            title: name,
-            onclick: () => this.listener.chosen(near.row),
-            onpointerenter: () => this.listener.hovered(near.row),
-            onpointerleave: () => this.listener.hovered(-1),
-            onfocus: () => this.listener.hovered(near.row),
-            onblur: () => this.listener.hovered(-1),
-          },
-          thumbnail(run, near.row, 44),
-          element(
-            "span",
-            { class: "photo-name" },
-            fileName(name),
-            element(
-              "small",
-              {},
-              `distance ${number(near.distance)} · ${number(away, 1)} cells away`,
-            ),
-          ),
-          label ? element("span", { class: "photo-label" }, label) : null,
-        ),
-      );
-    });
-    const exact = run.manifest.neighbours_exact;
-    return element(
+    const isExact = run.manifest.neighbours_exact;
+    return createElement(
       "div",
       {},
-      element("ol", { class: "nearest", "aria-label": "Nearest by embedding" }, ...items),
-      exact ? null : element("p", { class: "hint" }, "Found by an approximate search."),
+      createElement("ol", { class: "nearest", "aria-label": "Nearest by embedding" },
+        ...nearest.map((neighbour) => this.createNeighbour(run, row, neighbour))),
+      isExact ? null : createElement("p", { class: "hint" }, "Found by an approximate search."),
+    );
+  }
+
+  /** @param {Run} run @param {number} row of the pinned photo @param {Neighbour} neighbour */
+  createNeighbour(run, row, { row: other, distance }) {
+    const name = valueText(run.key, other);
+    const label = run.label ? valueText(run.label, other) : "";
+    const cells = cellDistance(run.cells[row], run.cells[other], run.columnsAcross);
+    const distances = `distance ${formatNumber(distance)} · ${formatNumber(cells, 1)} cells away`;
+    return createElement(
+      "li",
+      {},
+      createElement(
+        "button",
+        {
+          class: "photo-row",
+          type: "button",
+          title: name,
+          ...createRowHandlers(this.listener, other),
+        },
+        createThumbnail(run, other, THUMBNAIL),
+        createElement("span", { class: "photo-name" },
+          fileName(name), createElement("small", {}, distances)),
+        label ? createElement("span", { class: "photo-label" }, label) : null,
+      ),
     );
   }
 }
 
-/** @param {string} text @param {() => void} pressed */
-function button(text, pressed) {
-  return element("button", { type: "button", onclick: pressed }, text);
-}
-
-/**
- * Names and values, for people.
- *
- * @param {readonly (readonly [string, string])[]} pairs
- */
-export function facts(pairs) {
-  return element(
+/** @param {readonly (readonly [string, string])[]} facts names and values */
+function createFacts(facts) {
+  return createElement(
     "dl",
     { class: "facts" },
-    ...pairs.flatMap(([name, value]) => [
-      element("dt", {}, name),
-      element("dd", {}, value === "" ? "–" : value),
+    ...facts.flatMap(([name, value]) => [
+      createElement("dt", {}, name),
+      createElement("dd", {}, value === "" ? "–" : value),
     ]),
   );
 }
 
 /** @param {number} value @param {number} [digits] */
-function number(value, digits = 3) {
+function formatNumber(value, digits = 3) {
   return Number.isFinite(value) ? value.toFixed(digits) : "–";
 }

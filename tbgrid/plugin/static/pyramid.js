@@ -1,7 +1,7 @@
-// The Deep Zoom image of the mosaic, taken as a set of texture atlases.
+// The Deep Zoom image of the mosaic, used as a set of texture atlases.
 //
-// A photo's side at the last level is a power of two, as is a tile's, so that no tile border ever
-// cuts a photo in a level where a photo has at least one pixel: those levels are the ones in use.
+// The side of a photo at the last level is a power of two, as is that of a tile. So no tile border
+// cuts a photo at any level at which a photo has at least one pixel; only these levels are used.
 
 /**
  * @typedef {{rows: number, columns: number, cell: number, tile: number}} Mosaic `cell`: the side
@@ -10,12 +10,12 @@
  * @typedef {{level: number, column: number, row: number}} Tile
  */
 
-/** The number of the last level, by the rule of Deep Zoom. @param {Mosaic} mosaic */
+/** The number of the last level, as Deep Zoom defines it. @param {Mosaic} mosaic */
 export function lastLevel(mosaic) {
   return Math.ceil(Math.log2(Math.max(mosaic.columns, mosaic.rows) * mosaic.cell));
 }
 
-/** The first level in which a photo has a pixel of its own. @param {Mosaic} mosaic */
+/** The first level at which a photo has a pixel of its own. @param {Mosaic} mosaic */
 export function firstLevel(mosaic) {
   return lastLevel(mosaic) - Math.log2(mosaic.cell);
 }
@@ -25,7 +25,7 @@ export function photoSide(mosaic, level) {
   return mosaic.cell / 2 ** (lastLevel(mosaic) - level);
 }
 
-/** How many photos lie along the side of a tile. @param {Mosaic} mosaic @param {number} level */
+/** Photos along the side of a tile. @param {Mosaic} mosaic @param {number} level */
 export function photosAcross(mosaic, level) {
   return mosaic.tile / photoSide(mosaic, level);
 }
@@ -36,7 +36,7 @@ export function tileCount(mosaic, level) {
   return { columns: Math.ceil(mosaic.columns / across), rows: Math.ceil(mosaic.rows / across) };
 }
 
-/** The level that comes first on the screen: the largest that is one tile. @param {Mosaic} mosaic */
+/** The level shown first: the largest that fits into one tile. @param {Mosaic} mosaic */
 export function overviewLevel(mosaic) {
   const longest = Math.max(mosaic.columns, mosaic.rows);
   const side = 2 ** Math.floor(Math.log2(mosaic.tile / longest));
@@ -44,7 +44,7 @@ export function overviewLevel(mosaic) {
 }
 
 /**
- * The level for photos drawn at `pixels` device pixels: between 0.71 and 1.41 texels a pixel.
+ * The level for photos drawn at `pixels` device pixels: between 0.71 and 1.41 texels per pixel.
  *
  * @param {Mosaic} mosaic @param {number} pixels
  */
@@ -55,34 +55,37 @@ export function levelFor(mosaic, pixels) {
 }
 
 /**
- * The tiles of a level that hold cells of a rectangle, those in its middle first.
+ * The tiles of a level that contain cells of a rectangle, those nearest to its middle first.
  *
- * @param {Mosaic} mosaic @param {number} level @param {Rectangle} seen
+ * @param {Mosaic} mosaic @param {number} level @param {Rectangle} bounds
  * @returns {Tile[]}
  */
-export function tilesIn(mosaic, level, seen) {
+export function tilesIn(mosaic, level, bounds) {
   const across = photosAcross(mosaic, level);
-  const count = tileCount(mosaic, level);
-  const bound = (/** @type {number} */ value, /** @type {number} */ most) =>
-    Math.min(Math.max(Math.floor((value + 0.5) / across), 0), most - 1);
+  const counts = tileCount(mosaic, level);
+  const toTile = (/** @type {number} */ value, /** @type {number} */ count) =>
+    Math.min(Math.max(Math.floor((value + 0.5) / across), 0), count - 1);
+  const [top, bottom] = [toTile(bounds.top, counts.rows), toTile(bounds.bottom, counts.rows)];
+  const left = toTile(bounds.left, counts.columns);
+  const right = toTile(bounds.right, counts.columns);
   /** @type {Tile[]} */
   const tiles = [];
-  for (let row = bound(seen.top, count.rows); row <= bound(seen.bottom, count.rows); row++) {
-    for (
-      let column = bound(seen.left, count.columns);
-      column <= bound(seen.right, count.columns);
-      column++
-    ) {
+  for (let row = top; row <= bottom; row++) {
+    for (let column = left; column <= right; column++) {
       tiles.push({ level, column, row });
     }
   }
-  const middle = { x: (seen.left + seen.right) / 2, y: (seen.top + seen.bottom) / 2 };
-  const away = (/** @type {Tile} */ tile) =>
+  const middle = { x: (bounds.left + bounds.right) / 2, y: (bounds.top + bounds.bottom) / 2 };
+  const distance = (/** @type {Tile} */ tile) =>
     Math.hypot((tile.column + 0.5) * across - middle.x, (tile.row + 0.5) * across - middle.y);
-  return tiles.sort((a, b) => away(a) - away(b));
+  return tiles.sort((a, b) => distance(a) - distance(b));
 }
 
-/** The tile that holds a cell. @param {Mosaic} mosaic @param {number} level @param {number} cell */
+/**
+ * The tile that contains a cell.
+ *
+ * @param {Mosaic} mosaic @param {number} level @param {number} cell
+ */
 export function tileOf(mosaic, level, cell) {
   const across = photosAcross(mosaic, level);
   return {
@@ -93,7 +96,7 @@ export function tileOf(mosaic, level, cell) {
 }
 
 /**
- * Where a cell lies within its tile, in pixels.
+ * The top left corner of a cell within its tile, in pixels.
  *
  * @param {Mosaic} mosaic @param {number} level @param {number} cell
  */

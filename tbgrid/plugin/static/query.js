@@ -1,24 +1,24 @@
 /**
  * The language of the search field.
  *
- *   cat dog            rows in which both are found, in any column, whatever the case
+ *   cat dog            rows that contain both, in any column, whatever the case
  *   "big cat"          a phrase; a quote within it is doubled: "3"" disk"
- *   -dog               rows in which it isn't found
+ *   -dog               rows that do not contain it
  *   label:cat          within one column; "file name":cat if its name has spaces
- *   label=cat          the whole value; label="" if there is none
+ *   label=cat          the whole value; label="" for no value
  *   width>300          numbers, also >= < <= =
  *
- * What has no such meaning is text to be found: a:b where no column is called a.
+ * Anything else is plain text to search for, such as a:b if no column is called a.
  */
 
-import { foldedTexts, foldedValues, folded, markRowsWith, rawTexts } from "./texts.js";
+import { foldCase, foldTexts, foldValues, markRowsContaining, readTexts } from "./texts.js";
 
 /** @typedef {import("./columns.js").Column} Column */
 /** @typedef {":" | "=" | "<" | "<=" | ">" | ">="} Operator */
 /**
  * @typedef {object} Term
- * @property {boolean} excluded whether the rows found are to be left out
- * @property {Column[]} columns to be searched
+ * @property {boolean} excluded whether matching rows are left out instead
+ * @property {Column[]} columns to search
  * @property {Operator} operator
  * @property {string} text
  */
@@ -27,13 +27,13 @@ import { foldedTexts, foldedValues, folded, markRowsWith, rawTexts } from "./tex
 const OPERATORS = /[<>]=?|==?|:/g;
 
 /**
- * The phrase or word at a place of the query. A quote that is never closed reaches to the end, as
- * the user may be typing still.
+ * The phrase or word at an index of the query. A quote that is never closed reaches to the end, as
+ * the user may still be typing.
  * @param {string} query
  * @param {number} at
  * @returns {Word}
  */
-function wordAt(query, at) {
+function readWord(query, at) {
   const pattern = query[at] === '"' ? /"((?:[^"]|"")*)"?/y : /(\S*)/y;
   pattern.lastIndex = at;
   const found = /** @type {RegExpExecArray} */ (pattern.exec(query));
@@ -43,26 +43,26 @@ function wordAt(query, at) {
 }
 
 /**
- * The columns of a name, of equal case if there are any.
+ * The columns of a name, with the same case if there are any.
  * @param {string} name
  * @param {Column[]} columns
  */
-function columnsNamed(name, columns) {
-  const same = columns.filter((column) => column.name === name);
-  const key = folded(name);
-  return same.length ? same : columns.filter((column) => folded(column.name) === key);
+function findColumns(name, columns) {
+  const exact = columns.filter((column) => column.name === name);
+  const key = foldCase(name);
+  return exact.length ? exact : columns.filter((column) => foldCase(column.name) === key);
 }
 
 /**
- * Where a name of columns ends and an operator follows, if the query has that at `at`.
+ * The columns and the operator at an index of the query, and where they end; null without them.
  * @param {string} query
  * @param {number} at
  * @param {Column[]} columns
  * @returns {{columns: Column[], operator: Operator, end: number} | null}
  */
-function columnAt(query, at, columns) {
-  const first = wordAt(query, at);
-  // A bare word may hold several operators, as names may: the first one that ends a name counts.
+function readColumnPrefix(query, at, columns) {
+  const first = readWord(query, at);
+  // A bare word may contain several operators, as names may: the first that ends a name counts.
   OPERATORS.lastIndex = first.quoted ? first.end : at;
   for (let found; (found = OPERATORS.exec(query)); ) {
     const end = first.quoted ? first.end : found.index;
@@ -71,7 +71,7 @@ function columnAt(query, at, columns) {
       return null;
     }
     const operator = /** @type {Operator} */ (found[0].replace("==", "="));
-    const named = columnsNamed(name, columns).filter((column) => understands(column, operator));
+    const named = findColumns(name, columns).filter((column) => supportsOperator(column, operator));
     if (named.length) {
       return { columns: named, operator, end: end + found[0].length };
     }
@@ -86,23 +86,23 @@ function columnAt(query, at, columns) {
  * @param {Column} column
  * @param {Operator} operator
  */
-function understands(column, operator) {
+function supportsOperator(column, operator) {
   return column.kind === "number" || operator === ":" || operator === "=";
 }
 
 /**
- * The term that begins at a place of the query; null if there is nothing to search for yet.
+ * The term that begins at an index of the query; null if there is nothing to search for yet.
  * @param {string} query
  * @param {number} at
  * @param {Column[]} columns
  * @returns {{term: Term | null, end: number}}
  */
-function termAt(query, at, columns) {
+function readTerm(query, at, columns) {
   const excluded = query[at] === "-";
   const from = excluded ? at + 1 : at;
-  const column = columnAt(query, from, columns);
+  const column = readColumnPrefix(query, from, columns);
   if (column) {
-    const { text, quoted, end } = wordAt(query, column.end);
+    const { text, quoted, end } = readWord(query, column.end);
     const { operator } = column;
     const complete = text !== "" || (quoted && operator === "=");
     const term = { excluded, columns: column.columns, operator, text };
@@ -113,12 +113,12 @@ function termAt(query, at, columns) {
       return { term, end };
     }
   }
-  const { text, end } = wordAt(query, from);
+  const { text, end } = readWord(query, from);
   return { term: text ? { excluded, columns, operator: ":", text } : null, end };
 }
 
 /**
- * The terms of a query, all of which a row must meet.
+ * The terms of a query; a row must match all of them.
  * @param {string} query
  * @param {Column[]} columns
  * @returns {Term[]}
@@ -127,7 +127,7 @@ export function parseQuery(query, columns) {
   const terms = [];
   let at = query.search(/\S/);
   while (at >= 0 && at < query.length) {
-    const { term, end } = termAt(query, at, columns);
+    const { term, end } = readTerm(query, at, columns);
     if (term) {
       terms.push(term);
     }
@@ -137,35 +137,35 @@ export function parseQuery(query, columns) {
 }
 
 /**
- * What in a query looks like a question to a column and is none, in words; null if nothing does.
+ * Why a term that looks like a condition on a column was read as plain text; null if none was.
  * @param {string} query
  * @param {Column[]} columns
  */
-export function misunderstood(query, columns) {
-  for (const { columns: asked, operator, text } of parseQuery(query, columns)) {
-    const found = operator === ":" && asked.length === columns.length
+export function explainMisreading(query, columns) {
+  for (const { columns: searched, operator, text } of parseQuery(query, columns)) {
+    const found = operator === ":" && searched.length === columns.length
       ? /^([^\s:=<>]+)(:|==?|[<>]=?)/.exec(text) : null;
     if (!found) {
       continue;
     }
-    const named = columnsNamed(found[1], columns);
+    const named = findColumns(found[1], columns);
     if (named.length === 0) {
       return `There is no column ${found[1]}`;
     }
     if (named.every(({ kind }) => kind !== "number")) {
-      return `${named[0].name} is no column of numbers`;
+      return `${named[0].name} is not a numeric column`;
     }
   }
   return null;
 }
 
 /**
- * Marks the rows of a category for whose value `test` holds. There are few values and many rows.
+ * Mark the rows of a category whose value passes `test`. There are few values and many rows.
  * @param {import("./columns.js").CategoryColumn} column
  * @param {(value: string, code: number) => boolean} test
  * @param {Uint8Array} mask
  */
-export function markRowsOfValues({ values, codes }, test, mask) {
+export function markRowsByValue({ values, codes }, test, mask) {
   const wanted = Uint8Array.from(values, (value, code) => (test(value, code) ? 1 : 0));
   for (let row = 0; row < codes.length; row++) {
     mask[row] |= wanted[codes[row]];
@@ -188,7 +188,7 @@ const COMPARISONS = {
  * @param {string} text
  * @param {Uint8Array} mask
  */
-function markNumbers({ numbers }, operator, text, mask) {
+function markRowsByNumber({ numbers }, operator, text, mask) {
   const compare = COMPARISONS[operator];
   const number = Number(text);
   const missing = text === "" ? 1 : 0;
@@ -203,38 +203,38 @@ function markNumbers({ numbers }, operator, text, mask) {
  * @param {(text: string) => boolean} test
  * @param {Uint8Array} mask
  */
-function markRowsWhere({ text, starts }, test, mask) {
+function markRowsByText({ text, starts }, test, mask) {
   for (let row = 0; row < mask.length; row++) {
     mask[row] |= test(text.slice(starts[row], starts[row + 1])) ? 1 : 0;
   }
 }
 
 /**
- * Marks the rows that a term's text is found in, or equal to, in one column.
+ * Mark the rows in which a column contains a term's text, or is equal to it.
  * @param {Column} column
  * @param {Operator} operator
  * @param {string} text
  * @param {Uint8Array} mask
  */
 function markTerm(column, operator, text, mask) {
-  const wanted = folded(text);
+  const wanted = foldCase(text);
   if (column.kind === "category") {
-    const values = foldedValues(column.values);
+    const values = foldValues(column.values);
     const equal = operator === "=";
     const test = (/** @type {number} */ code) =>
       equal ? values[code] === wanted : values[code].includes(wanted);
-    markRowsOfValues(column, (_, code) => test(code), mask);
+    markRowsByValue(column, (_, code) => test(code), mask);
   } else if (operator === ":") {
-    markRowsWith(foldedTexts(column), wanted, mask);
+    markRowsContaining(foldTexts(column), wanted, mask);
   } else if (column.kind === "number") {
-    markNumbers(column, operator, text, mask);
+    markRowsByNumber(column, operator, text, mask);
   } else {
-    markRowsWhere(foldedTexts(column), (value) => value === wanted, mask);
+    markRowsByText(foldTexts(column), (value) => value === wanted, mask);
   }
 }
 
 /**
- * Strikes from `mask` the rows that don't meet a term.
+ * Clear in `mask` the rows that do not match a term.
  * @param {Term} term
  * @param {Uint8Array} mask
  */
@@ -250,12 +250,12 @@ export function applyTerm({ excluded, columns, operator, text }, mask) {
 }
 
 /**
- * The expression that a user typed. What Unicode mode refuses, such as \- outside of brackets, is
+ * The expression that a user typed. What Unicode mode rejects, such as \- outside brackets, is
  * common enough to be read without it.
  * @param {string} source
  * @throws {SyntaxError}
  */
-export function compiled(source) {
+export function compileExpression(source) {
   try {
     return new RegExp(source, "iu");
   } catch {
@@ -264,7 +264,7 @@ export function compiled(source) {
 }
 
 /**
- * Strikes from `mask` the rows in no column of which the expression is found.
+ * Clear in `mask` the rows in which no column matches the expression.
  * @param {RegExp} expression
  * @param {Column[]} columns
  * @param {Uint8Array} mask
@@ -273,9 +273,9 @@ export function applyExpression(expression, columns, mask) {
   const found = new Uint8Array(mask.length);
   for (const column of columns) {
     if (column.kind === "category") {
-      markRowsOfValues(column, (value) => expression.test(value), found);
+      markRowsByValue(column, (value) => expression.test(value), found);
     } else {
-      markRowsWhere(rawTexts(column), (text) => expression.test(text), found);
+      markRowsByText(readTexts(column), (text) => expression.test(text), found);
     }
   }
   for (let row = 0; row < mask.length; row++) {

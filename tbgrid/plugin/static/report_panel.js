@@ -1,69 +1,72 @@
-// The report cards of the runs that are shown, side by side.
+// The report cards of the runs on the page, side by side.
 
-import { element, fill } from "./dom.js";
+import { createElement, fill } from "./dom.js";
 
 /** @typedef {import("./data.js").Run} Run */
 
 export class ReportPanel {
   constructor() {
-    this.node = element("section", { class: "panel report-panel" });
+    this.node = createElement("section", { class: "panel report-panel" });
   }
 
   /** @param {Run[]} runs */
   show(runs) {
     const tables = [
-      table("The run", runs, (run) => [["title", run.manifest.title], ...run.manifest.summary]),
-      table("How good the map is", runs, (run) => run.manifest.report),
+      createTable("Run", runs, (run) => [["title", run.manifest.title], ...run.manifest.summary]),
+      createTable("Map quality", runs, (run) => run.manifest.report),
     ];
     const notes = runs.flatMap((run) =>
       run.manifest.notes.map((note) => (runs.length > 1 ? `${run.name}: ${note}` : note)));
+    const several = runs.length > 1;
     fill(
       this.node,
       ...tables,
-      notes.length ? element("h3", {}, "Notes") : null,
-      notes.length ? element("ul", {}, ...notes.map((note) => element("li", {}, note))) : null,
+      notes.length ? createElement("h3", {}, "Notes") : null,
+      notes.length
+        ? createElement("ul", {}, ...notes.map((note) => createElement("li", {}, note))) : null,
       ...runs.filter((run) => run.manifest.skipped > 0).map((run) =>
-        element(
-          "p",
-          {},
-          element(
-            "a",
-            { href: run.fileAddress("skipped.tsv"), target: "_blank", download: "skipped.tsv" },
-            `${run.manifest.skipped} files left out${runs.length > 1 ? ` of ${run.name}` : ""}, ` +
-              "with the reasons",
-          ),
-        )),
+        createElement("p", {}, createSkippedLink(run, several ? ` of ${run.name}` : ""))),
     );
   }
 }
 
+/** @param {Run} run @param {string} ofRun */
+function createSkippedLink(run, ofRun) {
+  return createElement(
+    "a",
+    { href: run.fileAddress("skipped.tsv"), target: "_blank", download: "skipped.tsv" },
+    `Skipped files${ofRun}, with reasons (${run.manifest.skipped.toLocaleString("en")})`,
+  );
+}
+
 /**
  * @param {string} title @param {Run[]} runs
- * @param {(run: Run) => readonly (readonly [string, string])[]} lines
+ * @param {(run: Run) => readonly (readonly [string, string])[]} listRows
  */
-function table(title, runs, lines) {
-  const found = runs.map((run) => new Map(lines(run)));
-  const names = [...new Set(found.flatMap((values) => [...values.keys()]))];
-  return element(
+function createTable(title, runs, listRows) {
+  const valuesOfRuns = runs.map((run) => new Map(listRows(run)));
+  const names = [...new Set(valuesOfRuns.flatMap((values) => [...values.keys()]))];
+  return createElement(
     "table",
     { class: "report" },
-    element("caption", {}, title),
+    createElement("caption", {}, title),
     runs.length > 1
-      ? element(
+      ? createElement(
           "thead",
           {},
-          element("tr", {}, element("td"), ...runs.map((run) => element("th", {}, run.name))),
+          createElement("tr", {},
+            createElement("td"), ...runs.map((run) => createElement("th", {}, run.name))),
         )
       : null,
-    element(
+    createElement(
       "tbody",
       {},
       ...names.map((name) =>
-        element(
+        createElement(
           "tr",
           {},
-          element("th", {}, name),
-          ...found.map((values) => element("td", {}, values.get(name) ?? "–")),
+          createElement("th", {}, name),
+          ...valuesOfRuns.map((values) => createElement("td", {}, values.get(name) ?? "–")),
         )),
     ),
   );

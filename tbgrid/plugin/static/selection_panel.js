@@ -1,23 +1,24 @@
-// What was selected, to take along.
+// The selected photos, to copy or to download.
 
-import { element, fill } from "./dom.js";
+import { copyText } from "./clipboard.js";
+import { createElement, fill } from "./dom.js";
 import { PhotoList } from "./photo_list.js";
-import { asCsv, asJson, asPaths, asTsv } from "./selection.js";
+import { formatCsv, formatJson, formatPaths, formatTsv } from "./table_formats.js";
 
 /** @typedef {import("./data.js").Run} Run */
 
 export class SelectionPanel {
   /**
-   * @param {{chosen: (row: number) => void, hovered: (row: number) => void,
-   *   cleared: () => void, inverted: () => void, hitsTaken: () => void, hitsKept: () => void,
-   *   told: (message: string) => void}} listener
+   * @param {import("./photo_list.js").Listener & {onClear: () => void, onInvert: () => void,
+   *   onAddHits: () => void, onKeepHits: () => void, onMessage: (message: string) => void}}
+   *   listener
    */
   constructor(listener) {
     this.listener = listener;
     this.list = new PhotoList("Selected photos", listener);
-    this.heading = element("h3", {});
-    this.actions = element("div", { class: "buttons" });
-    this.node = element("section", { class: "panel selection-panel" },
+    this.heading = createElement("h3", {});
+    this.actions = createElement("div", { class: "buttons" });
+    this.node = createElement("section", { class: "panel selection-panel" },
       this.actions, this.heading, this.list.node);
   }
 
@@ -25,83 +26,63 @@ export class SelectionPanel {
   show(run, rows, filtered) {
     this.run = run;
     this.rows = rows;
-    const none = rows.length === 0;
-    const save = (/** @type {string} */ name, /** @type {() => string} */ text,
-      /** @type {string} */ type) =>
-      element(
-        "button",
-        { type: "button", disabled: none,
-          onclick: () => download(`${run.name === "." ? run.manifest.title : run.name}-selection.${name}`, text(), type) },
-        name.toUpperCase(),
-      );
+    const { listener } = this;
+    const isEmpty = rows.length === 0;
+    const name = `${run.name === "." ? run.manifest.title : run.name}-selection`;
     fill(
       this.actions,
-      element("button", { type: "button", disabled: none, class: "main",
-        onclick: () => this.copy() }, "Copy paths"),
-      save("tsv", () => asTsv(rows, run.columns), "text/tab-separated-values"),
-      save("csv", () => asCsv(rows, run.columns), "text/csv"),
-      save("json", () => asJson(rows, run.columns), "application/json"),
-      element("button", { type: "button", disabled: none,
-        onclick: () => this.listener.cleared() }, "Clear"),
-      element("button", { type: "button", onclick: () => this.listener.inverted() }, "Invert"),
-      filtered
-        ? element("button", { type: "button",
-            onclick: () => this.listener.hitsTaken() }, "Add all that match")
-        : null,
-      filtered && !none
-        ? element("button", { type: "button",
-            onclick: () => this.listener.hitsKept() }, "Keep those that match")
-        : null,
+      createElement("button", { type: "button", disabled: isEmpty, class: "main",
+        onclick: () => this.copyPaths() }, "Copy paths"),
+      createButton("TSV", isEmpty, () =>
+        download(`${name}.tsv`, formatTsv(rows, run.columns), "text/tab-separated-values")),
+      createButton("CSV", isEmpty, () =>
+        download(`${name}.csv`, formatCsv(rows, run.columns), "text/csv")),
+      createButton("JSON", isEmpty, () =>
+        download(`${name}.json`, formatJson(rows, run.columns), "application/json")),
+      createButton("Clear", isEmpty, () => listener.onClear()),
+      createButton("Invert", false, () => listener.onInvert()),
+      filtered ? createButton("Add all matches", false, () => listener.onAddHits()) : null,
+      filtered && !isEmpty
+        ? createButton("Keep only matches", false, () => listener.onKeepHits()) : null,
     );
-    this.heading.textContent = none
+    this.heading.textContent = isEmpty
       ? "Nothing is selected"
       : `${rows.length.toLocaleString("en")} selected`;
-    if (none) {
+    if (isEmpty) {
       this.heading.append(
-        element(
+        createElement(
           "p",
           { class: "hint" },
           "Draw a rectangle or a lasso with the tools above the map, or hold Shift and drag. " +
-            "Shift adds, Alt takes away; Ctrl-click takes a single photo.",
+            "Shift adds to the selection, Alt subtracts from it; Ctrl-click selects a single photo.",
         ),
       );
     }
     this.list.show(run, rows);
   }
 
-  async copy() {
+  async copyPaths() {
     const { run, rows } = this;
     if (!run || !rows) {
       return;
     }
-    const done = await copyText(asPaths(rows, run.key));
+    const copied = await copyText(formatPaths(rows, run.key));
     const count = rows.length.toLocaleString("en");
-    this.listener.told(
-      done ? `${count} paths copied` : "The browser does not let the tab copy: download TSV instead",
+    this.listener.onMessage(
+      copied ? `${count} paths copied` : "The browser blocked copying; download the TSV instead",
     );
   }
 }
 
-/** @param {string} text @returns {Promise<boolean>} */
-export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Not over plain HTTP, and not in every frame; the old way still works there.
-    const field = element("textarea", { value: text, class: "off-screen" });
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
-  }
+/** @param {string} text @param {boolean} disabled @param {() => void} onclick */
+function createButton(text, disabled, onclick) {
+  return createElement("button", { type: "button", disabled, onclick }, text);
 }
 
 /** @param {string} name @param {string} text @param {string} type */
 function download(name, text, type) {
   const url = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
-  const link = element("a", { href: url, download: name.replace(/[\\/:*?"<>|]+/g, "-") });
+  const link = createElement("a", { href: url, download: name.replace(/[\\/:*?"<>|]+/g, "-") });
   document.body.append(link);
   link.click();
   link.remove();

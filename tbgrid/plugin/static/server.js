@@ -1,4 +1,4 @@
-// Questions to the server, and its answers when something is wrong.
+// Requests to the server, and its answer when something is wrong.
 
 /**
  * @typedef {{run: string, export: string | null, title?: string, photos?: number,
@@ -7,9 +7,9 @@
  * @typedef {{runs: Listed[], searched: string}} Listing
  */
 
-/** A request that failed, in words for the user. */
+/** A request that failed; message and hint are for the user. */
 export class DataError extends Error {
-  /** @param {string} message @param {string} hint @param {number} status 0 for no answer */
+  /** @param {string} message @param {string} hint @param {number} status 0 without an answer */
   constructor(message, hint, status) {
     super(message);
     this.hint = hint;
@@ -40,21 +40,22 @@ export async function get(url, options) {
     if (error instanceof DOMException && error.name === "AbortError") {
       throw error;
     }
-    throw new DataError("TensorBoard does not answer", "is it still running? then reload", 0);
+    throw new DataError(
+      "TensorBoard is not responding", "check that it is still running, then reload", 0);
   }
   if (!response.ok) {
-    let found = { error: `TensorBoard answered ${response.status}`, hint: "" };
+    let problem = { error: `TensorBoard answered ${response.status}`, hint: "" };
     try {
-      found = { ...found, ...(await response.json()) };
+      problem = { ...problem, ...(await response.json()) };
     } catch {
-      // an answer of a proxy or of TensorBoard itself: the status has to do
+      // the answer of a proxy, or of TensorBoard itself: the status has to suffice
     }
-    throw new DataError(found.error, found.hint, response.status);
+    throw new DataError(problem.error, problem.hint, response.status);
   }
   return response;
 }
 
-/** The runs of the logdir, looked up anew. @returns {Promise<Listing>} */
+/** The runs in the logdir now. @returns {Promise<Listing>} */
 export async function listRuns() {
   return (await get(address("runs"), { cache: "no-store" })).json();
 }

@@ -1,4 +1,4 @@
-// The tab on a page of its own.
+// The tab on a page of its own, outside TensorBoard.
 
 import { render } from "./index.js";
 

@@ -1,6 +1,6 @@
 // Panels of which one is shown at a time.
 
-import { element } from "./dom.js";
+import { createElement } from "./dom.js";
 
 export class Tabs {
   /** @param {{id: string, title: string, node: HTMLElement}[]} panels */
@@ -10,7 +10,7 @@ export class Tabs {
       node.id = `panel-${id}`;
       node.setAttribute("role", "tabpanel");
       node.setAttribute("aria-labelledby", `tab-${id}`);
-      return element(
+      return createElement(
         "button",
         {
           type: "button",
@@ -18,15 +18,15 @@ export class Tabs {
           id: `tab-${id}`,
           "aria-controls": node.id,
           onclick: () => this.show(id),
-          onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event, index),
+          onkeydown: (/** @type {KeyboardEvent} */ event) => this.handleKey(event, index),
         },
         title,
       );
     });
-    this.node = element(
+    this.node = createElement(
       "div",
       { class: "tabs" },
-      element("div", { role: "tablist", "aria-label": "Panels" }, ...this.buttons),
+      createElement("div", { role: "tablist", "aria-label": "Panels" }, ...this.buttons),
       ...panels.map(({ node }) => node),
     );
     this.show(panels[0].id);
@@ -34,23 +34,22 @@ export class Tabs {
 
   /** @param {string} id */
   show(id) {
-    this.shown = id;
     for (const [index, panel] of this.panels.entries()) {
-      const own = panel.id === id;
-      panel.node.hidden = !own;
-      this.buttons[index].setAttribute("aria-selected", String(own));
-      this.buttons[index].tabIndex = own ? 0 : -1;
+      const selected = panel.id === id;
+      panel.node.hidden = !selected;
+      this.buttons[index].setAttribute("aria-selected", String(selected));
+      this.buttons[index].tabIndex = selected ? 0 : -1;
     }
   }
 
-  /** @param {string} id @param {string} text */
-  title(id, text) {
+  /** @param {string} id @param {string} title */
+  setTitle(id, title) {
     const index = this.panels.findIndex((panel) => panel.id === id);
-    this.buttons[index].textContent = text;
+    this.buttons[index].textContent = title;
   }
 
   /** @param {KeyboardEvent} event @param {number} index */
-  key(event, index) {
+  handleKey(event, index) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step) {
       const next = (index + step + this.panels.length) % this.panels.length;

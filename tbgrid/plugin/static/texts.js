@@ -1,7 +1,7 @@
 /**
- * The text of whole columns, held so that a search is quick: one long string with the place at
- * which each row begins. 100,000 strings of their own would cost more memory, and one search
- * through the long string is faster than 100,000 through short ones.
+ * The text of whole columns, held so that a search is fast: one long string with the offset at
+ * which each row begins. 100,000 strings would need more memory, and one search through the long
+ * string is faster than 100,000 through short ones.
  */
 
 import { rowCount, valueText } from "./columns.js";
@@ -15,15 +15,15 @@ import { rowCount, valueText } from "./columns.js";
  * @typedef {{text: string, starts: Uint32Array}} Texts
  */
 
-/** Strings joined at a time, so that never all rows lie about as strings of their own. */
-const CHUNK = 4096;
+/** Strings joined at a time, so that the strings of all rows are never held at once. */
+const CHUNK_SIZE = 4096;
 
 /**
- * A text as searches compare it: without case, and with one spelling for what looks the same (file
- * names from a Mac hold an e and an accent where a keyboard gives an e with an accent).
+ * A text as searches compare it: without case, and with one spelling for what looks the same. (File
+ * names from a Mac hold an e and an accent where a keyboard gives an e with an accent.)
  * @param {string} text
  */
-export function folded(text) {
+export function foldCase(text) {
   // Greek has a second small sigma for the end of words, which lower case decides by context.
   return text.normalize("NFC").toLowerCase().replaceAll("ς", "σ");
 }
@@ -33,12 +33,12 @@ export function folded(text) {
  * @param {(row: number) => string} textOf
  * @returns {Texts}
  */
-function joined(n, textOf) {
+function joinTexts(n, textOf) {
   const starts = new Uint32Array(n + 1);
   const chunks = [];
-  for (let from = 0; from < n; from += CHUNK) {
+  for (let from = 0; from < n; from += CHUNK_SIZE) {
     const chunk = [];
-    for (let row = from; row < Math.min(n, from + CHUNK); row++) {
+    for (let row = from; row < Math.min(n, from + CHUNK_SIZE); row++) {
       const text = textOf(row);
       starts[row + 1] = starts[row] + text.length;
       chunk.push(text);
@@ -60,63 +60,53 @@ function isAscii(bytes) {
 }
 
 /**
- * @param {RowColumn} column
- * @returns {Texts}
- */
-function readTexts(column) {
-  if (column.kind === "text" && isAscii(column.bytes)) {
-    // A byte is a character, so the whole is decoded at once and the offsets hold as they are.
-    return { text: new TextDecoder().decode(column.bytes), starts: column.offsets };
-  }
-  return joined(rowCount(column), (row) => valueText(column, row));
-}
-
-/**
- * @param {RowColumn} column
- * @returns {Texts}
- */
-function foldTexts(column) {
-  const { text, starts } = rawTexts(column);
-  if (column.kind === "number" || isAscii(column.bytes)) {
-    return { text: folded(text), starts };
-  }
-  // Row by row, as folding changes lengths and an accent must not join the row before.
-  return joined(rowCount(column), (row) => folded(text.slice(starts[row], starts[row + 1])));
-}
-
-/**
  * @template {object} K
  * @template V
- * @param {(key: K) => V} make
- * @returns {(key: K) => V} the same, but each value is made once and kept as long as its key
+ * @param {(key: K) => V} compute
+ * @returns {(key: K) => V} the same, but computed only once and kept as long as its key
  */
-function kept(make) {
+function memoize(compute) {
   /** @type {WeakMap<K, V>} */
-  const made = new WeakMap();
+  const cache = new WeakMap();
   return (key) => {
-    let value = made.get(key);
+    let value = cache.get(key);
     if (value === undefined) {
-      value = make(key);
-      made.set(key, value);
+      value = compute(key);
+      cache.set(key, value);
     }
     return value;
   };
 }
 
 /** The texts of a column's rows as they are. */
-export const rawTexts = kept(readTexts);
+export const readTexts = memoize((/** @type {RowColumn} */ column) => {
+  if (column.kind === "text" && isAscii(column.bytes)) {
+    // A byte is a character, so everything is decoded at once and the offsets stay valid.
+    return { text: new TextDecoder().decode(column.bytes), starts: column.offsets };
+  }
+  return joinTexts(rowCount(column), (row) => valueText(column, row));
+});
+
 /** The texts of a column's rows as searches compare them. */
-export const foldedTexts = kept(foldTexts);
+export const foldTexts = memoize((/** @type {RowColumn} */ column) => {
+  const { text, starts } = readTexts(column);
+  if (column.kind === "number" || isAscii(column.bytes)) {
+    return { text: foldCase(text), starts };
+  }
+  // Row by row, since folding changes lengths, and an accent must not join the row before.
+  return joinTexts(rowCount(column), (row) => foldCase(text.slice(starts[row], starts[row + 1])));
+});
+
 /** The distinct values of a category as searches compare them. */
-export const foldedValues = kept((/** @type {string[]} */ values) => values.map(folded));
+export const foldValues = memoize((/** @type {string[]} */ values) => values.map(foldCase));
 
 /**
- * Marks the rows whose text holds `part`.
+ * Mark the rows whose text contains `part`.
  * @param {Texts} texts
  * @param {string} part not empty
  * @param {Uint8Array} mask
  */
-export function markRowsWith({ text, starts }, part, mask) {
+export function markRowsContaining({ text, starts }, part, mask) {
   let row = 0;
   let at = text.indexOf(part);
   while (at >= 0) {

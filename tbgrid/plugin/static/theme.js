@@ -1,23 +1,23 @@
-// Light or dark: as TensorBoard around the tab is, or as the system asks where that is not known.
+// Light or dark: as TensorBoard's page around the tab, or else as the system.
 
-/** @returns {Document | null} TensorBoard's own page, if this is a frame in it */
-export function host() {
+/** @returns {Document | null} TensorBoard's own page, if this is a frame within it */
+function findHostPage() {
   try {
     return window.parent !== window ? window.parent.document : null;
   } catch {
-    return null; // a page of another origin, around a frame
+    return null; // a page of another origin around a frame
   }
 }
 
-/** Keep `root`'s theme up to date. @param {HTMLElement} root */
-export function followTheme(root) {
+/** Keep `root`'s theme up to date. @param {HTMLElement} root @param {() => void} onChange */
+export function followTheme(root, onChange) {
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const page = host();
-  const known = () => page?.querySelector("app-root, tb-webapp") ?? null;
+  const page = findHostPage();
+  const isTensorBoard = () => Boolean(page?.querySelector("app-root, tb-webapp"));
   const apply = () => {
-    const dark = known() ? page?.body.classList.contains("dark-mode") : system.matches;
+    const dark = isTensorBoard() ? page?.body.classList.contains("dark-mode") : system.matches;
     root.dataset.theme = dark ? "dark" : "light";
-    root.dispatchEvent(new Event("themechange"));
+    onChange();
   };
   system.addEventListener("change", apply);
   if (page) {

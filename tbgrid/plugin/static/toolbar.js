@@ -1,131 +1,139 @@
 // The controls above the map.
 
-import { element, fill, icon } from "./dom.js";
+import { createElement, createIcon, fill } from "./dom.js";
 
 /**
  * @typedef {import("./map_view.js").Tool} Tool
  * @typedef {import("./map_view.js").Mode} Mode
  * @typedef {import("./server.js").Listed} Listed
  * @typedef {object} Listener
- * @property {(run: string) => void} runChosen
- * @property {(run: string) => void} secondChosen "" for none
- * @property {(query: string, regex: boolean) => void} searched
- * @property {(step: 1 | -1) => void} stepped to the next or the previous photo that matches
- * @property {(share: number, slowly: boolean) => void} snapped
- * @property {(name: string) => void} coloured
- * @property {(tool: Tool) => void} toolChosen
- * @property {(mode: Mode) => void} modeChosen
- * @property {() => void} wholeAsked
- * @property {() => void} reloaded
- * @property {() => void} helped
- * @property {() => void} linked
- * @property {() => void} sideToggled
+ * @property {(run: string) => void} onRunChange
+ * @property {(run: string) => void} onSecondRunChange "" for none
+ * @property {(query: string, regex: boolean) => void} onSearch
+ * @property {(step: 1 | -1) => void} onStepHit to the next or the previous match
+ * @property {(t: number, animate: boolean) => void} onSnap
+ * @property {(name: string) => void} onColourChange
+ * @property {(tool: Tool) => void} onToolChange
+ * @property {(mode: Mode) => void} onModeChange
+ * @property {() => void} onShowAll
+ * @property {() => void} onReload
+ * @property {() => void} onHelp
+ * @property {() => void} onCopyLink
+ * @property {() => void} onTogglePanel
  */
 
 const ICONS = {
   move: "M12 3v18M3 12h18M12 3l-3 3M12 3l3 3M12 21l-3-3M12 21l3-3M3 12l3-3M3 12l3 3M21 12l-3-3M21 12l-3 3",
   rectangle: "M4 6h16v12H4z",
   lasso: "M12 4c5 0 9 2.5 9 6s-4 6-9 6-9-2.5-9-6 4-6 9-6zM7 15c-2 1-2 4 0 4s2 3 0 3",
-  whole: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+  previous: "M15 5l-7 7 7 7",
+  next: "M9 5l7 7-7 7",
+  showAll: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   reload: "M20 12a8 8 0 1 1-2.4-5.7M20 3v5h-5",
-  side: "M4 5h16v14H4zM14 5v14",
+  panel: "M4 5h16v14H4zM14 5v14",
   help: "M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18v.5",
   link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
 };
+
+const TOOLS = /** @type {const} */ ([
+  ["move", "Move (v): drag to pan, scroll to zoom, click to pin"],
+  ["rectangle", "Select with a rectangle (r)"],
+  ["lasso", "Select with a lasso (l)"],
+]);
+
+const MODES = /** @type {const} */ ([
+  ["replace", "New", "New selection"],
+  ["add", "+", "Add to the selection (Shift)"],
+  ["subtract", "−", "Subtract from the selection (Alt)"],
+]);
 
 export class Toolbar {
   /** @param {Listener} listener */
   constructor(listener) {
     this.listener = listener;
-    this.run = select("Run", (value) => listener.runChosen(value));
-    this.second = select("A second run beside the first", (value) => listener.secondChosen(value));
-    this.search = element("input", {
-      type: "search",
-      class: "search",
-      placeholder: "Search",
-      "aria-label": "Search names and columns",
-      title: 'Words that must all occur; "a phrase"; -without; label:cat; width>300',
-      oninput: () => this.searched(),
-      onkeydown: (/** @type {KeyboardEvent} */ event) => {
-        if (event.key === "Enter") {
-          listener.stepped(event.shiftKey ? -1 : 1);
-        }
-      },
+    this.run = createSelect("Run", (value) => listener.onRunChange(value));
+    this.second = createSelect("Second run, shown beside the first",
+      (value) => listener.onSecondRunChange(value));
+    this.search = this.createSearchField();
+    this.regex = createToggle(".*", "Regular expression", () => {
+      toggle(this.regex);
+      this.reportSearch();
     });
-    this.regex = toggle(".*", "Regular expression", () => {
-      flip(this.regex);
-      this.searched();
-    });
-    this.hits = element("output", { class: "hits", "aria-live": "polite" });
-    this.wrong = element("p", { class: "wrong", role: "status", hidden: true });
-    this.previous = iconButton("M15 5l-7 7 7 7", "Previous match (p)", () => listener.stepped(-1));
-    this.next = iconButton("M9 5l7 7-7 7", "Next match (n)", () => listener.stepped(1));
-    this.snap = element("input", {
-      type: "range",
-      min: 0,
-      max: 1,
-      step: 0.01,
-      value: "1",
-      oninput: () => listener.snapped(Number(this.snap.value), false),
-    });
-    this.places = element("button", { type: "button", class: "plain",
-      onclick: () => listener.snapped(0, true) });
+    this.hits = createElement("output", { class: "hits", "aria-live": "polite" });
+    this.problem = createElement("p", { class: "wrong", role: "status", hidden: true });
+    this.previous = createIconButton(ICONS.previous, "Previous match (p)",
+      () => listener.onStepHit(-1));
+    this.next = createIconButton(ICONS.next, "Next match (n)", () => listener.onStepHit(1));
+    this.snap = createElement("input", { type: "range", min: 0, max: 1, step: 0.01, value: "1",
+      oninput: () => listener.onSnap(Number(this.snap.value), false) });
+    this.layouts = createElement("button", { type: "button", class: "plain",
+      onclick: () => listener.onSnap(0, true) });
     this.setLayouts(["t-SNE"]);
-    this.colour = select("Colour by", (value) => listener.coloured(value));
-    this.tools = /** @type {const} */ ([
-      ["move", "Move (v): drag moves, the wheel zooms, a click pins"],
-      ["rectangle", "Select in a rectangle (r)"],
-      ["lasso", "Select in a lasso (l)"],
-    ]).map(([tool, title]) => {
-      const made = iconButton(ICONS[tool], title, () => listener.toolChosen(tool));
-      made.dataset.tool = tool;
-      return made;
+    this.colour = createSelect("Colour by", (value) => listener.onColourChange(value));
+    this.tools = TOOLS.map(([tool, title]) => {
+      const button = createIconButton(ICONS[tool], title, () => listener.onToolChange(tool));
+      button.dataset.tool = tool;
+      return button;
     });
-    this.modes = /** @type {const} */ ([
-      ["replace", "New", "Select anew"],
-      ["add", "+", "Add to the selection (Shift)"],
-      ["subtract", "−", "Take away from the selection (Alt)"],
-    ]).map(([mode, text, title]) => {
-      const made = toggle(text, title, () => listener.modeChosen(mode));
-      made.dataset.mode = mode;
-      return made;
+    this.modes = MODES.map(([mode, text, title]) => {
+      const button = createToggle(text, title, () => listener.onModeChange(mode));
+      button.dataset.mode = mode;
+      return button;
     });
-    this.modeGroup = group("What a selection does", ...this.modes);
-    this.sideButton = iconButton(ICONS.side, "Panel", () => listener.sideToggled());
-    this.node = element(
-      "header",
-      { class: "toolbar" },
-      this.run.node,
-      this.second.node,
-      element("div", { class: "searching", role: "search" },
-        element("div", { class: "field" }, this.search, this.hits, this.wrong),
-        this.regex, this.previous, this.next),
-      element(
-        "div",
-        { class: "snap" },
-        this.places,
-        this.snap,
-        element("button", { type: "button", class: "plain",
-          onclick: () => listener.snapped(1, true) }, "Grid"),
-      ),
-      this.colour.node,
-      group("Tools", ...this.tools),
-      this.modeGroup,
-      group(
-        "View",
-        iconButton(ICONS.whole, "Show all (0)", () => listener.wholeAsked()),
-        iconButton(ICONS.link, "Copy a link to this view", () => listener.linked()),
-        iconButton(ICONS.reload, "Look for new runs and exports", () => listener.reloaded()),
-        iconButton(ICONS.help, "Mouse and keys (?)", () => listener.helped()),
-        this.sideButton,
-      ),
-    );
+    this.modeGroup = createGroup("Selection mode", ...this.modes);
+    this.panelButton = createIconButton(ICONS.panel, "Panel", () => listener.onTogglePanel());
+    this.node = this.arrange();
     this.setTool("move");
     this.setMode("replace");
   }
 
-  searched() {
-    this.listener.searched(this.search.value, this.regex.getAttribute("aria-pressed") === "true");
+  createSearchField() {
+    return createElement("input", {
+      type: "search",
+      class: "search",
+      placeholder: "Search",
+      "aria-label": "Search names and columns",
+      title: 'All words must match; "exact phrase"; -excluded; label:cat; width>300',
+      oninput: () => this.reportSearch(),
+      onkeydown: (/** @type {KeyboardEvent} */ event) => {
+        if (event.key === "Enter") {
+          this.listener.onStepHit(event.shiftKey ? -1 : 1);
+        }
+      },
+    });
+  }
+
+  arrange() {
+    const { listener } = this;
+    return createElement(
+      "header",
+      { class: "toolbar" },
+      this.run.node,
+      this.second.node,
+      createElement("div", { class: "searching", role: "search" },
+        createElement("div", { class: "field" }, this.search, this.hits, this.problem),
+        this.regex, this.previous, this.next),
+      createElement("div", { class: "snap" },
+        this.layouts,
+        this.snap,
+        createElement("button", { type: "button", class: "plain",
+          onclick: () => listener.onSnap(1, true) }, "Grid")),
+      this.colour.node,
+      createGroup("Tools", ...this.tools),
+      this.modeGroup,
+      createGroup(
+        "View",
+        createIconButton(ICONS.showAll, "Show all (0)", () => listener.onShowAll()),
+        createIconButton(ICONS.link, "Copy a link to this view", () => listener.onCopyLink()),
+        createIconButton(ICONS.reload, "Look for new runs and exports", () => listener.onReload()),
+        createIconButton(ICONS.help, "Mouse and keyboard (?)", () => listener.onHelp()),
+        this.panelButton,
+      ),
+    );
+  }
+
+  reportSearch() {
+    this.listener.onSearch(this.search.value, this.regex.getAttribute("aria-pressed") === "true");
   }
 
   /** @param {Listed[]} runs @param {string} first @param {string} second */
@@ -155,96 +163,94 @@ export class Toolbar {
 
   /**
    * @param {number} hits @param {number} all @param {boolean} filtered
-   * @param {string | null} problem of what was asked
+   * @param {string | null} problem with the query
    */
   setHits(hits, all, filtered, problem) {
-    const told = `${hits.toLocaleString("en")} of ${all.toLocaleString("en")}`;
-    this.hits.textContent = filtered ? told : "";
+    const text = `${hits.toLocaleString("en")} of ${all.toLocaleString("en")}`;
+    this.hits.textContent = filtered ? text : "";
     this.search.classList.toggle("counted", filtered);
-    this.wrong.textContent = problem ?? "";
-    this.wrong.hidden = problem === null;
+    this.problem.textContent = problem ?? "";
+    this.problem.hidden = problem === null;
     this.hits.classList.toggle("none", filtered && hits === 0);
     this.previous.disabled = this.next.disabled = !filtered || hits === 0;
   }
 
-  /** @param {string[]} names what gave the photos of each run their places in the plane */
+  /** @param {string[]} names of the layout methods of the runs on the page */
   setLayouts(names) {
-    const told = [...new Set(names)].join(", ");
-    const title = `From ${told} places to grid cells`;
-    this.places.textContent = told;
+    const text = [...new Set(names)].join(", ");
+    const title = `From ${text} positions to grid cells`;
+    this.layouts.textContent = text;
     this.snap.setAttribute("aria-label", title);
     this.snap.title = `${title} (g)`;
   }
 
-  /** @param {number} share */
-  setSnap(share) {
-    this.snap.value = String(share);
+  /** @param {number} t */
+  setSnap(t) {
+    this.snap.value = String(t);
   }
 
   /** @param {Tool} tool */
   setTool(tool) {
-    for (const made of this.tools) {
-      made.setAttribute("aria-pressed", String(made.dataset.tool === tool));
+    for (const button of this.tools) {
+      button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
     }
-    // It keeps its room, so that the map does not move under the pointer.
+    // Hidden but not removed, so that the map does not move under the pointer.
     this.modeGroup.style.visibility = tool === "move" ? "hidden" : "visible";
   }
 
   /** @param {Mode} mode */
   setMode(mode) {
-    for (const made of this.modes) {
-      made.setAttribute("aria-pressed", String(made.dataset.mode === mode));
+    for (const button of this.modes) {
+      button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
     }
   }
 }
 
-/** @param {string} name @param {(value: string) => void} chosen */
-function select(name, chosen) {
-  const field = element("select", {
+/** @param {string} name @param {(value: string) => void} onChange */
+function createSelect(name, onChange) {
+  const field = createElement("select", {
     "aria-label": name,
     title: name,
-    onchange: () => chosen(field.value),
+    onchange: () => onChange(field.value),
   });
-  const node = element("div", { class: "choice" }, field);
   return {
-    node,
-    field,
+    node: createElement("div", { class: "choice" }, field),
     /** @param {{value: string, text: string}[]} options @param {string} value */
     set(options, value) {
       fill(
         field,
-        ...options.map((option) => element("option", { value: option.value }, option.text)),
+        ...options.map((option) => createElement("option", { value: option.value }, option.text)),
       );
       field.value = value;
     },
   };
 }
 
-/** @param {string} path @param {string} title @param {() => void} pressed */
-function iconButton(path, title, pressed) {
-  return element(
+/** @param {string} path @param {string} title @param {() => void} onclick */
+function createIconButton(path, title, onclick) {
+  return createElement(
     "button",
-    { type: "button", class: "icon-button", title, "aria-label": title, onclick: pressed },
-    /** @type {Node} */ (icon(path)),
+    { type: "button", class: "icon-button", title, "aria-label": title, onclick },
+    createIcon(path),
   );
 }
 
-/** @param {string} text @param {string} title @param {() => void} pressed */
-function toggle(text, title, pressed) {
-  return element(
+/** @param {string} text @param {string} title @param {() => void} onclick */
+function createToggle(text, title, onclick) {
+  return createElement(
     "button",
     { type: "button", class: "toggle", title, "aria-label": title, "aria-pressed": "false",
-      onclick: pressed },
+      onclick },
     text,
   );
 }
 
-/** @param {Element} node */
-function flip(node) {
-  node.setAttribute("aria-pressed", String(node.getAttribute("aria-pressed") !== "true"));
+/** @param {Element} button */
+function toggle(button) {
+  button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
 }
 
 /** @param {string} name @param {...HTMLElement} members */
-function group(name, ...members) {
-  return element("div", { class: "group", role: "group", "aria-label": name }, ...members);
+function createGroup(name, ...members) {
+  return createElement("div", { class: "group", role: "group", "aria-label": name }, ...members);
 }

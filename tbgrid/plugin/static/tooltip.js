@@ -1,18 +1,19 @@
-// What is told of the photo under the pointer.
+// What is known of the photo under the pointer.
 
 import { valueText } from "./columns.js";
-import { element, fill } from "./dom.js";
+import { createElement, fill } from "./dom.js";
 import { fileName } from "./photo_list.js";
-import { thumbnail } from "./thumbnail.js";
+import { createThumbnail } from "./thumbnail.js";
 
-const AWAY = 16; // px from the pointer
-const SIDE = 128; // px of the picture, which is left out where the map shows a larger one
-const MOST = 8; // columns
+const OFFSET = 16; // px from the pointer
+const MARGIN = 4; // px to the edge of the window
+const SIDE = 128; // px of the picture, which is left out if the map shows a larger one
+const MAX_COLUMNS = 8;
 
 export class Tooltip {
   constructor() {
-    this.node = element("div", { class: "tooltip", role: "tooltip", hidden: true });
-    this.shown = "";
+    this.node = createElement("div", { class: "tooltip", role: "tooltip", hidden: true });
+    this.contentKey = ""; // says what is shown, so that it is built only once
   }
 
   /**
@@ -20,38 +21,40 @@ export class Tooltip {
    * @param {number} side of the photo on the map, in pixels
    */
   show(run, row, at, side) {
-    const large = side >= SIDE;
-    const rest = run.columns.length - MOST;
-    const key = `${run.name} ${run.fingerprint} ${row} ${large}`;
-    if (key !== this.shown) {
-      this.shown = key;
-      const name = valueText(run.key, row);
-      fill(
-        this.node,
-        large ? null : thumbnail(run, row, SIDE),
-        element(
-          "div",
-          {},
-          element("strong", {}, fileName(name)),
-          ...run.columns.slice(0, MOST).map((column) =>
-            element(
-              "div",
-              { class: "line" },
-              element("span", {}, column.name),
-              element("span", {}, valueText(column, row)),
-            )),
-          rest > 0 ? element("div", { class: "hint" }, `and ${rest} more: click`) : null,
-        ),
-      );
+    const isLarge = side >= SIDE;
+    const key = `${run.name} ${run.fingerprint} ${row} ${isLarge}`;
+    if (key !== this.contentKey) {
+      this.contentKey = key;
+      fill(this.node, isLarge ? null : createThumbnail(run, row, SIDE), createFacts(run, row));
     }
     this.node.hidden = false;
     const { offsetWidth: width, offsetHeight: height } = this.node;
-    const left = at.x + AWAY + width < innerWidth ? at.x + AWAY : at.x - AWAY - width;
-    const top = Math.min(at.y + AWAY, innerHeight - height - 4);
-    this.node.style.transform = `translate(${Math.max(4, left)}px, ${Math.max(4, top)}px)`;
+    const fitsRight = at.x + OFFSET + width < innerWidth;
+    const left = fitsRight ? at.x + OFFSET : at.x - OFFSET - width;
+    const top = Math.min(at.y + OFFSET, innerHeight - height - MARGIN);
+    this.node.style.transform =
+      `translate(${Math.max(MARGIN, left)}px, ${Math.max(MARGIN, top)}px)`;
   }
 
   hide() {
     this.node.hidden = true;
   }
+}
+
+/** @param {import("./data.js").Run} run @param {number} row */
+function createFacts(run, row) {
+  const rest = run.columns.length - MAX_COLUMNS;
+  return createElement(
+    "div",
+    {},
+    createElement("strong", {}, fileName(valueText(run.key, row))),
+    ...run.columns.slice(0, MAX_COLUMNS).map((column) =>
+      createElement(
+        "div",
+        { class: "line" },
+        createElement("span", {}, column.name),
+        createElement("span", {}, valueText(column, row)),
+      )),
+    rest > 0 ? createElement("div", { class: "hint" }, `${rest} more: click to see all`) : null,
+  );
 }

@@ -1,4 +1,4 @@
-/** The service, as the page asks it. */
+// The service's HTTP API, as the page uses it.
 
 /**
  * @typedef {{code: number, description: string, details?: string}} Status
@@ -9,16 +9,16 @@
  * }} Output
  */
 
-/** A request that was not granted; the message is the server's line. */
-export class Refused extends Error {
-  /** @param {number} status @param {string} line */
-  constructor(status, line) {
-    super(line);
+/** A request that failed; the message is the server's. */
+export class RequestError extends Error {
+  /** @param {number} status 0 without an answer @param {string} message */
+  constructor(status, message) {
+    super(message);
     this.status = status;
   }
 }
 
-/** Asks the server the page is from, with a key if it wants one. */
+/** Sends requests to the server that the page came from, with a key if it needs one. */
 export class Client {
   constructor() {
     this.key = "";
@@ -32,18 +32,21 @@ export class Client {
    */
   async fetch(path, options = {}) {
     const headers = new Headers(options.headers);
-    if (this.key) headers.set("Authorization", `Key ${this.key}`);
-    let answer;
+    if (this.key) {
+      headers.set("Authorization", `Key ${this.key}`);
+    }
+    let response;
     try {
-      answer = await fetch(path, {...options, headers});
+      response = await fetch(path, { ...options, headers });
     } catch {
-      throw new Refused(0, "the server does not answer");
+      throw new RequestError(0, "the server is not responding");
     }
-    if (!answer.ok) {
-      const told = await answer.json().catch(() => null);
-      throw new Refused(answer.status, told?.status?.description ?? `HTTP ${answer.status}`);
+    if (!response.ok) {
+      const body = await response.json().catch(() => null);
+      throw new RequestError(
+        response.status, body?.status?.description ?? `HTTP ${response.status}`);
     }
-    return answer;
+    return response;
   }
 
   /**
@@ -52,37 +55,40 @@ export class Client {
    * @param {unknown} [body]
    * @returns {Promise<any>}
    */
-  async json(method, path, body) {
-    const headers = body === undefined ? undefined : {"Content-Type": "application/json"};
-    const answer = await this.fetch(path, {method, headers, body: JSON.stringify(body)});
-    return answer.status === 204 ? null : answer.json();
+  async requestJson(method, path, body) {
+    const headers = body === undefined ? undefined : { "Content-Type": "application/json" };
+    const response = await this.fetch(path, { method, headers, body: JSON.stringify(body) });
+    return response.status === 204 ? null : response.json();
   }
 
-  /** @param {string} path */
-  of(path) {
+  /** The path with the chosen application. @param {string} path */
+  withApplication(path) {
     return `${path}?application=${encodeURIComponent(this.application)}`;
   }
 
   /** @param {File} file @param {string} label */
-  async add(file, label) {
+  async addPhoto(file, label) {
     const form = new FormData();
     form.append("image", file, file.name);
-    if (label) form.append("label", label);
-    await this.fetch(this.of("/v2/inputs"), {method: "POST", body: form});
+    if (label) {
+      form.append("label", label);
+    }
+    await this.fetch(this.withApplication("/v2/inputs"), { method: "POST", body: form });
   }
 
-  /** @param {Record<string, unknown>} options @returns {Promise<Output>} */
-  async make(options) {
-    return (await this.json("POST", this.of("/v2/visualizations"), options)).output;
+  /** Ask for a map. @param {Record<string, unknown>} options @returns {Promise<Output>} */
+  async createMap(options) {
+    const path = this.withApplication("/v2/visualizations");
+    return (await this.requestJson("POST", path, options)).output;
   }
 
   /** @param {string} id @returns {Promise<Output>} */
-  async output(id) {
-    return (await this.json("GET", `/v2/visualizations/${id}`)).output;
+  async getMap(id) {
+    return (await this.requestJson("GET", `/v2/visualizations/${id}`)).output;
   }
 
   /** @returns {Promise<Output[]>} */
-  async outputs() {
-    return (await this.json("GET", this.of("/v2/visualizations"))).outputs;
+  async listMaps() {
+    return (await this.requestJson("GET", this.withApplication("/v2/visualizations"))).outputs;
   }
 }

@@ -1,75 +1,102 @@
-/** The routes, read from the OpenAPI document. */
+// The routes, read from the OpenAPI document.
 
 /**
  * @param {string} tag
  * @param {string} text
- * @param {string} [kind]
+ * @param {string} [className]
  */
-function element(tag, text, kind) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+function createElement(tag, text, className) {
+  const el = document.createElement(tag);
+  el.textContent = text;
+  if (className) {
+    el.className = className;
+  }
+  return el;
 }
 
 /**
- * A schema with its references followed, as an outline to read.
+ * A schema as a readable outline, with its references resolved.
+ *
  * @param {any} schema
- * @param {any} document
+ * @param {any} openapi
  * @param {number} depth
  * @returns {unknown}
  */
-export function outline(schema, document, depth = 0) {
-  if (!schema || depth > 14) return "...";
+export function outlineSchema(schema, openapi, depth = 0) {
+  if (!schema || depth > 14) {
+    return "...";
+  }
   if (schema.$ref) {
     const name = String(schema.$ref).split("/").pop() ?? "";
-    return outline(document.components.schemas[name], document, depth + 1);
+    return outlineSchema(openapi.components.schemas[name], openapi, depth + 1);
   }
   if (schema.anyOf) {
-    const parts = schema.anyOf.map((/** @type {any} */ one) => outline(one, document, depth + 1));
-    if (parts.every((/** @type {unknown} */ part) => typeof part === "string")) return parts.join(" or ");
-    return parts.find((/** @type {unknown} */ part) => typeof part !== "string");
+    /** @type {unknown[]} */
+    const parts = schema.anyOf.map((/** @type {any} */ part) =>
+      outlineSchema(part, openapi, depth + 1));
+    const structured = parts.find((part) => typeof part !== "string");
+    return structured ?? parts.join(" or ");
   }
   if (schema.properties) {
     const required = new Set(schema.required ?? []);
     return Object.fromEntries(
       Object.entries(schema.properties).map(([name, inner]) => [
         required.has(name) ? name : `${name}?`,
-        outline(inner, document, depth + 1),
+        outlineSchema(inner, openapi, depth + 1),
       ]),
     );
   }
-  if (schema.type === "array") return [outline(schema.items, document, depth + 1)];
-  if (schema.enum) return schema.enum.join(" | ");
+  if (schema.type === "array") {
+    return [outlineSchema(schema.items, openapi, depth + 1)];
+  }
+  if (schema.enum) {
+    return schema.enum.join(" | ");
+  }
   return schema.format ?? schema.type ?? "any";
 }
 
-async function show() {
+/** @param {unknown} schema @param {unknown} openapi */
+function createOutline(schema, openapi) {
+  return createElement("pre", JSON.stringify(outlineSchema(schema, openapi), null, 2));
+}
+
+/** @param {string} method @param {string} path @param {any} operation @param {unknown} openapi */
+function createRoute(method, path, operation, openapi) {
+  const entry = document.createElement("details");
+  const summary = document.createElement("summary");
+  summary.append(createElement("span", method.toUpperCase(), "method"),
+    createElement("code", path));
+  entry.append(summary, createElement("p", operation.description ?? operation.summary ?? ""));
+  for (const { in: place, name, required, schema, description } of operation.parameters ?? []) {
+    const type = outlineSchema(schema, openapi);
+    const text = `${place} ${name}${required ? "" : "?"}: ${type}`;
+    entry.append(createElement("p", description ? `${text}; ${description}` : text));
+  }
+  for (const [type, { schema }] of Object.entries(operation.requestBody?.content ?? {})) {
+    entry.append(createElement("p", type), createOutline(schema, openapi));
+  }
+  for (const [status, response] of Object.entries(operation.responses)) {
+    if (Number(status) < 400) {
+      entry.append(createElement("p", `response ${status}`));
+      const schema = /** @type {any} */ (response).content?.["application/json"]?.schema;
+      if (schema) {
+        entry.append(createOutline(schema, openapi));
+      }
+    }
+  }
+  return entry;
+}
+
+async function showRoutes() {
   const main = document.getElementById("routes");
-  const told = await (await fetch("/openapi.json")).json();
-  for (const [path, methods] of Object.entries(told.paths)) {
+  const openapi = await (await fetch("/openapi.json")).json();
+  for (const [path, methods] of Object.entries(openapi.paths)) {
     for (const [method, operation] of Object.entries(/** @type {any} */ (methods))) {
-      const entry = document.createElement("details");
-      const summary = document.createElement("summary");
-      summary.append(element("span", method.toUpperCase(), "method"), element("code", path));
-      entry.append(summary, element("p", operation.description ?? operation.summary ?? ""));
-      for (const one of operation.parameters ?? []) {
-        const what = `${one.in} ${one.name}${one.required ? "" : "?"}: ${outline(one.schema, told)}`;
-        entry.append(element("p", one.description ? `${what}; ${one.description}` : what));
-      }
-      for (const [kind, {schema}] of Object.entries(operation.requestBody?.content ?? {})) {
-        entry.append(element("p", kind));
-        entry.append(element("pre", JSON.stringify(outline(schema, told), null, 2)));
-      }
-      for (const [status, answer] of Object.entries(operation.responses)) {
-        const schema = /** @type {any} */ (answer).content?.["application/json"]?.schema;
-        if (Number(status) >= 400) continue;
-        entry.append(element("p", `answer ${status}`));
-        if (schema) entry.append(element("pre", JSON.stringify(outline(schema, told), null, 2)));
-      }
-      main?.append(entry);
+      main?.append(createRoute(method, path, operation, openapi));
     }
   }
 }
 
-if (typeof document !== "undefined") void show();
+if (typeof document !== "undefined") {
+  void showRoutes();
+}
