@@ -46,7 +46,7 @@ class PreviousRun:
         cells: int64[m], row * columns + column.
         places: float64[m, 2], (row, column) in cells.
         positions: float64[m, 2], as t-SNE computed them.
-        alike: the nearest neighbors of each photo by its vector.
+        neighbors: the nearest neighbors of each photo by its vector.
         model: the name of the model that gave the vectors.
         fit: how photos were framed, see `ExportOptions`.
         metric: of the vectors.
@@ -66,7 +66,7 @@ class PreviousRun:
     cells: IntArray
     places: Float64Array
     positions: Float64Array
-    alike: Neighbors
+    neighbors: Neighbors
     model: str
     fit: str
     metric: Metric
@@ -155,10 +155,10 @@ class PreviousRun:
         known = np.flatnonzero(now >= 0)
         sample = known[:: -(-len(known) // _SAMPLE)]
         pairs = np.stack(
-            np.broadcast_arrays(now[sample, None], now[self.alike.rows[sample]]), axis=2
+            np.broadcast_arrays(now[sample, None], now[self.neighbors.rows[sample]]), axis=2
         )
         both = pairs[:, :, 1] >= 0
-        before = self.alike.distances[sample][both].astype(np.float64)
+        before = self.neighbors.distances[sample][both].astype(np.float64)
         after = distances_between(vectors, pairs[both], self.metric)
         return float(np.abs(after - before).sum()) <= _DISTANCE_TOLERANCE * float(before.sum())
 
@@ -190,9 +190,9 @@ def same_photos(
     if pictures_before is None or pictures_now is None:
         return found
     named = np.flatnonzero(found >= 0)
-    alike = pictures_before[found[named]] == pictures_now[named]
-    if alike.any():
-        found[named[~alike]] = -1
+    neighbors = pictures_before[found[named]] == pictures_now[named]
+    if neighbors.any():
+        found[named[~neighbors]] = -1
     left = np.setdiff1d(np.arange(len(before)), found)
     _match(found, pictures_before.tolist(), pictures_now.tolist(), left.tolist())
     return found
@@ -258,18 +258,18 @@ def _read(run: str, export: Path) -> PreviousRun:
         _numbers(folder / run_format.POSITIONS, "<f4", 2 * count).reshape(-1, 2).astype(np.float64)
     )
     if not count or len(np.unique(cells)) < count or cells.max() >= rows * columns:
-        raise ValueError("its cells are none of a grid")
+        raise ValueError("its cells are not those of a grid")
     if not (np.isfinite(places).all() and np.isfinite(positions).all()):
         raise ValueError("its positions are not finite")
     near = int(manifest["neighbours"])
-    alike = Neighbors(
-        _numbers(folder / run_format.NEIGHBOURS, "<u4", near * count)
+    neighbors = Neighbors(
+        _numbers(folder / run_format.NEIGHBORS, "<u4", near * count)
         .reshape(count, near)
         .astype(np.int64),
         _numbers(folder / run_format.DISTANCES, "<f4", near * count).reshape(count, near),
         bool(manifest["neighbours_exact"]),
     )
-    if alike.rows.max() >= count or not np.isfinite(alike.distances).all():
+    if neighbors.rows.max() >= count or not np.isfinite(neighbors.distances).all():
         raise ValueError("its neighbors are not among its photos")
     pictures = folder / run_format.PICTURES
     return PreviousRun(
@@ -281,7 +281,7 @@ def _read(run: str, export: Path) -> PreviousRun:
         cells=cells,
         places=places[:, ::-1],
         positions=positions,
-        alike=alike,
+        neighbors=neighbors,
         model=str(model["name"]),
         fit=str(model["fit"]),
         metric=_one_of(get_args(Metric), model["metric"]),

@@ -218,7 +218,7 @@ def write_run(
         directory=directory,
         export=export,
         images=made.images,
-        arranged=map_result,
+        map_result=map_result,
         groups=contents.groups,
         notes=contents.notes,
         seconds=made.times.seconds,
@@ -252,7 +252,7 @@ def _gather_contents(
         projected=projected,
         tensors=tensors,
         map_result=map_result,
-        alike=made.alike,
+        neighbors=made.alike,
         harmony=harmony,
         groups=groups,
         tables=tables,
@@ -323,7 +323,7 @@ def _gathered(
 
     def neighbours(shown: ImageSet) -> Neighbors:
         with times.stage("neighbours"):
-            found = find_neighbors(shown.vectors, run_format.NEAREST, metric, progress=progress)
+            found = find_neighbors(shown.vectors, run_format.N_NEIGHBORS, metric, progress=progress)
         drop_pages(shown.vectors)
         return found
 

@@ -205,7 +205,7 @@ def _content(export: Export, name: str) -> tuple[bytes | File, str]:
     if name in (
         run_format.PLACES,
         run_format.CELLS,
-        run_format.NEIGHBOURS,
+        run_format.NEIGHBORS,
         run_format.DISTANCES,
         run_format.HARMONY,
     ):

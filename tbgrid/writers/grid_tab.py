@@ -57,7 +57,7 @@ def write_tab_files(
     folder: Path,
     images: ImageSet,
     grid: Grid,
-    alike: Neighbors,
+    neighbors: Neighbors,
     harmony: Float32Array,
     columns: Mapping[str, Sequence[object]],
     manifest: Json,
@@ -70,7 +70,7 @@ def write_tab_files(
         folder: where to write.
         images: the photos, n.
         grid: their cells.
-        alike: the nearest neighbors of each photo.
+        neighbors: the nearest neighbors of each photo.
         harmony: float32[n].
         columns: the metadata, name -> n values.
         manifest: its texts; numbers, columns and further notes are added.
@@ -82,20 +82,20 @@ def write_tab_files(
     count = len(images.photos)
     _numbers(folder / run_format.PLACES, grid.places[:, ::-1], "<f4")
     _numbers(folder / run_format.CELLS, grid.cells, "<u4")
-    _numbers(folder / run_format.NEIGHBOURS, alike.rows, "<u4")
-    _numbers(folder / run_format.DISTANCES, alike.distances, "<f4")
+    _numbers(folder / run_format.NEIGHBORS, neighbors.rows, "<u4")
+    _numbers(folder / run_format.DISTANCES, neighbors.distances, "<f4")
     _numbers(folder / run_format.HARMONY, harmony, "<f4")
     if len(images.previews):
         _numbers(folder / run_format.PREVIEW_OFFSETS, images.previews, "<u8")
     kept, notes = _write_columns(folder, columns, categories)
     names = [made.name for made in kept]
-    told = {
+    complete = {
         "format": run_format.FORMAT,
         "photos": count,
         "pictured": images.pictured,
         "grid": [grid.rows, grid.columns],
-        "neighbours": alike.rows.shape[1],
-        "neighbours_exact": alike.exact,
+        "neighbours": neighbors.rows.shape[1],
+        "neighbours_exact": neighbors.exact,
         "columns": [made.entry for made in kept],
         "key": names.index(KEY),
         "tile": run_format.TILE,
@@ -104,7 +104,7 @@ def write_tab_files(
         "notes": [*manifest["notes"], *notes],
     }
     (folder / run_format.MANIFEST).write_text(
-        json.dumps(told, indent=1, allow_nan=False) + "\n", "utf-8", newline="\n"
+        json.dumps(complete, indent=1, allow_nan=False) + "\n", "utf-8", newline="\n"
     )
 
 

@@ -101,8 +101,8 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
             previews=previews,
         )
         near = Neighbors(
-            rng.integers(0, count, (count, run_format.NEAREST)),
-            np.sort(rng.random((count, run_format.NEAREST), np.float32), axis=1),
+            rng.integers(0, count, (count, run_format.N_NEIGHBORS)),
+            np.sort(rng.random((count, run_format.N_NEIGHBORS), np.float32), axis=1),
             False,
         )
         table = {

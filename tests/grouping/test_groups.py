@@ -129,7 +129,7 @@ def test_stacked_copies_lie_under_one_tile(folder: Path, tmp_path: Path) -> None
         assert far[32:].max() < 40, "and the picture, encoded once more"
     folder_of_tab = result.export / run_format.FOLDER
     assert not list(folder_of_tab.glob("*.fewer"))
-    near = np.fromfile(folder_of_tab / run_format.NEIGHBOURS, "<u4")
+    near = np.fromfile(folder_of_tab / run_format.NEIGHBORS, "<u4")
     assert len(near) == 30 * 12
     assert near.max() < 30
     assert not check(tmp_path / "run")

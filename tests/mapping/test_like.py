@@ -553,8 +553,8 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     spoilt(run_format.MANIFEST, b"{", r"the map of .*run cannot be read \(JSONDecodeError")
     spoilt(run_format.POSITIONS, b"\xff" * 8 * 60, r"the map of .*run cannot be read .*not finite")
     spoilt(
-        run_format.NEIGHBOURS,
-        b"\xff" * (map_ / run_format.NEIGHBOURS).stat().st_size,
+        run_format.NEIGHBORS,
+        b"\xff" * (map_ / run_format.NEIGHBORS).stat().st_size,
         "its neighbors are",
     )
     report = json.loads((map_.parent / REPORT).read_text())

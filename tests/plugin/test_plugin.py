@@ -37,7 +37,7 @@ FOREVER = "private, max-age=31536000, immutable"
 ARRAYS = [
     run_format.PLACES,
     run_format.CELLS,
-    run_format.NEIGHBOURS,
+    run_format.NEIGHBORS,
     run_format.DISTANCES,
     run_format.HARMONY,
 ]

@@ -271,8 +271,8 @@ def test_the_files_hold_what_the_stages_gave(exported: tbgrid.ExportResult) -> N
     np.testing.assert_allclose(places[:, ::-1], grid.places, rtol=1e-6)
     assert files.numbers(run_format.CELLS, "<u4").tolist() == grid.cells.tolist()
     k = told["neighbours"]
-    assert k == run_format.NEAREST
-    rows = files.numbers(run_format.NEIGHBOURS, "<u4", 60, k)
+    assert k == run_format.N_NEIGHBORS
+    rows = files.numbers(run_format.NEIGHBORS, "<u4", 60, k)
     apart = normalize_for(images.vectors, "cosine")[rows[:, 0]] - normalize_for(
         images.vectors, "cosine"
     )
@@ -356,7 +356,7 @@ def test_without_pictures_there_are_colours_and_no_previews(tmp_path: Path) -> N
     assert not list(files.folder.glob("previews*"))
     assert (files.folder / run_format.TILES / "0" / "0_0.jpg").is_file()
     assert files.manifest["metric"] == "euclidean"
-    rows = files.numbers(run_format.NEIGHBOURS, "<u4", 30, 12)
+    rows = files.numbers(run_format.NEIGHBORS, "<u4", 30, 12)
     apart = np.linalg.norm(vectors[rows] - vectors[:, None], axis=2)
     np.testing.assert_allclose(files.numbers(run_format.DISTANCES, "<f4", 30, 12), apart, rtol=1e-5)
 
