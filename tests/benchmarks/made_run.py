@@ -132,9 +132,10 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
 
 def pyramid_picture(tiles: UInt8Array, grid: Grid) -> bytes:
     """The mosaic as the Images tab of an export has it."""
-    from tbgrid.writers import export_files, mosaic
+    from tbgrid.writers import mosaic
+    from tbgrid.writers.export_contents import IMAGE_SIDE
 
-    side = mosaic.tile_within(grid, SIDE, export_files.SHOWN_SIDE)
+    side = mosaic.tile_within(grid, SIDE, IMAGE_SIDE)
     return mosaic.jpeg(mosaic.mosaic(tiles, grid, side))
 
 
