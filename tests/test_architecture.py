@@ -16,7 +16,7 @@ PACKAGE = ROOT / "tbgrid"
 # From the bottom up. A module imports from its own package and from the layers below it.
 LAYERS = {
     "ground": {"version", "errors", "choices", "progress", "run_format"},
-    "vocabulary": {"types", "options", "photos"},
+    "vocabulary": {"types", "options", "option_paths", "photos"},
     "tools": {"util", "vectors"},
     "stages": {"sources", "embedding", "grid"},
     "maps": {"layouts", "metrics", "grouping"},

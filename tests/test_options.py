@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tbgrid import ExportOptions, GridOptions, SourceOptions, TsneOptions, UsageError
-from tbgrid.cli.parser import command_parser, flag_of
+from tbgrid.cli.option_groups import flag_of
+from tbgrid.cli.parser import command_parser
 from tbgrid.errors import TbgridError, option
-from tbgrid.options import choices_of, default_of, option_paths
+from tbgrid.option_paths import choices_of, default_of, option_paths, options_from_paths
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -53,21 +54,21 @@ def test_an_option_is_stored_only_if_it_was_typed() -> None:
 
 def test_options_come_of_their_paths() -> None:
     given = {"tile": 32, "grid.shape": (4, 5), "tsne.seed": 3, "source.include": ["a", "b"]}
-    assert ExportOptions.from_paths(given) == ExportOptions(
+    assert options_from_paths(given) == ExportOptions(
         tile=32,
         grid=GridOptions(shape=(4, 5)),
         tsne=TsneOptions(seed=3),
         source=SourceOptions(include=("a", "b")),
     )
-    assert ExportOptions.from_paths({}) == ExportOptions()
-    assert ExportOptions.from_paths({"refine": False}).refine is None
+    assert options_from_paths({}) == ExportOptions()
+    assert options_from_paths({"refine": False}).refine is None
     with pytest.raises(UsageError, match=r"refine\.seconds for a map that is not refined"):
-        ExportOptions.from_paths({"refine": False, "refine.seconds": 2.0})
+        options_from_paths({"refine": False, "refine.seconds": 2.0})
 
 
 def test_every_default_is_that_of_the_dataclass() -> None:
     values = {path: default_of(path) for path in option_paths()}
-    assert ExportOptions.from_paths(values) == ExportOptions()
+    assert options_from_paths(values) == ExportOptions()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_every_default_is_that_of_the_dataclass() -> None:
 )
 def test_an_invalid_value_is_refused_by_the_name_of_its_option(path: str, value: Any) -> None:
     with pytest.raises(UsageError) as refused:
-        ExportOptions.from_paths({path: value})
+        options_from_paths({path: value})
     assert isinstance(refused.value, ValueError)
     assert str(refused.value).startswith(f"{path} ")
     assert refused.value.spelled(flag_of).startswith(f"{flag_of(path)} ")

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tbgrid.cli.option_groups import flag_of
 from tbgrid.cli.output import (
     print_cache,
     print_comparison,
@@ -26,7 +27,7 @@ from tbgrid.cli.output import (
     print_line,
     print_table,
 )
-from tbgrid.cli.parser import command_parser, flag_of
+from tbgrid.cli.parser import command_parser
 from tbgrid.errors import TbgridError, UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _given_options(given: argparse.Namespace) -> dict[str, Any]:
     """The library's options that were typed, by their paths."""
-    from tbgrid.options import option_paths
+    from tbgrid.option_paths import option_paths
 
     paths = {*option_paths(), "refine"}
     options = {path: value for path, value in vars(given).items() if path in paths}
@@ -117,10 +118,11 @@ def _models_of(given: argparse.Namespace) -> list[str]:
 
 
 def _export(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.options import EMBEDDING, ExportOptions
+    from tbgrid.option_paths import options_from_paths
+    from tbgrid.options import EMBEDDING
 
     typed = _given_options(given)
-    options = ExportOptions.from_paths(typed)
+    options = options_from_paths(typed)
     from tbgrid.embedding import shard_index
     from tbgrid.pipeline.export import export
 
@@ -155,14 +157,14 @@ def _compare(
 
 
 def _embed(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.options import ExportOptions
+    from tbgrid.option_paths import options_from_paths
     from tbgrid.pipeline.embed_shards import embed_shards
     from tbgrid.pipeline.shard_job import DEFAULT_SHARD
 
     result = embed_shards(
         given.source,
         given.out,
-        ExportOptions.from_paths(_given_options(given)),
+        options_from_paths(_given_options(given)),
         shard=DEFAULT_SHARD if given.shard is None else given.shard,
         runner=given.runner,
         workers=given.workers,
@@ -181,9 +183,9 @@ def _strictly(given: argparse.Namespace, skipped: Sequence[SkippedFile], console
 
 
 def _demo(given: argparse.Namespace, console: Console) -> int:
-    from tbgrid.options import ExportOptions
+    from tbgrid.option_paths import options_from_paths
 
-    options = ExportOptions.from_paths(_given_options(given))
+    options = options_from_paths(_given_options(given))
     from tbgrid.cli import demo
     from tbgrid.pipeline.export import export
 

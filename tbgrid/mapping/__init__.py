@@ -1,4 +1,4 @@
-"""Vectors become a finished map: a layout, its grid and its report card, also from an earlier map.
+"""Vectors become a finished map with layout, grid and report card, new or from a previous map.
 
 Imports `layouts`, `metrics`, `grouping` and the layers below them.
 """

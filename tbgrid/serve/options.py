@@ -21,7 +21,8 @@ from tbgrid.choices import (
 from tbgrid.errors import UsageError, option
 from tbgrid.grid.cells import shape_for
 from tbgrid.layouts.tsne import choose_perplexity
-from tbgrid.options import MAX_SEED, TILE_SIDE, ExportOptions, option_paths
+from tbgrid.option_paths import option_paths, options_from_paths
+from tbgrid.options import MAX_SEED, TILE_SIDE, ExportOptions
 from tbgrid.serve.paths import ServicePaths
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # of applications and runs: a directory on every system
@@ -139,4 +140,4 @@ def export_options(
         rows, _, columns = asked.grid.partition("x")
         values["grid.shape"] = int(rows), int(columns)
     given = {path: value for path, value in values.items() if value is not None}
-    return ExportOptions.from_paths(given)
+    return options_from_paths(given)

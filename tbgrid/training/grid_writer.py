@@ -1,7 +1,7 @@
-"""One map after another of the same pictures, while a network learns: TensorBoard plays them.
+"""Maps of the same pictures while a network learns, one per step, for TensorBoard's slider.
 
-What a training loop has at hand is enough: pictures once, then vectors at each step. Nothing here
-loads TensorFlow or Keras.
+A training loop gives the pictures once and then vectors at each step. Nothing here loads TensorFlow
+or Keras.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from tbgrid.choices import Metric
 from tbgrid.embedding.decode import fit_to_sizes
-from tbgrid.errors import TbgridError, UsageError
+from tbgrid.errors import TbgridError, UsageError, option
 from tbgrid.grid.cells import choose_shape
 from tbgrid.grid.snap import snap
 from tbgrid.layouts.procrustes import aligned
@@ -35,18 +35,17 @@ from tbgrid.util.timing import Times
 from tbgrid.writers import mosaic, run_directory
 from tbgrid.writers.event_file import EventLog, ImageSummary, ScalarSummary, Summary
 
-RUN_NAME = "grid"  # below the logdir, as Keras has `train` and `validation` there
-LAST_FILE = "last.npz"  # the last map, for a training that is resumed
-TILE_RANGE = (32, 64)  # px: the default tile is the picture's own side within these
-MAX_MOSAIC_SIDE = 2048  # px: of a mosaic; one is written at each step
-DEFAULT_PERPLEXITY = (
-    30.0  # by default: the less it is, the more moves though the vectors stay the same
-)
+RUN_NAME = "grid"  # below the logdir, next to `train` and `validation` of Keras
+LAST_FILE = "last.npz"  # the last map, for resumed trainings
+TILE_RANGE = (32, 64)  # px: the default tile is the picture's side, limited to this range
+MAX_MOSAIC_SIDE = 2048  # px; a mosaic is written at each step
+# With a smaller one more pictures move although the vectors stay the same.
+DEFAULT_PERPLEXITY = 30.0
 
 
 @dataclass(frozen=True)
 class _Step:
-    """The map of a step: places float64[n, 2] and cells int64[n]."""
+    """The map of a step: positions float64[n, 2] and cells int64[n]."""
 
     step: int
     positions: Float64Array
@@ -54,23 +53,28 @@ class _Step:
 
 
 class GridWriter:
-    """Writes maps of the same n pictures, step after step, into the TensorBoard run `logdir`/grid.
+    """Writes maps of the same n pictures, step by step, into the TensorBoard run `logdir`/grid.
 
-    `pictures`: [n, h, w], [n, h, w, 1] or [n, h, w, 3]; uint8, or numbers in [0, 1], [-1, 1] or
-    [0, 255]. `labels`: one of each picture, which only count in `tbgrid/neighbour_agreement`.
-    `tile`: the side of a picture in the mosaic in pixels; None is its own, from 32 to 64; less
-    where the mosaic would pass 2048. `perplexity` (None: 30, less for few pictures) and `seed` are
-    those of t-SNE, `metric`, "cosine" or "euclidean", that of the vectors.
+    A map starts from the one before and is rotated towards it, so that pictures keep their places
+    where possible; a step that is not after the last one starts from scratch. TensorBoard shows
+    each step as soon as it is written. Its slider keeps 10 steps unless it is started with
+    `--samples_per_plugin images=N`. Existing event files are left alone; if they belong to an
+    earlier part of this training, the maps continue from it.
 
-    A map starts from the one before and is turned towards it, so that a picture stays where it
-    can; a step that does not come after the last begins anew. TensorBoard shows each step as soon
-    as it is written. Its slider keeps 10 unless it is started with
-    `--samples_per_plugin images=N`. Event files that are in the directory already are left alone;
-    if they are of an earlier part of this training, the maps go on from there.
+    Args:
+        logdir: a local directory.
+        pictures: [n, h, w], [n, h, w, 1] or [n, h, w, 3]; uint8, or numbers in [0, 1], [-1, 1] or
+            [0, 255].
+        labels: one per picture, for `tbgrid/neighbour_agreement` only.
+        tile: side of a picture in the mosaic in pixels, from 8 to 512; None for the picture's own,
+            from 32 to 64. It is reduced if the mosaic would exceed 2048 px.
+        perplexity: of t-SNE; None for 30, or less for few pictures.
+        seed: of t-SNE.
+        metric: "cosine" or "euclidean", of the vectors.
 
     Raises:
-        UsageError: an argument that cannot be meant.
-        TbgridError: pictures or labels that cannot be read.
+        UsageError: an invalid argument.
+        TbgridError: pictures or labels of an unsuitable shape or range.
     """
 
     def __init__(
@@ -111,21 +115,29 @@ class GridWriter:
         self._last = self._read_last()
 
     def add(self, step: int, vectors: npt.ArrayLike, *, times: Times | None = None) -> MapResult:
-        """Write the map of `vectors` [n, d] as that of `step`, and return it.
+        """Write the map of a step.
 
-        In TensorBoard: the picture `tbgrid/mosaic`, the numbers of the report card, how many cells
-        a picture has moved since the step before in the mean (`tbgrid/moved_cells`), and the
-        `times` (`tbgrid seconds/...`), to which those of this call are added.
+        In TensorBoard it gives the picture `tbgrid/mosaic`, the numbers of the report card, the
+        mean move of a picture since the last step in cells (`tbgrid/moved_cells`), and the times
+        (`tbgrid seconds/...`).
+
+        Args:
+            step: an integer.
+            vectors: [n, d].
+            times: of earlier stages of this step; the time of this call is added.
+
+        Returns:
+            The map.
 
         Raises:
-            UsageError: the step is no whole number, or the perplexity too large for n.
-            TbgridError: vectors that are not n rows of finite numbers, or a directory that cannot
-                be written.
+            UsageError: the step is not an integer, or the perplexity is too large for n.
+            TbgridError: the vectors are not n rows of finite numbers, or the directory cannot be
+                written.
         """
         try:
             step = operator.index(step)
         except TypeError as error:
-            raise UsageError(f"step {step}", "give a whole number") from error
+            raise UsageError(f"step {step}", "give an integer") from error
         times = times or Times()
         points = self._points(vectors)
         last = self._last if self._last is not None and self._last.step <= step else None
@@ -144,7 +156,7 @@ class GridWriter:
         except OSError as error:
             raise TbgridError(
                 f"cannot write {printable(self.directory)} ({error.strerror or error})",
-                "free space or give another logdir",
+                f"free space or give another {option('logdir')}",
             ) from error
         return arranged
 
@@ -154,7 +166,7 @@ class GridWriter:
         if found.ndim != 2 or len(found) != count or not found.shape[1]:
             raise TbgridError(
                 f"vectors of shape {list(found.shape)} for {count} pictures",
-                f"expected [{count}, d], one row a picture",
+                f"expected [{count}, d], one row per picture",
             )
         with np.errstate(over="ignore"):
             return np.asarray(found, np.float32)
@@ -176,12 +188,12 @@ class GridWriter:
         self, step: int, arranged: MapResult, picture: bytes, times: Times
     ) -> list[Summary]:
         grid = arranged.grid
-        told = (
-            f"{len(self._tiles)} pictures on a grid of {grid.rows} x {grid.columns}; what the "
-            "network finds alike lies side by side. Move the slider."
+        description = (
+            f"{len(self._tiles)} pictures on a grid of {grid.rows} x {grid.columns}, with those "
+            "that the network finds similar side by side. Move the slider."
         )
         return [
-            ImageSummary("tbgrid/mosaic", step, picture, told),
+            ImageSummary("tbgrid/mosaic", step, picture, description),
             *(
                 ScalarSummary(f"tbgrid/{name}", value, step)
                 for name, value in arranged.card.scalars().items()
@@ -193,7 +205,7 @@ class GridWriter:
         ]
 
     def _read_last(self) -> _Step | None:
-        """The last map of these pictures that is in the directory, if there is any."""
+        """The last map of these pictures in the directory, if any."""
         with (
             contextlib.suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile),
             np.load(self.directory / LAST_FILE) as held,
@@ -214,24 +226,29 @@ class GridWriter:
 
 
 def mean_movement(before: IntArray, after: IntArray, columns: int) -> float:
-    """How many cells an item has moved in the mean, in a straight line; both int64[n] cells."""
+    """The mean straight distance between int64[n] cells before and after, in cells."""
     ways = np.subtract(np.divmod(after, columns), np.divmod(before, columns))
     return float(np.hypot(*ways).mean())
 
 
 def as_pictures(images: npt.ArrayLike) -> UInt8Array:
-    """uint8[n, h, w] or uint8[n, h, w, 3] of images in [0, 1], [-1, 1] or [0, 255], whichever
-    range holds them all. A last axis of length 1 is left out.
+    """Convert images to uint8.
+
+    Args:
+        images: [n, h, w], [n, h, w, 1] or [n, h, w, 3], all in [0, 1], [-1, 1] or [0, 255].
+
+    Returns:
+        uint8[n, h, w] or uint8[n, h, w, 3].
 
     Raises:
-        TbgridError: they are no such images.
+        TbgridError: another shape or range.
     """
     found: npt.NDArray[Any] = _numbers(images, "pictures")
     if not (found.ndim == 3 or (found.ndim == 4 and found.shape[3] in (1, 3))) or not found.size:
         raise TbgridError(
             f"pictures of shape {list(found.shape)}",
-            "expected [n, h, w] or [n, h, w, 3], as argument pictures where the model's input is "
-            "another",
+            "expected [n, h, w] or [n, h, w, 3]; if the model takes another input, give pictures "
+            "separately",
         )
     if found.ndim == 4 and found.shape[3] == 1:
         found = found[..., 0]
@@ -247,8 +264,8 @@ def as_pictures(images: npt.ArrayLike) -> UInt8Array:
     else:  # NaN too
         raise TbgridError(
             f"pictures with values from {low:.3g} to {high:.3g}",
-            "expected [0, 1], [-1, 1] or [0, 255]: give them as uint8, as argument pictures where "
-            "the model's input is another",
+            "expected [0, 1], [-1, 1] or [0, 255]: give them as uint8; if the model takes another "
+            "input, give pictures separately",
         )
     return np.asarray(np.rint(found.astype(np.float32) * scale + shift), np.uint8)
 
@@ -256,12 +273,12 @@ def as_pictures(images: npt.ArrayLike) -> UInt8Array:
 def _numbers(values: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
     try:
         found = np.asarray(values)
-    except Exception as error:  # a tensor that has a gradient, or lies on another device, or ragged
+    except Exception as error:  # a tensor with a gradient or on another device, or a ragged one
         raise TbgridError(
-            f"{what} of {type(values).__name__} are no array ({error})",
+            f"{what} of {type(values).__name__} are not an array ({error})",
             f"give a NumPy array; of a PyTorch tensor {what}.detach().cpu().numpy()",
         ) from error
-    if found.dtype.name == "bfloat16":  # of networks in mixed precision
+    if found.dtype.name == "bfloat16":  # from networks in mixed precision
         return found.astype(np.float32)
     if found.dtype.kind not in "fiub":
         raise TbgridError(
@@ -275,6 +292,6 @@ def _labels(labels: Sequence[Hashable] | npt.NDArray[Any], count: int) -> list[H
     if found.shape not in ((count,), (count, 1)):
         raise TbgridError(
             f"labels of shape {list(found.shape)} for {count} pictures",
-            "expected one label a picture; of one-hot labels give labels.argmax(axis=1)",
+            "expected one label per picture; for one-hot labels give labels.argmax(axis=1)",
         )
     return list(found.ravel().tolist())

@@ -1,7 +1,7 @@
-"""The map through the epochs of a Keras training.
+"""A Keras callback that writes maps during training.
 
-The only module that is Keras's from its first line; it is imported when `tbgrid.GridCallback` is
-first asked for.
+This module imports Keras at its top, and is itself imported when `tbgrid.GridCallback` is first
+used.
 """
 
 from __future__ import annotations
@@ -24,40 +24,46 @@ from tbgrid.training.grid_writer import GridWriter
 from tbgrid.types import Float32Array
 from tbgrid.util.timing import Times
 
-SLIDER = 10  # steps of a tag that TensorBoard keeps unless told otherwise
-SHARE = 0.2  # of the epochs' time from which a word is said
+SLIDER = 10  # steps of a tag that TensorBoard keeps by default
+SHARE = 0.2  # of the training time from which the cost is reported
 _HINT = "give embed=, a function from a batch of images to float[b, d] vectors"
 
 
 class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes a map of n images as the network sees them, every few epochs, into `logdir`/grid.
 
-    `images`: [n, ...], as the model takes them. `pictures`: what is shown of them, [n, h, w] or
-    [n, h, w, 3]; None: the images, if they are such in [0, 1], [-1, 1] or [0, 255]. `labels`: one
-    of each image, which only count in `tbgrid/neighbour_agreement`. Some hundred images serve best;
-    they need not be among those of the training.
+    There is also a map before training and one of the last epoch. Steps are epochs, as those of
+    `keras.callbacks.TensorBoard`: 0 is the end of the first epoch, -1 the untrained network. With
+    `initial_epoch` the maps continue from existing ones. Weights, optimizer and random numbers of
+    the training are not affected.
 
-    `layer`: the name or index of the layer whose output is mapped, averaged over all but its first
-    and last axis. None: what the last layer with weights that are trained is given, or the model's
-    output where there is only one such layer. `embed`: a function that takes a batch of images
-    and gives float[b, d] is used instead, and is what a subclassed model needs. `batch`: images at
-    a time.
+    The cost is in `tbgrid seconds/`; 500 images take about half a second of one core. If maps take
+    more than a fifth of the training, a line on stderr says so once; another one explains how to
+    start TensorBoard so that its slider shows all maps.
 
-    `every`: epochs from one map to the next. There is one before training too, and one of the last
-    epoch in any case. Steps are epochs as those of `keras.callbacks.TensorBoard`: 0 is the end of
-    the first, -1 the network untrained. With `initial_epoch` the maps go on from those that are
-    there. `tile`, `perplexity`, `seed`, `metric`: see `tbgrid.GridWriter`, which writes.
-
-    What it costs is in `tbgrid seconds/`; 500 images take about half a second of one core. If that
-    is more than a fifth of the epochs' time a line on stderr says so, once; another one tells how
-    to start TensorBoard so that its slider shows all maps. The training is what it would be without
-    it: weights, optimizer, random numbers.
+    Args:
+        logdir: a local directory.
+        images: [n, ...], as the model takes them. A few hundred are best; they need not be part of
+            the training set.
+        labels: one per image, for `tbgrid/neighbour_agreement` only.
+        pictures: what is shown of the images, see `tbgrid.GridWriter`; None for the images.
+        layer: name or index of the layer whose output is mapped, averaged over all axes but the
+            first and the last. None for the input of the last layer with trainable weights, or the
+            model's output if there is only one such layer.
+        embed: a function from a batch of images to float[b, d], to use instead of a layer; needed
+            for subclassed models.
+        every: epochs between two maps.
+        batch: images per batch.
+        tile: see `tbgrid.GridWriter`, as perplexity, seed and metric.
+        perplexity: see `tbgrid.GridWriter`.
+        seed: see `tbgrid.GridWriter`.
+        metric: see `tbgrid.GridWriter`.
 
     Raises:
-        UsageError: an argument that cannot be meant.
-        TbgridError: images, pictures or labels that cannot be read; a directory that cannot be
-            written. Both here or before the first epoch. What goes wrong later is a warning, and
-            the training goes on without maps.
+        UsageError: an invalid argument.
+        TbgridError: unsuitable images, pictures or labels, or a directory that cannot be written,
+            here or before the first epoch. A later failure is a warning, and the training
+            continues without maps.
     """
 
     def __init__(
@@ -78,9 +84,9 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         if every < 1:
-            raise UsageError(f"every {every}", "give a number of epochs from 1 on")
+            raise UsageError(f"every {every}", "give a number of epochs, at least 1")
         if batch < 1:
-            raise UsageError(f"batch {batch}", "give a number of images from 1 on")
+            raise UsageError(f"batch {batch}", "give a number of images, at least 1")
         if layer is not None and embed is not None:
             raise UsageError("both layer and embed", "give one of them")
         self._writer = GridWriter(
@@ -96,7 +102,7 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if pictures is not None and len(self._images) != len(np.asarray(pictures)):
             raise UsageError(
                 f"{len(self._images)} images and {len(np.asarray(pictures))} pictures",
-                "give a picture of each image",
+                "give one picture per image",
             )
         self._layer, self._embed, self._every, self._batch = layer, embed, every, batch
         self._printed: set[str] = set()
@@ -106,30 +112,30 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._began = 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Find the layer, so that what cannot be mapped is known before the first epoch."""
+        """Find the layer, so that errors occur before the first epoch."""
         self._epoch = None
         self._network = self._embed or feature_extractor(
             self.model, self._images.shape, self._layer
         )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """The map before training. It comes here, since no one tells which epoch is the first."""
+        """Write the map before training; only here is the first epoch's number known."""
         if self._epoch is None:
-            self._tell_slider()
+            self._report_slider()
             if self._written != epoch - 1:
                 self._write(epoch - 1)
         self._epoch = epoch
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """The map of the epoch, if it is its turn or the last."""
+        """Write the map of the epoch, if it is due or the last one."""
         took = time.perf_counter() - self._began
         last = epoch + 1 == self._epochs or getattr(self.model, "stop_training", False)
         if last or (epoch + 1) % self._every == 0:
             self._try_write(epoch, took)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
-        """The map of the last epoch, where a callback ended the training later than ours ran."""
+        """Write the map of the last epoch if another callback ended the training after ours ran."""
         if self._epoch is not None and self._written != self._epoch:
             self._try_write(self._epoch, None)
 
@@ -142,40 +148,40 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
             return
         try:
             seconds = self._write(epoch)
-        except Exception as error:  # whatever it is, it must not cost anyone a training
+        except Exception as error:  # of any kind: it must not end the training
             self._network = None
             name = "" if isinstance(error, TbgridError) else f"{type(error).__name__}: "
-            text = f"training goes on without further maps ({name}{error})"
+            text = f"training continues without further maps ({name}{error})"
             warnings.warn(text, RuntimeWarning, stacklevel=2)
         else:
             if took is not None:
-                self._tell_share(seconds, took)
+                self._report_share(seconds, took)
 
     def _write(self, epoch: int) -> float:
-        """Write the map of the model as it is. How many seconds that took."""
+        """Write the map of the model as it is; return the seconds that it took."""
         assert self._network is not None
         times = Times()
-        _ = self.model  # with JAX, asking for it brings the weights up to date
+        _ = self.model  # with JAX, reading it updates the weights
         with times.stage("embed"):
             vectors = embed_images(self._network, self._images, self._batch)
         self._writer.add(epoch, vectors, times=times)
         self._written = epoch
         return sum(times.seconds.values())
 
-    def _tell_slider(self) -> None:
+    def _report_slider(self) -> None:
         maps = 1 + math.ceil((self._epochs or 0) / self._every)
         if maps > SLIDER:
-            self._tell(
-                f"{maps} maps will be there, and TensorBoard's slider keeps {SLIDER}: start it "
+            self._print_once(
+                f"{maps} maps will be written, and TensorBoard's slider keeps {SLIDER}: start it "
                 f"with --samples_per_plugin images={maps}",
                 "slider",
             )
 
-    def _tell_share(self, seconds: float, took: float) -> None:
+    def _report_share(self, seconds: float, took: float) -> None:
         share = seconds / max(1e-9, self._every * took)
         if share > SHARE:
             enough = math.ceil(self._every * share / SHARE)
-            self._tell(
+            self._print_once(
                 f"a map of {len(self._images)} images takes {seconds:.2f} s, "
                 f"{100 * share:.0f} % of the training from one map to the next: "
                 f"every={enough} makes that at most {100 * SHARE:.0f} %, "
@@ -183,31 +189,38 @@ class GridCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 "share",
             )
 
-    def _tell(self, text: str, what: str) -> None:
-        """Say it once. Keras's progress bar may be in the middle of a line."""
-        if what not in self._printed:
-            self._printed.add(what)
+    def _print_once(self, text: str, key: str) -> None:
+        """Print `text` once, on a new line, since Keras's progress bar may be in one."""
+        if key not in self._printed:
+            self._printed.add(key)
             print(f"\ntbgrid: {text}", file=sys.stderr)
 
 
 def embed_images(
     network: Callable[[Any], Any], images: npt.NDArray[Any], batch: int
 ) -> Float32Array:
-    """float32[n, d] of images [n, ...]: the network's output, averaged over all but its first and
-    last axis.
+    """Embed images in batches.
+
+    Args:
+        network: a function from a batch of images to numbers [b, ..., d].
+        images: [n, ...].
+        batch: images per batch.
+
+    Returns:
+        float32[n, d], averaged over all axes but the first and the last.
 
     Raises:
-        TbgridError: it cannot take them.
+        TbgridError: the network cannot take the images.
     """
     found = []
     for first in range(0, len(images), batch):
         try:
             out = keras.ops.convert_to_numpy(network(images[first : first + batch]))
-        except Exception as error:  # of Keras, its backend, or a function of the user's
+        except Exception as error:  # of Keras, its backend or the user's function
             raise TbgridError(
                 f"the model cannot take images {images.dtype}{list(images.shape)} "
                 f"({type(error).__name__}: {str(error)[:300]})",
-                "give them as in the training, and what is shown of them as pictures",
+                "give images as in the training, and pictures separately",
             ) from error
         vectors = np.asarray(out, np.float32)
         found.append(vectors.mean(axis=tuple(range(1, vectors.ndim - 1))))
@@ -217,18 +230,24 @@ def embed_images(
 def feature_extractor(
     model: Any, shape: Sequence[int], layer: str | int | None
 ) -> Callable[[Any], Any]:
-    """A function from a batch of images, as numbers [b, ...], to what `layer` makes of them.
+    """The part of a model up to a layer.
 
-    `shape`: that of all images, by which a model that waits for data is built.
+    Args:
+        model: of Keras; a model without weights yet is built.
+        shape: of all images.
+        layer: see `GridCallback`.
+
+    Returns:
+        A function from a batch of images [b, ...] to the layer's output.
 
     Raises:
-        UsageError: there is no such layer, or the model has no layers that can be told apart.
+        UsageError: there is no such layer, or the model's layers are not accessible.
     """
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, *shape[1:]))
     inputs = getattr(model, "inputs", None)
     if not inputs:
-        raise UsageError("a subclassed model cannot be cut at a layer", _HINT)
+        raise UsageError("a subclassed model has no accessible layers", _HINT)
     if len(inputs) > 1:
         raise UsageError(f"a model with {len(inputs)} inputs", _HINT)
     what = "the model" if layer is None else f"layer {layer!r}"
@@ -240,7 +259,7 @@ def feature_extractor(
             raise UsageError(f"{what} has {len(output)} outputs", way_out)
         part = keras.Model(inputs[0], output, name="tbgrid")
     except (ValueError, AttributeError, IndexError) as error:  # in a nested model, for instance
-        raise UsageError(f"{what} is not on the way from the model's input", way_out) from error
+        raise UsageError(f"{what} is not connected to the model's input", way_out) from error
     return part.predict_on_batch  # type: ignore[no-any-return]
 
 

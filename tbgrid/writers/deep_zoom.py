@@ -1,8 +1,8 @@
-"""The mosaic at every scale: a Deep Zoom image, which viewers fetch tile by tile.
+"""The mosaic as a Deep Zoom image, an image pyramid that viewers load tile by tile.
 
-Deep Zoom: a level is half as large as the next, rounded up; level 0 is one pixel. A level is cut
-into square tiles, `<level>/<column>_<row>.jpg`. Since a photo's side in the last level is a power
-of two, no tile's border ever cuts a photo, and while a photo has a pixel none runs into another.
+Each level is half as large as the next, rounded up; level 0 is one pixel. A level is cut into
+square tiles, `<level>/<column>_<row>.jpg`. As a photo's side in the last level is a power of two,
+no border of a tile cuts a photo, and photos do not blend until they are smaller than a pixel.
 """
 
 from __future__ import annotations
@@ -22,22 +22,29 @@ from tbgrid.types import UInt8Array
 from tbgrid.writers.mosaic import BACKGROUND, resized
 
 QUALITY = 80
-SHARP = 32  # px of a photo below which the colours keep their full resolution
-_TILES_AHEAD = 4  # a thread, so that memory stays flat
+SHARP = 32  # px: photos smaller than this are encoded without chroma subsampling
+_TILES_AHEAD = 4  # per thread, which bounds the memory
 
 
 def cell_side(tile: int) -> int:
-    """The side in pixels of a photo in the last level: the largest power of two up to `tile`."""
+    """Side in pixels of a photo in the last level: the largest power of two up to `tile`."""
     least, most = run_format.CELLS_SIDE
     return max(least, min(most, 1 << (tile.bit_length() - 1)))
 
 
 def write_pyramid(folder: Path, thumbnails: UInt8Array, grid: Grid) -> int:
-    """Write `mosaic.dzi` and its tiles into `folder`, from uint8[n, t, t, 3] thumbnails.
+    """Write `mosaic.dzi` and its tiles. Empty cells are white.
 
-    Returns the side in pixels of a photo in the last level. Empty cells are white. The mosaic as
-    a whole is never in memory: each tile is made of the four that it covers in the next level, and
-    of each level there are a few tiles at a time.
+    The whole mosaic is never in memory: each tile is made from the four that it covers in the next
+    level, and a few tiles of each level are held at a time.
+
+    Args:
+        folder: where to write.
+        thumbnails: uint8[n, t, t, 3].
+        grid: the cells.
+
+    Returns:
+        Side in pixels of a photo in the last level.
 
     Raises:
         OSError: a file cannot be written.
@@ -61,7 +68,7 @@ def write_pyramid(folder: Path, thumbnails: UInt8Array, grid: Grid) -> int:
 
 
 class _Tiles:
-    """The tiles of one pyramid while they are written; encoded on the threads of `pool`."""
+    """Writes the tiles of one pyramid; `pool` encodes them."""
 
     def __init__(
         self,
@@ -75,35 +82,37 @@ class _Tiles:
         self.folder, self.thumbnails, self.cell, self.pool = folder, thumbnails, cell, pool
         self.width, self.height = grid.columns * cell, grid.rows * cell
         self.last = run_format.last_level(self.width, self.height)
-        self.board = np.full((grid.rows, grid.columns), -1, np.int32)  # which photo lies where
+        self.board = np.full((grid.rows, grid.columns), -1, np.int32)  # the photo in each cell
         self.board.flat[grid.cells] = np.arange(len(grid.cells))
         self.ahead = _TILES_AHEAD * workers
         self.waiting: deque[Future[None]] = deque()
         self.white: dict[tuple[int, int, bool], bytes] = {}
 
     def write(self) -> None:
-        """All tiles of all levels."""
+        """Write all tiles of all levels."""
         for level in range(self.last + 1):
             (self.folder / str(level)).mkdir(parents=True)
-        self._written(0, 0, 0)
+        self._write_tile(0, 0, 0)
         while self.waiting:
             self.waiting.popleft().result()
 
-    def _written(self, level: int, column: int, row: int) -> UInt8Array | None:
-        """Write a tile and all that it covers in higher levels; its pixels uint8[h, w, 3], None
-        for a white one, so that large empty parts of a grid cost little."""
+    def _write_tile(self, level: int, column: int, row: int) -> UInt8Array | None:
+        """Write a tile and all that it covers in higher levels; return its pixels uint8[h, w, 3].
+
+        None for a white tile, so that large empty parts of a grid cost little.
+        """
         scale = 1 << (self.last - level)
         height = min(run_format.TILE, -(-self.height // scale) - row * run_format.TILE)
         width = min(run_format.TILE, -(-self.width // scale) - column * run_format.TILE)
         if min(height, width) <= 0:
             return None
         if level == self.last:
-            picture = self._drawn(column, row)
+            picture = self._draw(column, row)
         else:
             picture, half = None, run_format.TILE // 2
             for down in (0, 1):
                 for across in (0, 1):
-                    part = self._written(level + 1, 2 * column + across, 2 * row + down)
+                    part = self._write_tile(level + 1, 2 * column + across, 2 * row + down)
                     if part is None:
                         continue
                     if picture is None:
@@ -124,8 +133,8 @@ class _Tiles:
             self.waiting.popleft().result()
         return picture
 
-    def _drawn(self, column: int, row: int) -> UInt8Array | None:
-        """A tile of the last level."""
+    def _draw(self, column: int, row: int) -> UInt8Array | None:
+        """The pixels of a tile of the last level; None for a white one."""
         across = run_format.TILE // self.cell
         top, left = row * across, column * across
         block = self.board[top : top + across, left : left + across]

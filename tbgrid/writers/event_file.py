@@ -68,8 +68,7 @@ Summary: TypeAlias = ImageSummary | TextSummary | ScalarSummary | HParamsSummary
 
 @contextlib.contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Turn TensorFlow's own error of a `path` that cannot be written, such as on a full disk, into
-    the OSError that Python would raise."""
+    """Turn TensorFlow's error about a `path` that cannot be written into an OSError."""
     try:
         yield
     except Exception as error:
@@ -83,9 +82,12 @@ def file_errors(path: Path) -> Iterator[None]:
 
 
 def write_events(path: Path, summaries: Iterable[Summary], time: float) -> None:
-    """An event file of `summaries`, all at wall time `time` (seconds since 1970).
+    """Write an event file.
 
-    The description of a tag is that of its first picture.
+    Args:
+        path: the file.
+        summaries: its content; the description of a tag is that of its first picture.
+        time: wall time of all of them, in seconds since 1970.
 
     Raises:
         OSError: the file cannot be written.
@@ -100,10 +102,10 @@ def write_events(path: Path, summaries: Iterable[Summary], time: float) -> None:
 
 
 class EventLog:
-    """An event file in `directory` that grows while TensorBoard reads it; needs no TensorFlow.
+    """An event file in `directory` that grows while TensorBoard reads it, without TensorFlow.
 
-    The file is made with the first summaries, and none that is there already is touched. Its name
-    does not end as those of exports do, so that an export leaves it alone.
+    The file is created with the first summaries; existing event files are left alone. Its suffix
+    differs from that of exports, so that an export does not remove it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -112,7 +114,7 @@ class EventLog:
         self._seen: set[str] = set()
 
     def add(self, summaries: Iterable[Summary], time: float) -> None:
-        """Append all of `summaries` at wall time `time` (seconds since 1970), or none of them.
+        """Append all of `summaries`, or none, at wall time `time` (seconds since 1970).
 
         Raises:
             OSError: the file cannot be written.
@@ -122,7 +124,7 @@ class EventLog:
         records = RecordWriter(held)
         path = self._path
         if path is None:
-            # TensorBoard reads files by the order of their names, and of two of a second too.
+            # TensorBoard reads files in the order of their names, also those of the same second.
             stamp, part = divmod(time_ns(), 10**9)
             name = f"events.out.tfevents.{stamp:010d}.{part:09d}.{secrets.token_hex(4)}"
             path = self.directory / f"{name}.tbgrid-steps"
@@ -136,20 +138,20 @@ class EventLog:
                 rest = held.getbuffer()
                 while rest:
                     rest = rest[file.write(rest) :]
-            except OSError:  # such as of a full disk: what follows half a record cannot be read
+            except OSError:  # a full disk: nothing after half a record can be read
                 file.truncate(end)
                 raise
         self._path, self._seen = path, seen
 
 
 def _version(time: float) -> bytes:
-    """What an event file begins with."""
+    """The first record of an event file."""
     event = event_pb2.Event(wall_time=time, file_version="brain.Event:2")
     return bytes(event.SerializeToString())
 
 
 def _event(summary: Summary, time: float, seen: set[str]) -> bytes:
-    """`seen`: the tags that the file holds already, and now this one too."""
+    """The record of a summary; `seen` are the tags in the file, to which its own is added."""
     value = _value(summary)
     if value.tag in seen:
         value.ClearField("metadata")
@@ -171,7 +173,7 @@ def _value(summary: Summary) -> summary_pb2.Summary.Value:
         return _scalar(summary)
     from tensorboard.plugins.hparams import summary as hparams_summary  # imports TensorFlow
 
-    # Where TensorFlow is installed the value comes in TensorFlow's own message class.
+    # If TensorFlow is installed, the value is of TensorFlow's own message class.
     (value,) = hparams_summary.session_start_pb(dict(summary.options)).value
     return summary_pb2.Summary.Value.FromString(value.SerializeToString())
 
@@ -184,7 +186,7 @@ def _scalar(summary: ScalarSummary) -> summary_pb2.Summary.Value:
 
 
 def _image(summary: ImageSummary) -> summary_pb2.Summary.Value:
-    """An image summary is [width, height, encoded picture], of PNG or JPEG alike."""
+    """An image summary holds [width, height, encoded picture], PNG or JPEG."""
     width, height = Image.open(io.BytesIO(summary.encoded)).size
     metadata = image_metadata.create_summary_metadata(
         display_name=None, description=summary.description, converted_to_tensor=True

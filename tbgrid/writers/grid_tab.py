@@ -1,4 +1,4 @@
-"""The files that the Grid tab reads of an export; see `tbgrid.run_format` for their format."""
+"""Writes the files that the Grid tab reads; see `tbgrid.run_format` for their format."""
 
 from __future__ import annotations
 
@@ -21,19 +21,25 @@ from tbgrid.types import Float32Array, Float64Array, Json
 from tbgrid.vectors.neighbors import Neighbors
 
 KEY = "path"  # the column that names a photo
-CATEGORY_VALUES = 256  # distinct values up to which a column is a category
-LONGEST_NAME = 1000  # characters of a column's name, so that the manifest stays small
-# An exponent has its sign, as programs write it: 1e5 may be the name of something.
+CATEGORY_VALUES = 256  # distinct values of a category, at most
+MAX_NAME = 1000  # characters of a column's name, so that the manifest stays small
+# An exponent must have a sign, as programs write it: 1e5 may be a name.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-][0-9]+)?")
-# As programs write that there is no number, among numbers.
+# How programs write a missing number.
 _MISSING = {"", "nan", "-nan", "na", "n/a", "none", "null", "inf", "-inf", "infinity", "-infinity"}
-_WHOLE = 2**53  # above, float64 does not keep each whole number; such long ones are names anyway
+_WHOLE = 2**53  # float64 holds every integer up to this one; longer ones are names anyway
 
 
 @dataclass(frozen=True)
 class Column:
-    """One value a photo, as the tab keeps it. `files`: the end of each file's name, and its bytes;
-    `values`: how many different ones a category has."""
+    """A metadata column as the tab reads it.
+
+    Attributes:
+        name: of the column.
+        kind: category, number or text.
+        files: extension -> bytes, see `run_format.COLUMN_FILES`.
+        values: number of distinct values of a category, else 0.
+    """
 
     name: str
     kind: ColumnKind
@@ -41,10 +47,10 @@ class Column:
     values: int = 0
 
     @property
-    def told(self) -> Json:
-        """What the manifest says of it."""
-        told: Json = {"name": self.name[:LONGEST_NAME], "kind": self.kind}
-        return {**told, "values": self.values} if self.kind == "category" else told
+    def entry(self) -> Json:
+        """Its entry in the manifest."""
+        entry: Json = {"name": self.name[:MAX_NAME], "kind": self.kind}
+        return {**entry, "values": self.values} if self.kind == "category" else entry
 
 
 def write_tab_files(
@@ -58,11 +64,17 @@ def write_tab_files(
     *,
     categories: Collection[str] = (),
 ) -> None:
-    """Write all but the mosaic's pyramid and the previews themselves into `folder`.
+    """Write all files except the mosaic's pyramid and the previews themselves.
 
-    `columns`: name -> one value a photo. `manifest`: what it says beside the number of photos,
-    the neighbours and the columns, which are added; notes are added to its `notes`. `categories`:
-    columns that are categories, whatever they hold.
+    Args:
+        folder: where to write.
+        images: the photos, n.
+        grid: their cells.
+        alike: the nearest neighbors of each photo.
+        harmony: float32[n].
+        columns: the metadata, name -> n values.
+        manifest: its texts; numbers, columns and further notes are added.
+        categories: names of columns that are categories, whatever their values.
 
     Raises:
         OSError: a file cannot be written.
@@ -80,11 +92,11 @@ def write_tab_files(
     for name, values in columns.items():
         made = column(name, values, name in categories)
         if len(kept) == run_format.MAX_COLUMNS:
-            notes.append(f"the Grid tab has the first {len(kept)} of {len(columns)} columns")
+            notes.append(f"the Grid tab has only the first {len(kept)} of {len(columns)} columns")
             break
         if max(map(len, made.files.values())) > run_format.MAX_TEXT:
             notes.append(
-                f"the Grid tab lacks column {name[:LONGEST_NAME]}: more than 1 GiB of text"
+                f"the Grid tab does not have column {name[:MAX_NAME]}: more than 1 GiB of text"
             )
             continue
         for end, data in made.files.items():
@@ -98,7 +110,7 @@ def write_tab_files(
         "grid": [grid.rows, grid.columns],
         "neighbours": alike.rows.shape[1],
         "neighbours_exact": alike.exact,
-        "columns": [made.told for made in kept],
+        "columns": [made.entry for made in kept],
         "key": names.index(KEY),
         "tile": run_format.TILE,
         "skipped": len(images.skipped),
@@ -111,7 +123,7 @@ def write_tab_files(
 
 
 def write_warm_start_files(folder: Path, positions: Float64Array, images: ImageSet) -> None:
-    """Write what a later export needs, beside the rest, to begin at this one's places.
+    """Write the files from which a later export can start: positions and keys of the pictures.
 
     Raises:
         OSError: a file cannot be written.
@@ -122,14 +134,19 @@ def write_warm_start_files(folder: Path, positions: Float64Array, images: ImageS
 
 
 def column(name: str, values: Sequence[object], category: bool = False) -> Column:
-    """A column of `values`, one a photo, of the kind that serves best.
+    """Choose the kind of a column and encode its values.
 
-    Labels, and what is told to be one, are a `category`, and paths are text, whatever they look
-    like. Others are numbers if each
-    value that is not missing (empty, nan, NA, none, null, inf) is one, as plain decimal, and one is
-    there: "007" is none, nor is a whole number so long that float64 would change it. Else they are
-    a category if they have few different values, `CATEGORY_VALUES` and less than half the rows;
-    else text. Nothing is lost, but for how a number, or that there is none, was written.
+    Labels and explicit categories are categories, and paths are text, whatever their values. Any
+    other column is numeric if all its values are plain decimals or missing (empty, nan, NA, none,
+    null, inf), and not all are missing. "007" is not a number, nor is an integer too long for
+    float64. Else it is a category if it has at most `CATEGORY_VALUES` distinct values and fewer
+    than half the number of rows; else it is text. Only the spelling of numbers and of missing ones
+    is lost.
+
+    Args:
+        name: of the column.
+        values: one per photo.
+        category: make it a category.
     """
     category = category or name == "label"
     numbers = None if category or name == KEY else _as_numbers(values)
@@ -143,7 +160,7 @@ def column(name: str, values: Sequence[object], category: bool = False) -> Colum
         which = np.array([number[text] for text in texts], "<u4")
         files = {"json": json.dumps(distinct).encode(), "u32": which.tobytes()}
         return Column(name, "category", files, len(distinct))
-    # Halves of surrogate pairs, which UTF-8 cannot hold, become U+FFFD.
+    # Lone surrogates, which UTF-8 cannot encode, become U+FFFD.
     encoded = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
     parts = [text.encode() for text in encoded]
     ends = np.cumsum([0, *map(len, parts)], dtype=np.uint64)
@@ -153,7 +170,7 @@ def column(name: str, values: Sequence[object], category: bool = False) -> Colum
 
 
 def _as_numbers(values: Sequence[object]) -> Float64Array | None:
-    """float64[n], NaN for missing ones; None if one is no number, or all are missing."""
+    """float64[n], NaN if missing; None if a value is not a number, or all are missing."""
     found = np.full(len(values), np.nan)
     for row, value in enumerate(values):
         text = str(value)

@@ -1,4 +1,4 @@
-"""Pictures of the map: the mosaic, the photos at their places in the plane, and the way between.
+"""Pictures of the map: the mosaic, the photos at their positions, and the steps between.
 
 Canvases are uint8[h, w, 3]; thumbnails uint8[n, t, t, 3]; places float64[n, 2], (row, column).
 """
@@ -24,12 +24,18 @@ SNAP_STEPS = 8  # the Images tab keeps 10 steps of a tag
 
 
 def mosaic(thumbnails: UInt8Array, grid: Grid, tile: int | None = None) -> UInt8Array:
-    """The photos in their cells, `tile` px each: uint8[rows * tile, columns * tile, 3].
+    """Draw the photos in their cells; empty cells are white.
 
-    `tile` None is the thumbnails' own side. Empty cells are white.
+    Args:
+        thumbnails: uint8[n, t, t, 3].
+        grid: the cells.
+        tile: side of a photo in pixels; None for t.
+
+    Returns:
+        uint8[rows * tile, columns * tile, 3].
 
     Raises:
-        UsageError: thumbnails and cells differ in number.
+        UsageError: the numbers of thumbnails and cells differ.
     """
     if len(thumbnails) != len(grid.cells):
         raise UsageError(
@@ -43,7 +49,7 @@ def mosaic(thumbnails: UInt8Array, grid: Grid, tile: int | None = None) -> UInt8
 
 
 def tile_within(grid: Grid, tile: int, longest: int) -> int:
-    """The largest tile up to `tile` px whose mosaic is no longer than `longest` px."""
+    """The largest tile, up to `tile` px, whose mosaic is at most `longest` px on each side."""
     return max(1, min(tile, longest // max(grid.rows, grid.columns)))
 
 
@@ -63,10 +69,16 @@ def snap_frames(
 def scatter_photos(
     thumbnails: UInt8Array, positions: Float64Array, longest: int = 2048, tile: int = 64
 ) -> UInt8Array:
-    """The photos at their places (x, y up) at one scale for both axes, on a white canvas.
+    """Draw the photos at their positions, with one scale for both axes, on a white canvas.
 
-    Tiles are up to `tile` px and small enough that neighbours stay visible; with few photos the
-    canvas is smaller than `longest`, so that they are not lost on it.
+    Tiles are small enough that most photos stay visible; with few photos the canvas is smaller
+    than `longest`.
+
+    Args:
+        thumbnails: uint8[n, t, t, 3].
+        positions: float64[n, 2], x and y, y upwards.
+        longest: side of the canvas in pixels, at most.
+        tile: side of a photo in pixels, at most.
     """
     spread = np.ptp(positions, axis=0)
     scale = spread.max() or 1.0
@@ -100,11 +112,10 @@ def jpeg(canvas: UInt8Array, quality: int = JPEG_QUALITY) -> bytes:
 
 
 def png(canvas: UInt8Array) -> bytes:
-    """`canvas` as a PNG, lossless (W3C's Portable Network Graphics Specification, 5 and 9).
+    """Encode `canvas` as PNG (W3C's Portable Network Graphics Specification, 5 and 9).
 
-    Photos compress little so. Pillow's choice of a filter for each row takes longer than the rest:
-    here all rows have `Sub`, the differences from pixel to pixel, which are compressed by runs, in
-    half the time for 5 % more bytes.
+    Pillow spends most of its time on choosing a filter for each row. Here all rows have the filter
+    `Sub` and are compressed by run lengths: half the time for 5 % more bytes.
     """
     height, width, _ = canvas.shape
     flat = canvas.reshape(height, 3 * width)
@@ -129,7 +140,7 @@ def _draw(
     corners: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
     shape: tuple[int, int],
 ) -> UInt8Array:
-    """`tiles` on a white canvas of `shape`, top left corners at (row, column) in pixels."""
+    """Draw `tiles` on a white canvas of `shape`, their top left `corners` at (row, column)."""
     side = tiles.shape[1]
     canvas = np.full((*shape, 3), BACKGROUND, np.uint8)
     corners = np.clip(corners, 0, (shape[0] - side, shape[1] - side))

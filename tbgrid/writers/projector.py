@@ -1,7 +1,7 @@
 """Files for TensorBoard's Projector: checkpoint, metadata, sprite, bookmarks and config.
 
-The rules are those of tensorboard/plugins/projector of TensorBoard 2.21; each constant names the
-file there that it comes from.
+The rules are those of tensorboard/plugins/projector in TensorBoard 2.21; comments name the file
+that each comes from.
 """
 
 from __future__ import annotations
@@ -30,27 +30,31 @@ from tbgrid.util.disk_arrays import drop_pages, iter_releasing
 from tbgrid.vectors.pca import principal_components
 from tbgrid.writers.mosaic import resized
 
-COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more texts get no colours
-NO_COLOUR = "No color map"  # the same file: the choice that colours nothing
+COLOUR_LABELS = 50  # vz_projector/vz-projector-data-panel.ts: more labels get no colours
+NO_COLOUR = "No color map"  # the same file: the choice without colours
 SLICE = 2**26  # bytes of a tensor that are saved together
-# Cells a side from which a grid is clearest as a plane in space, tried in a browser up to 100:
-# there a photo's side is 1/37 of the plane at any zoom, while in a flat view it is 1/10, a heap
-# where cells are many. With fewer cells the plane has wide gaps.
+# Rows or columns from which a grid is clearer as a plane in space than as a flat view, tried in a
+# browser up to 100. In space a photo's side is 1/37 of the plane at any zoom, which leaves wide
+# gaps between few cells; in a flat view it is 1/10, a heap when there are many.
 UPRIGHT = 13
 _PCA = ("pca-0", "pca-1", "pca-2")
 _EMPTY_CELL = "-"
-# Controls, line ends, and what is white space to JavaScript but not to Python.
+# Control characters, line ends, and white space of JavaScript that Python does not know.
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def tensors(vectors: Float32Array, grid: Grid, total: int = 0) -> dict[str, Float32Array]:
-    """What the checkpoint holds: the `embedding` float32[n, d] and the `grid` float32[n, 3].
+    """The tensors of the checkpoint: `embedding` float32[n, d] and `grid` float32[n, 3].
 
-    `total`: how many photos there are in all, where these are a sample: then names say so. A
-    name ends in a digest of the values, since a running TensorBoard never asks again for a
-    tensor of a name that it has shown (projector_plugin.py, tensor_cache). `grid` holds
-    (column, -row, 0) with mean zero, so that plain PCA shows the grid. The Projector wants more
-    than one column, so a one-dimensional embedding gets a second one of zeros.
+    A name ends in a digest of the values, since a running TensorBoard never loads a tensor again
+    whose name it has shown (projector_plugin.py, tensor_cache). `grid` holds (column, -row, 0) with
+    mean zero, so that plain PCA shows the grid. The Projector needs two columns at least, so a
+    one-dimensional embedding gets a second one of zeros.
+
+    Args:
+        vectors: float32[n, d].
+        grid: their cells.
+        total: the number of all photos if these are a sample, which their names then state.
     """
     if vectors.shape[1] < 2:
         vectors = np.pad(vectors, ((0, 0), (0, 1)))
@@ -70,15 +74,15 @@ def _digest(values: Float32Array) -> str:
 
 
 def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
-    """A checkpoint of `values` by their names.
+    """Write a checkpoint of `values` by their names.
 
-    TensorFlow copies what it saves and keeps the memory, so large tensors are saved as slices, in
-    files of their own that are then declared to be one checkpoint.
+    TensorFlow copies what it saves and does not free the memory, so large tensors are saved in
+    slices as separate files, which are then merged into one checkpoint.
     """
     import tensorflow as tf
 
-    def save(path: Path, names: Sequence[str], places: Sequence[str], some: list[Any]) -> None:
-        tensors = [tf.constant(array) for array in some]
+    def save(path: Path, names: Sequence[str], places: Sequence[str], arrays: list[Any]) -> None:
+        tensors = [tf.constant(array) for array in arrays]
         tf.raw_ops.SaveV2(
             prefix=str(path), tensor_names=names, shape_and_slices=places, tensors=tensors
         )
@@ -103,14 +107,17 @@ def write_checkpoint(prefix: Path, values: Mapping[str, Float32Array]) -> None:
 
 
 def metadata_tsv(columns: Mapping[str, Sequence[object]]) -> str:
-    """The TSV of `columns`, name -> one value a photo, with a header.
+    """The metadata TSV with a header.
 
-    The Projector takes line 1 for a header only if it holds a tab, knows no quoting, drops blank
-    lines and stumbles over empty cells (vz_projector/data-provider.ts): so at least two columns,
-    white space inside a value becomes a space, and an empty value "-".
+    The Projector takes line 1 as a header only if it holds a tab; it knows no quoting, drops blank
+    lines and fails on empty cells (vz_projector/data-provider.ts). So there must be two columns at
+    least, line breaks and tabs in a value become spaces, and an empty value becomes "-".
+
+    Args:
+        columns: name -> n values.
     """
     if len(columns) < 2:
-        raise ValueError("the Projector reads a header only over two columns or more")
+        raise ValueError("the Projector reads a header only with two columns or more")
     lines = [columns.keys(), *zip(*columns.values(), strict=True)]
     return "".join("\t".join(_cell(value) for value in line) + "\n" for line in lines)
 
@@ -121,10 +128,14 @@ def _cell(value: object) -> str:
 
 
 def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> UInt8Array:
-    """A square of ceil(sqrt(n)) x ceil(sqrt(n)) thumbnails, all or those of `rows`, in their order.
+    """The sprite: a square of ceil(sqrt(n)) x ceil(sqrt(n)) thumbnails in the order of rows.
 
-    The shader counts columns as rows (vz_projector/scatterPlotVisualizerSprites.ts), so it must
-    be square. Thumbnails shrink where 8192 px would be passed.
+    It must be square, since the shader divides by the number of columns where it needs the rows'
+    (vz_projector/scatterPlotVisualizerSprites.ts). Thumbnails shrink to stay within 8192 px.
+
+    Args:
+        thumbnails: uint8[n, t, t, 3].
+        rows: int64[m], those to show; None for all.
     """
     chosen = np.arange(len(thumbnails)) if rows is None else rows
     side = sprite_side(len(chosen), thumbnails.shape[1])
@@ -137,7 +148,7 @@ def sprite(thumbnails: UInt8Array, rows: IntArray | None = None) -> UInt8Array:
 
 
 def sprite_side(count: int, thumbnail: int) -> int:
-    """The side in pixels of one thumbnail in the `sprite` of `count` photos."""
+    """Side in pixels of one thumbnail in the `sprite` of `count` photos."""
     return min(thumbnail, MAX_SPRITE_SIDE // max(2, math.ceil(math.sqrt(count))))
 
 
@@ -150,24 +161,36 @@ def bookmarks(
     perplexity: float | None = None,
     clusters: str | None = None,
 ) -> list[dict[str, Any]]:
-    """States of the Projector, shown by one click each: the layout, by its title, and the grid.
+    """Bookmarks, states that the Projector shows by one click: the layout and the grid.
 
-    Where there are labels, first coloured by label and then as the photos are, since the
-    Projector multiplies the colours into the photos; else by the column of `clusters`, if any.
+    With labels there are two of each, coloured by label and not, since the Projector multiplies
+    the colours into the photos; without labels the column `clusters` takes their place.
 
-    A state of the projection "tsne" would start t-SNE anew, so layouts come as a flat "custom"
-    projection, or as a plane in a 3-D "umap" one (vz_projector/data.ts,
+    A state with the projection "tsne" would run t-SNE again, so a layout is a flat "custom"
+    projection, or a plane in a 3-D "umap" projection (vz_projector/data.ts,
     vz-projector-projections-panel.ts). The Projector stretches each axis to [-1, 1]. Loading a
-    state replaces all projections of a point, so each has the PCA too.
+    state replaces all projections of a point, so each includes the PCA.
+
+    Args:
+        vectors: float32[n, d].
+        positions: float64[n, 2], of the layout.
+        grid: the cells.
+        columns: the metadata, name -> n values.
+        title: of the layout.
+        perplexity: of the layout; None if it has none.
+        clusters: the name of their column; None without clusters.
+
+    Returns:
+        JSON objects.
     """
     pca = principal_components(vectors, 3).astype(np.float64)
     pca = pca / (np.abs(pca).max() or 1.0)
     label = "label" if "label" in columns else next(iter(columns))
-    told = "label" if label == "label" else clusters
-    names = len({_cell(value) for value in columns[told]}) if told else 0
-    coloured = told is not None and 1 < names <= COLOUR_LABELS
-    layout = _centred(positions)
-    cells = _centred(
+    by = "label" if label == "label" else clusters
+    names = len({_cell(value) for value in columns[by]}) if by else 0
+    coloured = by is not None and 1 < names <= COLOUR_LABELS
+    layout = _center(positions)
+    cells = _center(
         np.column_stack([grid.cells % grid.columns, -(grid.cells // grid.columns)]).astype(float)
     )
     common = {
@@ -194,7 +217,7 @@ def bookmarks(
             _upright(cells, pca) if max(grid.rows, grid.columns) >= UPRIGHT else _flat(cells, pca)
         ),
     }
-    looks = {f", by {told}": told, ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
+    looks = {f", by {by}": by, ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
     return [
         {"label": name + look, **plane, **common, "selectedColorOptionName": colour}
         for look, colour in looks.items()
@@ -203,7 +226,7 @@ def bookmarks(
 
 
 def _flat(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
-    """A two-dimensional view: photos keep their size on the screen."""
+    """A flat view, in which photos keep their size on the screen."""
     return {
         "selectedProjection": "custom",
         "umapIs3d": False,
@@ -218,7 +241,7 @@ def _flat(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
 
 
 def _upright(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
-    """A plane in space, seen from the front: photos grow with the zoom."""
+    """A plane in space, seen from the front, in which photos grow with the zoom."""
     depth = np.zeros((len(points), 1))
     return {
         "selectedProjection": "umap",
@@ -233,8 +256,8 @@ def _upright(points: Float64Array, pca: Float64Array) -> dict[str, Any]:
     }
 
 
-def _centred(points: Float64Array) -> Float64Array:
-    """Points with their bounding box in the middle of [-1, 1]², one scale for both axes."""
+def _center(points: Float64Array) -> Float64Array:
+    """Points scaled into [-1, 1]², centered, with one scale for both axes."""
     low, high = points.min(axis=0), points.max(axis=0)
     return np.asarray((points - (low + high) / 2) / ((high - low).max() / 2 or 1.0))
 
@@ -245,17 +268,20 @@ def _points(keys: Sequence[str], *parts: Float64Array) -> list[dict[str, float]]
 
 
 def bookmarks_json(states: Sequence[Mapping[str, Any]]) -> str:
-    """The states as the JSON array that the Projector reads."""
+    """The bookmarks as the JSON array that the Projector reads."""
     return json.dumps(states, separators=(",", ":"), ensure_ascii=False)
 
 
 def config_pbtxt(folder: str, names: Iterable[str], thumbnail: int) -> str:
-    """The Projector's config: tensors by `names`, and the files of `folder` below the run.
+    """The Projector's config.
 
-    `thumbnail`: the side in pixels of one picture of the sprite; 0 where there is no sprite.
+    `model_checkpoint_path` stays empty: TensorBoard resolves it against its own working directory
+    (projector_plugin.py).
 
-    `model_checkpoint_path` stays empty: TensorBoard would look for it from its own working
-    directory (projector_plugin.py).
+    Args:
+        folder: the export's directory, relative to the run.
+        names: of the tensors.
+        thumbnail: side in pixels of one picture in the sprite, 0 without a sprite.
     """
     from google.protobuf import text_format
     from tensorboard.plugins.projector import projector_config_pb2
@@ -274,5 +300,5 @@ def config_pbtxt(folder: str, names: Iterable[str], thumbnail: int) -> str:
 
 
 def checkpoint_state(folder: str) -> str:
-    """The text of TensorBoard's pointer to the newest checkpoint (tf.train.CheckpointState)."""
+    """The file that names the newest checkpoint, as text of tf.train.CheckpointState."""
     return f'model_checkpoint_path: "{folder}/{CHECKPOINT_PREFIX}"\n'

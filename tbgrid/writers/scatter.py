@@ -1,4 +1,4 @@
-"""The points of the layout, coloured by label, with a legend."""
+"""A scatter plot of the layout, coloured by label, with a legend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_LABEL = 28
 TITLE_LINE = 56  # characters
 _MARKERS = "os^D"
 _OTHER = "#b0b0b0"
-# Okabe and Ito's colours, which people with any colour vision tell apart, and two between them.
+# Okabe and Ito's colours, distinct for people with any colour vision, and two more.
 _COLOURS = (
     "#0072b2",
     "#e69f00",
@@ -36,11 +36,19 @@ _COLOURS = (
 def scatter(
     positions: Float64Array, labels: Sequence[str] | None, title: str, pixels: int = 1000
 ) -> bytes:
-    """A PNG of float64[n, 2] positions (x, y up), about `pixels` high; the largest labels have a
-    legend.
+    """Draw the positions, with a legend of the largest labels.
 
-    Labels are told apart by ten colours and four marks. TensorBoard shrinks the picture to 350 px
-    by leaving out pixels, so lines are thick and the picture is not larger than a screen.
+    Ten colours and four markers distinguish the labels. TensorBoard shrinks the picture to 350 px
+    by dropping pixels, so lines are thick and the picture is not larger than a screen.
+
+    Args:
+        positions: float64[n, 2], x and y, y upwards.
+        labels: of the points; None if they have none.
+        title: shown above.
+        pixels: height, approximately.
+
+    Returns:
+        PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -99,8 +107,15 @@ def scatter(
 
 
 def point_colours(labels: Sequence[str] | None, components: Float64Array) -> UInt8Array:
-    """uint8[n, 3]: a colour for each point, of its label as `scatter` draws it; without labels the
-    first three principal components, float64[n, 3], as red, green and blue."""
+    """A colour for each point: that of its label in `scatter`, or of its principal components.
+
+    Args:
+        labels: of the points; None if they have none.
+        components: float64[n, 3], become red, green and blue if there are no labels.
+
+    Returns:
+        uint8[n, 3].
+    """
     if labels is None:
         span = np.ptp(components, axis=0)
         share = (components - components.min(axis=0)) / np.where(span > 0, span, 1)
@@ -118,7 +133,7 @@ def _rgb(name: str) -> tuple[int, int, int]:
 
 
 def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.ndarray]:
-    """Legend texts, and for each point the number of its text."""
+    """The texts of the legend, and the index of each point's text."""
     if labels is None:
         return [], np.zeros(count, np.int64)
     ranked = sorted(Counter(labels).items(), key=lambda item: (-item[1], item[0]))
@@ -127,7 +142,7 @@ def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.nda
     groups = np.array([number.get(label, LEGEND_LABELS) for label in labels])
     sizes = dict(ranked)
     texts = [_short(name, LONGEST_LABEL) for name in shown]
-    if len(set(texts)) < len(texts):  # so all that tells them apart is in the middle
+    if len(set(texts)) < len(texts):  # they differ only in what was cut
         alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*shown, strict=False))
         start = len(list(alike))
         texts = [f"…{_short(name[start:], LONGEST_LABEL - 1)}" for name in shown]
@@ -139,8 +154,7 @@ def _groups(labels: Sequence[str] | None, count: int) -> tuple[list[str], np.nda
 
 
 def _short(text: str, longest: int) -> str:
-    """One line of at most `longest` characters; it loses its middle, as texts often differ at
-    their ends."""
+    """One line of at most `longest` characters, cut in the middle, as ends often differ."""
     line = " ".join(text.split())
     if len(line) <= longest:
         return line
@@ -148,5 +162,5 @@ def _short(text: str, longest: int) -> str:
 
 
 def _plain(line: str) -> str:
-    """A text in which matplotlib finds no formula."""
+    """`line` escaped, so that matplotlib finds no formula in it."""
     return line.replace("$", r"\$")

@@ -706,7 +706,8 @@ def test_a_damaged_cache_ends_in_one_line_or_is_not_used(
         file.write_bytes(damaged)
         done = tbgrid.export(few, tmp_path / "run", "--cache", cache)
         assert done.code == 1
-        assert f"is damaged ({reason}): remove it, or use --no-cache" in done.line
+        way_out = "remove that file, or do without the cache (--no-cache)"
+        assert f"is damaged ({reason}): {way_out}" in done.line
 
 
 def test_a_stdout_that_cannot_be_written() -> None:

@@ -115,7 +115,7 @@ def test_a_new_point_starts_among_its_likes_and_the_others_where_they_were(
 
 
 def test_a_layout_without_places_or_of_another_engine_is_refused() -> None:
-    with pytest.raises(TbgridError, match="no point has a position"):
+    with pytest.raises(TbgridError, match="no photo matches the earlier layout"):
         tsne_from(DIGITS[:9], np.full((9, 2), np.nan), 0)
     with pytest.raises(UsageError, match=r"engine sklearn cannot .*: leave out"):
         tsne_from(DIGITS[:9], np.zeros((9, 2)), 0, TsneOptions(engine="sklearn"))

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("fastapi", reason="the service is the extra `serve`")
 
 from tbgrid import ExportOptions, UsageError
-from tbgrid.options import choices_of, default_of, option_paths
+from tbgrid.option_paths import choices_of, default_of, option_paths
 from tbgrid.serve.options import Options, export_options, name_of
 from tbgrid.serve.paths import ServicePaths
 

@@ -219,7 +219,7 @@ class Ungiving:
         ((np.full((5, 8, 8), np.nan),), {}, tbgrid.TbgridError, "values from nan to nan"),
         ((SQUARE - 2.5,), {}, tbgrid.TbgridError, r"values from -2.5 to -2.5"),
         ((["a", "b"],), {}, tbgrid.TbgridError, "pictures of list hold <U1: expected an array"),
-        ((Ungiving(),), {}, tbgrid.TbgridError, "of Ungiving are no array .* requires grad"),
+        ((Ungiving(),), {}, tbgrid.TbgridError, "of Ungiving are not an array .* requires grad"),
         ((SQUARE[:2],), {}, tbgrid.TbgridError, "2 pictures: a map needs at least 3"),
         ((SQUARE, [1, 2]), {}, tbgrid.TbgridError, r"labels of shape \[2\] for 5 pictures"),
         ((SQUARE, np.eye(5)), {}, tbgrid.TbgridError, "one-hot labels give labels.argmax"),
@@ -245,7 +245,7 @@ def test_mistakes_are_told_in_a_line(
 @pytest.mark.parametrize(
     ("step", "vectors", "told"),
     [
-        (0.5, np.eye(5), "step 0.5: give a whole number"),
+        (0.5, np.eye(5), "step 0.5: give an integer"),
         (0, np.eye(4), r"vectors of shape \[4, 4\] for 5 pictures: expected \[5, d\]"),
         (0, np.zeros((5, 2, 2)), r"shape \[5, 2, 2\]"),
         (0, np.zeros((5, 0)), r"shape \[5, 0\]"),

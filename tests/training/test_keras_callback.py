@@ -196,7 +196,7 @@ def test_lines_on_stderr_come_once(tmp_path: Path, capsys: pytest.CaptureFixture
     pass_epochs(21, ours, first=19)
     pass_epochs(21, ours, first=20)
     told = capsys.readouterr().err
-    assert told.count("12 maps will be there") == 1
+    assert told.count("12 maps will be written") == 1
     assert told.count("--samples_per_plugin images=12") == 1
 
 
@@ -256,7 +256,7 @@ def test_a_subclassed_model_needs_a_function(tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = Subclassed()
     model.compile("adam", "sparse_categorical_crossentropy")
-    with pytest.raises(tbgrid.UsageError, match=r"a subclassed model cannot be cut .* embed="):
+    with pytest.raises(tbgrid.UsageError, match=r"a subclassed model has no accessible .* embed="):
         fit(model, 1, tbgrid.GridCallback(tmp_path, *shown()))
     assert not model.optimizer.iterations.numpy()
 
@@ -282,7 +282,7 @@ def two_inputs() -> Any:
     ("make", "layer", "told"),
     [
         (network, "digit", "layer 'digit' is not .* give layer=, .*features, dropout.*, digits"),
-        (network, 99, "layer 99 is not on the way"),
+        (network, 99, "layer 99 is not connected"),
         (two_outputs, None, "the model has 2 outputs: give layer=.*one"),
         (two_inputs, None, "a model with 2 inputs: give embed="),
     ],
@@ -301,8 +301,8 @@ def test_a_layer_that_is_none_is_told_in_a_line(make: Any, layer: Any, told: str
         ({"layer": 1, "embed": len}, "both layer and embed"),
         ({"tile": 1000}, "tile 1000"),
         ({"labels": [1, 2]}, r"labels of shape \[2\]"),
-        ({"images": np.zeros((5, 64))}, r"shape \[5, 64\]: .* as argument pictures"),
-        ({"images": 3 - shown()[0]}, "values from 2 to 3: .* as argument pictures"),
+        ({"images": np.zeros((5, 64))}, r"shape \[5, 64\]: .* give pictures separately"),
+        ({"images": 3 - shown()[0]}, "values from 2 to 3: .* give pictures separately"),
         ({"pictures": np.zeros((9, 8, 8))}, "200 images and 9 pictures"),
     ],
 )
@@ -350,7 +350,7 @@ def test_what_fails_later_costs_no_training(tmp_path: Path) -> None:
     assert len(history.history["loss"]) == 4
     mine = [str(one.message) for one in told if "maps" in str(one.message)]
     assert len(mine) == 1
-    assert mine[0].startswith("training goes on without further maps (cannot write ")
+    assert mine[0].startswith("training continues without further maps (cannot write ")
 
 
 def test_it_is_a_callback_with_words_for_help() -> None:

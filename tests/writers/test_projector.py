@@ -597,6 +597,6 @@ def test_another_tool_s_directory_is_refused_and_left_as_it_is(
         return {p: p.read_bytes() if p.is_file() else None for p in tmp_path.rglob("*")}
 
     before = everything()
-    with pytest.raises(tbgrid.TbgridError, match=r"another tool's .*: give another --logdir"):
+    with pytest.raises(tbgrid.TbgridError, match=r"another tool's .*: give another logdir"):
         tbgrid.export(photos, tmp_path, embedder=MeanColour())
     assert everything() == before
