@@ -34,7 +34,7 @@ from tbgrid.writers import run_directory
 
 # Further neighbors of each photo, found at no cost, so that those of the photos that are left when
 # duplicates are collapsed need no second search.
-_SPARE_NEIGHBORS = 3 * run_format.NEAREST
+_SPARE_NEIGHBORS = 3 * run_format.N_NEIGHBORS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +192,7 @@ def _find_duplicates(
     progress: Progress,
 ) -> tuple[ImageSet, Neighbors, Groups]:
     """The photos that are shown, their nearest neighbors, and which photos are duplicates."""
-    names, count = [photo.name for photo in images.photos], run_format.NEAREST
+    names, count = [photo.name for photo in images.photos], run_format.N_NEIGHBORS
     stack = options.groups.duplicates == "stack"
     spare = _SPARE_NEIGHBORS if stack else 0
     with times.stage("neighbours"):

@@ -97,7 +97,7 @@ def _collect_contents(
         projected=projected,
         tensors=tensors,
         map_result=map_result,
-        alike=embedded.neighbors,
+        neighbors=embedded.neighbors,
         harmony=harmony,
         groups=groups,
         tables=tables,
