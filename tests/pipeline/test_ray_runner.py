@@ -26,9 +26,9 @@ from tbgrid.pipeline.shard_job import Job
 from tbgrid.types import Float32Array
 from tests.support.embedders import MeanColour
 from tests.support.files import files
+from tests.support.paths import ROOT
 from tests.support.photos import draw_photos
 
-HERE = Path(__file__).parent
 NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")
 SHARD, SHARDS = 5, 6
 OPTIONS = ExportOptions(tile=24, preview=80, batch=2)
@@ -83,9 +83,10 @@ def embed_on_ray(photos: str, out: str, model: MeanColour) -> None:
 def run(cluster: str, photos: Path, out: Path, model: str) -> subprocess.CompletedProcess[str]:
     """`embed_on_ray` in a process of its own, where `model` is built."""
     arguments = f"{str(photos)!r}, {str(out)!r}, {model}"
+    program = f"from {__name__} import *; embed_on_ray({arguments})"
     return subprocess.run(
-        [sys.executable, "-c", f"from test_runners import *; embed_on_ray({arguments})"],
-        cwd=HERE,
+        [sys.executable, "-c", program],
+        cwd=ROOT,  # from which Ray's workers import this module, too
         env={**os.environ, "RAY_ADDRESS": cluster},
         capture_output=True,
         text=True,
