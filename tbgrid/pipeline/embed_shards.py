@@ -113,12 +113,8 @@ def embed_shards(
             working_directory=str(Path.cwd()),
         )
         n_new = _run_job(job, model, runner, workers, progress)
-        return EmbedResult(
-            directory=folder,
-            index=index,
-            source=shards.open_shards(folder),
-            new_shards=n_new,
-        )
+        embedded = shards.open_shards(folder)
+    return EmbedResult(directory=folder, index=index, source=embedded, new_shards=n_new)
 
 
 def _run_job(
