@@ -183,12 +183,16 @@ def test_runs_have_safe_names_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--model", "pixels", "--model", "pixels"], 2, "model pixels is given twice"),
+        (["--model", "pixels", "--model", "pixels"], 2, "model pixels is listed twice"),
         (["--model", "pixels", "--model", "nothing"], 2, "no such model: nothing"),
         (["--model", "pixels", "--model", "{photos}"], 1, "is not a SavedModel"),
         (["--model", "pixels", "--model", "builtin", "--vectors", "{vectors}"], 2, "--vectors"),
         (["--model", "pixels", "--model", "builtin", "--run", "a&b"], 2, "'&'"),
-        (["--model", "pixels", "--model", "builtin", "--duplicates", "stack"], 2, "stack diff"),
+        (
+            ["--model", "pixels", "--model", "builtin", "--duplicates", "stack"],
+            2,
+            "stack with several models",
+        ),
     ],
 )
 def test_errors_end_in_one_line_before_the_first_photo_is_read(
@@ -221,7 +225,7 @@ def test_embedded_photos_are_refused(
     models = ["--model", "pixels", "--model", "builtin"]
     assert main.main(["export", str(shards), "--logdir", str(tmp_path / "run"), *models]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "is embedded already, by one model: give the photos themselves" in line
+    assert "is embedded already, by one model: use the photos themselves" in line
 
 
 def test_a_run_that_cannot_be_written_leaves_those_before_it(
@@ -236,7 +240,9 @@ def test_a_run_that_cannot_be_written_leaves_those_before_it(
         return write(*arguments, **options)
 
     monkeypatch.setattr(compare_module, "write_run", failing)
-    with pytest.raises(TbgridError, match=r"bright-ness-v1 \(No space left.*finished: mean-colour"):
+    with pytest.raises(
+        TbgridError, match=r"bright-ness-v1 \(No space left.*finished runs: mean-colour"
+    ):
         tbgrid.compare(photos, tmp_path, [MeanColour(), Brightness()])
     assert not check(tmp_path / "mean-colour")
     assert not list(tmp_path.glob("bright*/events*"))

@@ -223,10 +223,10 @@ def assert_refused(folder: str | Path, message: str) -> None:
 def test_a_source_without_photos_is_refused(tmp_path: Path) -> None:
     make(tmp_path, "file.jpg", "hidden/.a", "hidden/.b")
     (tmp_path / "empty" / "er").mkdir(parents=True)
-    assert_refused(tmp_path / "missing", "no such folder: .*missing: give")
-    assert_refused(tmp_path / "file.jpg", "file.jpg is a file: give the folder")
+    assert_refused(tmp_path / "missing", "no such folder: .*missing: use")
+    assert_refused(tmp_path / "file.jpg", "file.jpg is a file: use the folder")
     assert_refused(tmp_path / "file.jpg" / "in", "cannot be reached|no such folder")
-    assert_refused(tmp_path / "empty", "no photos in .*empty: give a folder that holds at least 3")
+    assert_refused(tmp_path / "empty", "no photos in .*empty: use a folder with at least 3")
     assert_refused(tmp_path / "hidden", r"no photos in .*hidden \(.a: hidden file\): give")
     assert_refused(tmp_path / ("x" * 5000), "cannot be reached|no such folder")
     assert_refused("nul\0byte", "cannot be reached")
@@ -289,7 +289,7 @@ def test_a_pattern_takes_each_file_once(tmp_path: Path) -> None:
         ("{d}/" + "x" * 5000, "no such folder|cannot be reached"),
         ("{d}/" + "x" * 5000 + "*", "no files match"),
         ("https://example.org/a.jpg?b", "is a URL: download it"),
-        ("{d}/a/1.jpg", "a file of an unsupported type: give a folder"),
+        ("{d}/a/1.jpg", "a file of an unsupported type: use a folder"),
     ],
 )
 def test_what_is_no_source_is_refused(source: str, message: str, tmp_path: Path) -> None:
