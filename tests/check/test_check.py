@@ -1033,7 +1033,10 @@ def test_more_points_than_the_page_asks_for(
     monkeypatch.setattr(projector_files, "MAX_POINTS", 5)
     run = board(tmp_path, count=10)
     (found,) = check(run)
-    assert (found.level, found.message) == ("warning", "10 points, of which the page asks for 5")
+    assert (found.level, found.message) == (
+        "warning",
+        "10 points, of which the page loads the first 5",
+    )
 
 
 # The words
