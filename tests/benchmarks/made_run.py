@@ -1,6 +1,6 @@
 """Runs of any size for the Grid tab, without embedding and t-SNE: photos of coloured shapes.
 
-    python tests/benchmarks/made_run.py LOGDIR PHOTOS...
+    python -m tests.benchmarks.made_run LOGDIR PHOTOS...
 
 writes one run for each number of photos, named by it.
 """

@@ -25,7 +25,7 @@ from tbgrid.check.findings import enumerate_items
 from tbgrid.check.run import Finding, check, exit_code, format_findings
 from tbgrid.run_format import CONFIG, HOME, OVERRIDE
 from tbgrid.writers import projector
-from tests.writers.test_projector import STATE_KEYS, Backend
+from tests.support.projector_backend import STATE_KEYS, Backend
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
 

@@ -19,8 +19,8 @@ from tbgrid.check.run import check
 from tbgrid.grouping.badges import draw_badge
 from tbgrid.options import GroupOptions
 from tbgrid.writers.grid_tab import make_column
-from tests.grouping.test_duplicates import scene
 from tests.support.embedders import MeanColour
+from tests.support.photos import scene
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from tbgrid.mapping.arrange import DPQ_TOLERANCE, arrange, best_index
 from tbgrid.options import RefineOptions
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
-from tests.pipeline.test_export import events
 from tests.support.embedders import MeanColour
+from tests.support.event_files import events
 
 METHODS: tuple[Method, ...] = get_args(Method)
 SHAPE = (18, 17)

@@ -19,8 +19,8 @@ from tbgrid.cli import main
 from tbgrid.layouts.procrustes import consensus
 from tbgrid.pipeline import compare as compare_module
 from tbgrid.types import Float32Array, Float64Array
-from tests.pipeline.test_export import events
 from tests.support.embedders import MeanColour
+from tests.support.event_files import events
 from tests.support.photos import draw_photos
 
 

@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tensorboard.plugins import base_plugin
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import TestResponse
 
 import tbgrid
 from tbgrid import run_format
-from tbgrid.plugin import GridLoader, files, manifest
+from tbgrid.plugin import files, manifest
 from tbgrid.plugin.plugin import STATIC
+from tests.support.plugin_backend import Backend
 from tests.support.tab_runs import MANIFEST, TILES, contents, jpeg, write_files, write_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
@@ -42,27 +42,6 @@ ARRAYS = [
     run_format.HARMONY,
 ]
 COLUMNS = ["column-0.json", "column-0.u32", "column-1.utf8", "column-1.u32", "column-2.f64"]
-
-
-class Backend:
-    """TensorBoard over a logdir with the tab alone, without a network."""
-
-    def __init__(self, logdir: Path | str, prefix: str = "") -> None:
-        from tensorboard.backend import application  # warns of its own html5lib
-
-        self.plugin = GridLoader().load(base_plugin.TBContext(logdir=str(logdir)))
-        self.client = Client(application.TensorBoardWSGI([self.plugin], prefix))
-        self.base = f"{prefix}/data/plugin/tbgrid/"
-
-    def get(self, route: str, method: str = "GET", **query: Any) -> TestResponse:
-        headers = query.pop("headers", None)
-        return self.client.open(
-            self.base + route, method=method, query_string=query, headers=headers
-        )
-
-    def runs(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.get("runs").data)["runs"]
-        return found
 
 
 class Served:

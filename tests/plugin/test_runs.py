@@ -16,7 +16,7 @@ from tensorboard.plugins import base_plugin
 from tbgrid import run_format
 from tbgrid.plugin import GridLoader, files, runs
 from tbgrid.plugin.runs import Runs, Search, roots
-from tests.plugin.test_plugin import Backend
+from tests.support.plugin_backend import Backend
 from tests.support.tab_runs import write_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
