@@ -75,9 +75,9 @@ def test_shown_copies_are_named_and_counted(folder: Path, tmp_path: Path) -> Non
     report = json.loads((result.export / "report.json").read_text())
     numbers = report["duplicates"]
     assert (numbers["groups"], numbers["exact_copies"], numbers["near_copies"]) == (3, 3, 1)
-    assert ("copies", "3 exact, 1 near of 3 photos") in result.groups.summary_rows()
+    assert ("duplicates", "3 exact, 1 near of 3 photos") in result.groups.summary_rows()
     manifest = json.loads((result.export / run_format.FOLDER / run_format.MANIFEST).read_text())
-    assert ["copies", "3 exact, 1 near of 3 photos"] in manifest["report"]
+    assert ["duplicates", "3 exact, 1 near of 3 photos"] in manifest["report"]
     assert not check(tmp_path / "run")
 
 

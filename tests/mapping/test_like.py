@@ -559,13 +559,13 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     )
     report = json.loads((map_.parent / REPORT).read_text())
     for part, value, said in (
-        ("grid", {**report["grid"], "aspect": 0}, "0 is no number above 0"),
+        ("grid", {**report["grid"], "aspect": 0}, "0 is not a number above 0"),
         (
             "grid",
             {**report["grid"], "assignment_cost": "miles"},
-            "miles is none of squared, euclidean",
+            "miles is not one of squared, euclidean",
         ),
-        ("model", {**report["model"], "metric": "miles"}, "miles is none of cosine, euclidean"),
+        ("model", {**report["model"], "metric": "miles"}, "miles is not one of cosine, euclidean"),
         ("t-SNE", [], "AttributeError"),
     ):
         text = json.dumps({**report, part: value}).encode()
