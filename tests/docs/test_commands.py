@@ -53,7 +53,7 @@ RUN_SLOWLY = [
     "tbgrid export photos/ --logdir runs/mine --model saved_model/",
     "tbgrid export photos/ --logdir runs/models --model pixels --model builtin",
 ]
-TOOLS = {"coverage", "mypy", "pytest", "ruff"}
+TOOLS = {"mypy", "pytest", "ruff"}
 INTERNAL = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)]+)\)|!\[[^\]]*\]\((?!https?:)([^)]+)\)")
 # Not tags of TensorBoard, such as tbgrid/mosaic.
 PATH = re.compile(r"`((?:tbgrid|tests|examples|docs)/[\w./-]*(?:/|\.\w+)|scripts/\w+)`")
@@ -128,7 +128,7 @@ def test_command(
     elif program.startswith("scripts/"):
         assert (ROOT / program).stat().st_mode & 0o111
     else:
-        assert program in TOOLS | {"node"}
+        assert program in TOOLS
         assert all((ROOT / word).exists() for word in arguments if word.startswith("tests/test"))
 
 
