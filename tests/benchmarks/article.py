@@ -1,6 +1,6 @@
 """An export beside the way of the articles that it descends from, in CPU time. Prints a table.
 
-    python tests/benchmarks/article.py PHOTOS [--model SAVED_MODEL] [--runs 3]
+    python -m tests.benchmarks.article PHOTOS [--model SAVED_MODEL] [--runs 3]
 
 PHOTOS: a folder of 1,024 photos. The articles' way: one call of a `hub.load`ed model for each
 photo, decoded in full and scaled to 224 px; scikit-learn's t-SNE as it comes; lapjv (SciPy where it

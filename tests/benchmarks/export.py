@@ -1,6 +1,6 @@
 """What an export costs over its bare parts, in CPU time and memory. Prints a table.
 
-    python tests/benchmarks/export.py PHOTOS [--runs 3]
+    python -m tests.benchmarks.export PHOTOS [--runs 3]
 
 PHOTOS: a folder of photos, about a thousand. "Bare parts" is what a script by hand does in one
 process: decode, forward pass, t-SNE, assignment, with nothing written. Imports are paid for

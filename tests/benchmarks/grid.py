@@ -1,6 +1,6 @@
 """CPU time and memory of the snap, and how near the optimum it is. Prints a table.
 
-    python tests/benchmarks/grid.py [--runs 3] [--most 1000000]
+    python -m tests.benchmarks.grid [--runs 3] [--most 1000000]
 
 The points are a t-SNE layout, made here, of 10,000 blends of two of scikit-learn's digits of the
 same class; for more points it is resampled, each point moved by about as much as its nearest

@@ -1,6 +1,6 @@
 """What the Grid tab costs in a real TensorBoard and Chromium, against TensorBoard's Images tab.
 
-    python tests/benchmarks/grid_tab.py [--runs 5]
+    python -m tests.benchmarks.grid_tab [--runs 5]
 
 Chromium draws in software where there is no graphics processor, so ratios count, not times.
 """

@@ -1,6 +1,6 @@
 """How fast networks embed pictures on this machine, called plainly and by tbgrid. Prints a table.
 
-    python tests/benchmarks/inference.py [--runs 3]
+    python -m tests.benchmarks.inference [--runs 3]
 
 Networks: MobileNetV2 1.0 at 224 px with random weights, saved by this script, and the built-in one
 at 64 px. "hub.load" is `tensorflow_hub.load(...)` called on batches of 1 and of 32, "tbgrid" the

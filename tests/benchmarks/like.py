@@ -1,6 +1,6 @@
 """How far photos move, and how good the map is, if it begins at an earlier one (--like).
 
-    python tests/benchmarks/like.py PHOTOS [--model NAME] [--count N] [--seeds 5] [--changes 1 ...]
+    python -m tests.benchmarks.like PHOTOS [--model NAME] [--count N] [--seeds 5] [--changes 1 ...]
 
 For each seed COUNT of the photos (default: all) are drawn. For each of the changes, in per cent of
 the earlier map, a map of the first of them is made, and then two of all: one from scratch and one

@@ -1,6 +1,6 @@
 """What the Grid tab costs TensorBoard's listing of plugins, in CPU time. Prints a table.
 
-    python tests/benchmarks/listing.py [--runs 20] [--requests 1500]
+    python -m tests.benchmarks.listing [--runs 20] [--requests 1500]
 
 TensorBoards with and without the plugin show the same logdir. They are asked in turn, request by
 request, so that what else the machine does falls on all of them alike. CPU time is that of

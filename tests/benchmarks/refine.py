@@ -1,8 +1,8 @@
 """How good refined maps are compared to others, by DPQ_16, DPQ_2 and the agreement of labels.
 
-    python tests/benchmarks/refine.py PHOTOS [--model NAME] [--sample N] [--seeds 5]
-    python tests/benchmarks/refine.py colours [--seeds 5]
-    python tests/benchmarks/refine.py PHOTOS --growth 1024 5000 20000
+    python -m tests.benchmarks.refine PHOTOS [--model NAME] [--sample N] [--seeds 5]
+    python -m tests.benchmarks.refine colours [--seeds 5]
+    python -m tests.benchmarks.refine PHOTOS --growth 1024 5000 20000
 
 For each seed 1,024 of the photos are drawn and put on a grid of 32 x 32: by scikit-learn's t-SNE of
 perplexity 30, snapped ("plain"); by the best of three settings of vc-flas; by linear assignment

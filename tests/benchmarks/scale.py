@@ -1,8 +1,8 @@
 """What large sets cost: t-SNE alone, and whole exports of 70,000 digits and 100,000 photos.
 
-    python tests/benchmarks/scale.py tsne MNIST [--runs 3]
-    python tests/benchmarks/scale.py digits MNIST [--runs 1]
-    python tests/benchmarks/scale.py photos SCRATCH [--count 100000]
+    python -m tests.benchmarks.scale tsne MNIST [--runs 3]
+    python -m tests.benchmarks.scale digits MNIST [--runs 1]
+    python -m tests.benchmarks.scale photos SCRATCH [--count 100000]
 
 MNIST: a folder with the four idx files, packed or not. `tsne` lays out its first 20,000 digits by
 tbgrid and by scikit-learn, each from the raw pixels, and measures both layouts by the same numbers.

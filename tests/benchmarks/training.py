@@ -1,6 +1,6 @@
 """What the maps of a training cost, and how far pictures move between them. Prints a table.
 
-    python tests/benchmarks/training.py mnist/ [--epochs 5]
+    python -m tests.benchmarks.training mnist/ [--epochs 5]
 
 A network of two convolutions learns MNIST's digits (the directory holds its `idx` files), once
 60,000 of them less those shown, once 10,000; others are mapped after each epoch. Costs are CPU

@@ -41,7 +41,7 @@ from tests.support.preloaded import Preloaded
 
 NOBODY = 65534
 TBGRID = (sys.executable, "-m", "tbgrid")
-FAST = ("--model", "pixels", "--image-size", "8", "--tile", "16")
+FAST = ("--model", "pixels", "--image-size", "8", "--tile", "16", "--no-refine")
 
 
 @dataclass(frozen=True)
@@ -578,7 +578,7 @@ def test_a_file_that_cannot_be_written_keeps_the_old_run(
 ) -> None:
     """TensorFlow writes the checkpoint and the events, and has errors of its own."""
     logdir = tmp_path / "run"
-    options = ("--model", "pixels", "--image-size", image_size, "--no-cache")
+    options = ("--model", "pixels", "--image-size", image_size, "--no-cache", "--no-refine")
     assert tbgrid("export", few, "--logdir", logdir, *options).code == 0
     before = files(logdir)
     sizes = {name.split("/")[-1]: len(content) for name, content in before.items()}
@@ -641,6 +641,7 @@ def test_a_full_disk_keeps_the_old_run(few: Path, small_disk: Path, tbgrid: Comm
     """However much room there is: until there is enough, the old export stays whole."""
     logdir = small_disk / "run"
     options = ("--logdir", logdir, "--model", "pixels", "--image-size", "16", "--no-cache")
+    options = (*options, "--no-refine")
     assert tbgrid("export", few, *options).code == 0
     before = files(logdir)
     weight = sum(map(len, before.values()))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,22 +16,7 @@ from tbgrid.errors import TbgridError, UsageError
 from tbgrid.photos import Source
 from tbgrid.sources.folders import find_photos
 from tbgrid.types import Embedder, Float32Array
-
-
-@dataclass(frozen=True)
-class Colour:
-    """The mean colour, in 0 to 255. `spoil` may change the vectors of the n-th call, or raise."""
-
-    spoil: Callable[[int, Float32Array], Float32Array] = lambda _, vectors: vectors
-    model_id: ClassVar[str] = "colour"
-    input_size: ClassVar[tuple[int, int]] = (8, 8)
-    metric: ClassVar[Any] = "euclidean"
-    notes: ClassVar[tuple[str, ...]] = ()
-    calls: ClassVar[list[int]] = []
-
-    def __call__(self, images: Float32Array) -> Float32Array:
-        self.calls.append(len(images))
-        return self.spoil(len(self.calls), images.mean(axis=(1, 2)) * 255)
+from tests.support.embedders import Colour
 
 
 @pytest.fixture(autouse=True)

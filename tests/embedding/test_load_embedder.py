@@ -24,8 +24,8 @@ from tbgrid.errors import TbgridError, UsageError
 from tbgrid.sources.folders import find_photos
 from tbgrid.types import Embedder
 from tbgrid.util.cache import Cache
-from tests.embedding.test_embed import Colour
 from tests.support import models
+from tests.support.embedders import Colour
 from tests.support.models import assert_refused, seven
 
 

@@ -26,6 +26,7 @@ from tbgrid.pipeline.embed_shards import embed_shards
 from tbgrid.pipeline.shard_job import DEFAULT_SHARD
 from tbgrid.types import Float32Array
 from tests.support.embedders import MeanColour
+from tests.support.files import files
 from tests.support.photos import draw_photos
 
 MODEL = MeanColour()
@@ -50,15 +51,6 @@ def embedded(odd_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     done = embed_shards(odd_photos, out, OPTIONS, shard=SHARD, embedder=MODEL)
     assert (done.new_shards, len(done.source.photos), len(done.source.skipped)) == (5, 12, 8)
     return out
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """What a directory holds but for lock files and the report, which tells the time it took."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in (".lock", "report.json")
-    }
 
 
 def told(result: tbgrid.ExportResult) -> dict[str, Any]:

@@ -19,19 +19,9 @@ from tbgrid.photos import Photo
 from tbgrid.types import Float32Array, UInt8Array
 from tbgrid.util.cache import Cache
 from tbgrid.vectors.neighbors import find_neighbors
+from tests.support.photos import scene
 
 FORMS = ("q40", "half", "crop", "bright", "mirror")
-
-
-def scene(rng: np.random.Generator, side: int = 96) -> Image.Image:
-    """A picture with structure at several scales."""
-    board = np.zeros((side, side, 3))
-    for cells in (3, 6, 12, 24):
-        coarse = rng.uniform(0, 255, (cells, cells, 3)).astype(np.uint8)
-        layer = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
-        board += np.asarray(layer, np.float64) / cells
-    board = (board - board.min()) / np.ptp(board)
-    return Image.fromarray((board * 200).astype(np.uint8))
 
 
 def form(picture: Image.Image, name: str) -> Image.Image:

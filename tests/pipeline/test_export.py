@@ -7,13 +7,12 @@ import io
 import json
 import re
 import threading
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto import summary_pb2
 from tensorboard.plugins.hparams import plugin_data_pb2 as hparams_pb2
 from threadpoolctl import threadpool_info
 
@@ -22,21 +21,10 @@ from tbgrid import ExportOptions, GridOptions, TbgridError, TsneOptions, export,
 from tbgrid.writers import projector
 from tbgrid.writers.mosaic import scatter_photos
 from tests.support.embedders import MeanColour
+from tests.support.event_files import events
 from tests.support.photos import COLOURS, draw_photos
 
 COLOUR_MODEL = MeanColour()
-
-
-def events(directory: Path) -> dict[str, list[tuple[int, summary_pb2.Summary.Value]]]:
-    """(step, value) of each tag of a run's event files."""
-    import tensorflow as tf
-
-    found: dict[str, list[tuple[int, summary_pb2.Summary.Value]]] = defaultdict(list)
-    for record in tf.data.TFRecordDataset([str(f) for f in directory.glob("events.*")]):
-        event = event_pb2.Event.FromString(record.numpy())
-        for value in event.summary.value:
-            found[value.tag].append((event.step, value))
-    return found
 
 
 def picture(value: summary_pb2.Summary.Value) -> Image.Image:

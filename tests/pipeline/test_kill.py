@@ -24,7 +24,7 @@ from tbgrid.writers import run_directory
 from tests.support.embedders import MeanColour
 from tests.support.photos import draw_photos
 from tests.support.preloaded import Preloaded
-from tests.writers.test_projector import Backend
+from tests.support.projector_backend import Backend
 
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:DeprecationWarning")
 

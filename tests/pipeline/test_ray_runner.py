@@ -24,8 +24,8 @@ from tbgrid.pipeline import ray_runner
 from tbgrid.pipeline.embed_shards import embed_shards
 from tbgrid.pipeline.shard_job import Job
 from tbgrid.types import Float32Array
-from tests.embedding.test_shards import files
 from tests.support.embedders import MeanColour
+from tests.support.files import files
 from tests.support.photos import draw_photos
 
 HERE = Path(__file__).parent

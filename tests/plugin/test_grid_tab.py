@@ -39,8 +39,8 @@ from tests.support.grid_page import (
     until,
 )
 from tests.support.preloaded import Preloaded
+from tests.support.screenshots import picture
 from tests.support.tensorboard_process import plugins, tensorboard
-from tests.writers.test_tensorboard_tabs import picture
 
 WHITE = (255, 255, 255)
 SELECTED = (26, 115, 232)  # around what is selected

@@ -16,9 +16,9 @@ import tbgrid
 from tbgrid import ExportOptions, GroupOptions
 from tbgrid.photos import Photo, Source
 from tbgrid.types import UInt8Array
-from tests.grouping.test_duplicates import scene
 from tests.support.chromium import CHROMIUM, Visitor
 from tests.support.grid_page import Known, Tab, sampled
+from tests.support.photos import scene
 from tests.support.preloaded import Preloaded
 from tests.support.tensorboard_process import tensorboard
 

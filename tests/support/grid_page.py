@@ -15,7 +15,7 @@ from playwright.sync_api import Frame, Locator, Page, expect
 import tbgrid
 from tbgrid.photos import Photo, Source
 from tbgrid.types import Float64Array, UInt8Array
-from tests.writers.test_tensorboard_tabs import picture
+from tests.support.screenshots import picture
 
 LABELS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 SIDE = 256  # px of a photo, and of its preview: four times its side in the mosaic

@@ -29,3 +29,14 @@ def draw_photos(folder: Path, each: int, seed: int = 0) -> Path:
                 pen.polygon(((8, 66), (x + 16, y - 16), (88, 66)), outline=light, width=3)
             picture.save(folder / label / f"{number:03}.jpg", quality=90)
     return folder
+
+
+def scene(rng: np.random.Generator, side: int = 96) -> Image.Image:
+    """A picture with structure at several scales."""
+    board = np.zeros((side, side, 3))
+    for cells in (3, 6, 12, 24):
+        coarse = rng.uniform(0, 255, (cells, cells, 3)).astype(np.uint8)
+        layer = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+        board += np.asarray(layer, np.float64) / cells
+    board = (board - board.min()) / np.ptp(board)
+    return Image.fromarray((board * 200).astype(np.uint8))

@@ -19,8 +19,8 @@ from tbgrid.cli import demo
 from tbgrid.writers.scatter import scatter
 from tests.support.chromium import chromium
 from tests.support.paths import ROOT
+from tests.support.projector_page import Projector
 from tests.support.tensorboard_process import tensorboard
-from tests.writers.test_tensorboard_tabs import Projector
 
 DOCS = ROOT / "docs" / "images"
 
