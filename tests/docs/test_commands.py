@@ -192,6 +192,14 @@ def test_every_path_on_a_page_is_there(page: Path) -> None:
         assert re.search(rf"^(?:def|class) {name}\b", text_of(ROOT / path), re.M), (path, name)
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/development.md"])
+def test_a_single_test_that_a_page_names_is_there(page: str) -> None:
+    found = re.findall(r"pytest (tests/\S+\.py) -k (\w+)", text_of(ROOT / page))
+    assert found
+    for path, word in found:
+        assert re.search(rf"^def test_\w*{word}", text_of(ROOT / path), re.M), (path, word)
+
+
 def test_every_package_in_the_picture_is_there() -> None:
     picture = text_of(ROOT / "docs" / "images" / "pipeline.svg")
     for path in re.findall(r"tbgrid/\w+/", picture):
