@@ -17,6 +17,7 @@ from tbgrid.grid import snap as snap_module
 from tbgrid.grid.assignment import cell_places, pair_costs, total_cost
 from tbgrid.grid.cells import choose_shape, format_gap, scale_to_grid
 from tbgrid.types import Float64Array
+from tests.support.examples import examples
 
 ASSIGNMENT_COSTS = ("squared", "euclidean")
 HAS_LAPJV = True
@@ -39,7 +40,7 @@ def points(least: int, most: int) -> st.SearchStrategy[Float64Array]:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     points(1, 40),
     st.integers(0, 5),
@@ -60,7 +61,7 @@ def test_cells_are_unique_and_in_range(
     assert grid.cost == pytest.approx(total_cost(grid.places, grid.cells, columns, assignment_cost))
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(points(2, 7), st.sampled_from(ASSIGNMENT_COSTS), st.integers(0, 1))
 def test_no_assignment_costs_less(where: Float64Array, assignment_cost: str, spare: int) -> None:
     grid = snap(
@@ -74,7 +75,7 @@ def test_no_assignment_costs_less(where: Float64Array, assignment_cost: str, spa
     assert grid.cost == pytest.approx(best, rel=1e-6, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(points(3, 60), st.integers(0, 2**31), st.sampled_from(ASSIGNMENT_COSTS))
 def test_never_above_a_random_assignment(
     where: Float64Array, seed: int, assignment_cost: str
@@ -86,7 +87,7 @@ def test_never_above_a_random_assignment(
         assert grid.cost <= total_cost(grid.places, cells, grid.columns, assignment_cost) + 1e-6
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(points(3, 60), st.integers(0, 2**31), st.sampled_from(["scipy", "windows"]))
 def test_the_order_of_points_does_not_matter(where: Float64Array, seed: int, solver: str) -> None:
     order = np.random.default_rng(seed).permutation(len(where))
@@ -150,7 +151,7 @@ def layouts(draw: st.DrawFn, most: int = 200) -> Float64Array:
     return where
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(layouts(), st.integers(0, 200), st.floats(0.2, 5))
 def test_from_coarse_to_fine_each_step_is_better(
     where: Float64Array, spare: int, aspect: float
@@ -177,7 +178,7 @@ def test_from_coarse_to_fine_each_step_is_better(
     assert least == pytest.approx(costs[3], rel=1e-9, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(layouts(60), st.integers(0, 60), st.integers(0, 2**31))
 def test_the_optimum_is_found_from_any_start(where: Float64Array, spare: int, seed: int) -> None:
     rows, columns = choose_shape(len(where) + spare)
@@ -263,7 +264,7 @@ def test_what_would_not_fit_into_memory_is_refused(
     assert message in str(caught.value)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(points(1, 40), st.integers(0, 30), st.integers(0, 2**31), st.booleans())
 def test_the_bound_is_below_every_assignment(
     where: Float64Array, spare: int, seed: int, good: bool
@@ -279,7 +280,7 @@ def test_the_bound_is_below_every_assignment(
     assert least <= cost + 1e-6 * max(cost, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31), st.floats(0.01, 100))
 def test_least_costs_look_at_every_pair(rows: int, columns: int, seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)

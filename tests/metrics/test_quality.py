@@ -10,7 +10,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.datasets import load_digits
@@ -22,6 +22,7 @@ from tbgrid.grid.cells import choose_shape, scale_to_grid
 from tbgrid.metrics.quality import distance_preservation, neighbor_agreement, neighbors_in_plane
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors.pca import normalize_for, principal_components
+from tests.support.examples import examples
 
 
 def on_grid(positions: Float64Array, cells: IntArray, rows: int, columns: int) -> Grid:
@@ -91,7 +92,7 @@ def test_published_anchors() -> None:
         assert distance_preservation(gradient, cells, 20, power) == pytest.approx(1)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(holed(), st.sampled_from([1, 2, 16]))
 def test_dpq_equals_its_slow_twin(
     drawn: tuple[Float64Array, IntArray, int, int], power: int
@@ -105,7 +106,7 @@ def test_dpq_equals_its_slow_twin(
         assert 0 <= found <= 1
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(holed(), st.sampled_from([2, 16]))
 def test_dpq_is_the_same_for_a_turned_or_mirrored_grid(
     drawn: tuple[Float64Array, IntArray, int, int], power: int
@@ -186,7 +187,7 @@ def test_trustworthiness_is_that_of_scikit_learn(
         assert neighbors_in_plane(points, positions, near)[0] == pytest.approx(expected, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.integers(3, 30), st.integers(0, 2**31))
 def test_neighbours_kept_is_the_share_of_common_neighbours(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -217,7 +218,7 @@ def test_neighbours_keep_their_rank_among_equal_photos() -> None:
     assert neighbors_in_plane(vectors, stacked, 10) == (1, 1)
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(holed(), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_neighbour_agreement_by_brute_force(
     drawn: tuple[Float64Array, IntArray, int, int], kinds: int, random: Random
