@@ -28,7 +28,7 @@ positions and pictures to start from this one.
 | pictures.u64                    | uint64[n], equal for photos with equal pictures; or no file   |
 | neighbours.u32                  | uint32[n, k], nearest photos by embedding, nearest first      |
 | distances.f32                   | float32[n, k], their distances                                |
-| harmony.f32                     | float32[n], how well a photo fits its neighbours on the grid  |
+| harmony.f32                     | float32[n], how well a photo fits its neighbors on the grid  |
 | column-I.json, column-I.u32     | category: its values; uint32[n], the index of each value      |
 | column-I.f64                    | number: float64[n], NaN where missing                         |
 | column-I.utf8, column-I.u32     | text: UTF-8; uint32[n + 1], where each begins                 |
@@ -80,7 +80,7 @@ FOLDER = "map"  # in the export's directory
 MANIFEST = "manifest.json"
 PLACES, CELLS = "places.f32", "cells.u32"
 POSITIONS, PICTURES = "positions.f32", "pictures.u64"
-NEIGHBOURS, DISTANCES = "neighbours.u32", "distances.f32"
+NEIGHBORS, DISTANCES = "neighbours.u32", "distances.f32"
 HARMONY = "harmony.f32"
 PREVIEWS, PREVIEW_OFFSETS = "previews.bin", "previews.u64"
 PYRAMID, TILES = "mosaic.dzi", "mosaic_files"
@@ -94,7 +94,7 @@ COLUMN_FILES: dict[ColumnKind, tuple[str, ...]] = {
 }
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
-NEAREST = 12  # neighbours of each photo
+N_NEIGHBORS = 12  # neighbors of each photo
 TILE = 512  # px: side of a tile of the pyramid
 CELLS_SIDE = (8, 256)  # px: smallest and largest side of a photo in the last level, a power of two
 PREVIEW_SIDE = (32, 2048)  # px: smallest and largest; 0 for none
@@ -128,7 +128,7 @@ def array_sizes(
     sizes = {
         PLACES: 8 * photos,
         CELLS: 4 * photos,
-        NEIGHBOURS: 4 * photos * neighbours,
+        NEIGHBORS: 4 * photos * neighbours,
         DISTANCES: 4 * photos * neighbours,
         HARMONY: 4 * photos,
     }

@@ -80,11 +80,11 @@ def print_export(result: ExportResult, given: argparse.Namespace, console: Conso
         print_line(json.dumps(_as_json(result, command), indent=1))
         return
     _note_skipped(result.skipped, f"see {printable(result.skipped_tsv)}", console)
-    if tried := result.arranged.candidates:
+    if tried := result.map_result.candidates:
         _print_rows([candidate.row for candidate in tried])
     shown, grid = len(result.images.photos), result.grid
     seconds = ", ".join(f"{stage} {taken:.1f}" for stage, taken in result.seconds.items())
-    rows = [*result.arranged.summary_rows(), *result.groups.summary_rows(), ("seconds", seconds)]
+    rows = [*result.map_result.summary_rows(), *result.groups.summary_rows(), ("seconds", seconds)]
     print_table([(f"{name}:", value) for name, value in rows])
     print_line(f"mosaic: {printable(result.mosaic)}")
     copies = len(result.groups.collapsed)
@@ -125,7 +125,7 @@ def print_comparison(comparison: Comparison, given: argparse.Namespace, console:
     first = comparison.results[0]
     _note_skipped(first.skipped, f"see {printable(first.skipped_tsv)}", console)
     for result in comparison.results:
-        if tried := result.arranged.candidates:
+        if tried := result.map_result.candidates:
             print_line(f"{result.directory.name}:")
             _print_rows([candidate.row for candidate in tried])
     _print_rows(comparison.rows)

@@ -74,7 +74,7 @@ class Copies:
 
 def find_copies(
     images: ImageSet,
-    alike: Neighbors,
+    neighbors: Neighbors,
     digests: Callable[[Sequence[Path]], Sequence[bytes]],
     *,
     progress: Progress = silent,
@@ -88,7 +88,7 @@ def find_copies(
 
     Args:
         images: the photos.
-        alike: the nearest neighbors of each photo by its vector.
+        neighbors: the nearest neighbors of each photo by its vector.
         digests: gives a digest of each file's bytes, b"" if it cannot be read.
         progress: is called with "duplicates".
     """
@@ -99,8 +99,8 @@ def find_copies(
     if not images.pictured:
         return Copies(first, first, tuple(kinds), MAX_THRESHOLD)
     pictures = _Pictures(images.thumbnails)
-    threshold = _threshold(pictures, alike)
-    pairs = _candidates(alike, first)
+    threshold = _threshold(pictures, neighbors)
+    pairs = _candidates(neighbors, first)
     found = _Comparisons(pictures, threshold)
     found.compare(pairs, progress)
     area = images.sizes.astype(np.int64).prod(axis=1)
@@ -168,26 +168,26 @@ class _Pictures:
         return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1), np.float32)
 
 
-def _threshold(pictures: _Pictures, alike: Neighbors) -> float:
+def _threshold(pictures: _Pictures, neighbors: Neighbors) -> float:
     """The similarity from which two pictures of this set are the same.
 
     Measured on photos and on handwritten digits with planted copies: similar but different photos
     reach a similarity of some 0.4 and never 0.9, digits 0.88 and never 0.985.
     """
-    rows = np.arange(0, len(alike.rows), -(-len(alike.rows) // THRESHOLD_SAMPLE))
-    pairs = np.column_stack([rows, alike.rows[rows, -1]])
+    rows = np.arange(0, len(neighbors.rows), -(-len(neighbors.rows) // THRESHOLD_SAMPLE))
+    pairs = np.column_stack([rows, neighbors.rows[rows, -1]])
     usual = float(np.quantile(np.clip(pictures.similarity(pairs), 0, 1), TYPICAL_QUANTILE))
     return min(MAX_THRESHOLD, max(MIN_THRESHOLD, 1 - (1 - usual) ** 2))
 
 
-def _candidates(alike: Neighbors, first: IntArray) -> IntArray:
+def _candidates(neighbors: Neighbors, first: IntArray) -> IntArray:
     """int64[m, 2]: pairs of rows that may be copies, the lower row first.
 
     Photos of equal content are represented by the `first` of them.
     """
-    limit = CANDIDATE_DISTANCE * float(np.median(alike.distances[:, -1]))
-    rows, nth = np.nonzero(alike.distances <= limit)
-    pairs = np.sort(np.column_stack([first[rows], first[alike.rows[rows, nth]]]), axis=1)
+    limit = CANDIDATE_DISTANCE * float(np.median(neighbors.distances[:, -1]))
+    rows, nth = np.nonzero(neighbors.distances <= limit)
+    pairs = np.sort(np.column_stack([first[rows], first[neighbors.rows[rows, nth]]]), axis=1)
     return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
 
 

@@ -46,7 +46,7 @@ class PreviousRun:
         cells: int64[m], row * columns + column.
         places: float64[m, 2], (row, column) in cells.
         positions: float64[m, 2], as t-SNE computed them.
-        alike: the nearest neighbors of each photo by its vector.
+        neighbors: the nearest neighbors of each photo by its vector.
         model: the name of the model that gave the vectors.
         fit: how photos were framed, see `ExportOptions`.
         metric: of the vectors.
@@ -66,7 +66,7 @@ class PreviousRun:
     cells: IntArray
     places: Float64Array
     positions: Float64Array
-    alike: Neighbors
+    neighbors: Neighbors
     model: str
     fit: str
     metric: Metric
@@ -108,21 +108,8 @@ class PreviousRun:
                 f"({names[0]} is not among {self.names[0]} and {len(self.names) - 1} others)",
                 f"leave out {option('like')}, or give a run of these photos",
             )
-        notes: tuple[str, ...] = ()
-        same = False
-        if (self.model, self.metric) != (model.model_id, model.metric):
-            notes = (
-                f"{self.run} was made with {self.model} and {self.metric} distances: the map "
-                f"starts from its positions and follows the vectors of {model.model_id}",
-            )
-        elif self._distances_unchanged(rows, vectors):
-            same = True
-        else:
-            notes = (
-                f"photos of {self.run} have changed vectors, though {self.model} is the same: the "
-                "map starts from its positions and follows the new vectors",
-            )
-        alike = abs(perplexity - self.perplexity) <= _PERPLEXITY_TOLERANCE * self.perplexity
+        same, notes = self._compare_vectors(rows, vectors, model)
+        change = abs(perplexity - self.perplexity)
         return WarmStart(
             run=self.run,
             previous_rows=rows,
@@ -136,9 +123,27 @@ class PreviousRun:
             solver=self.solver,
             cost=self.cost,
             gap=self.gap,
-            same_inputs=same and alike,
+            same_inputs=same and change <= _PERPLEXITY_TOLERANCE * self.perplexity,
             notes=notes,
         )
+
+    def _compare_vectors(
+        self, rows: IntArray, vectors: Float32Array, model: ModelInfo
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Whether the vectors are those of the previous map, and a note if they are not."""
+        if (self.model, self.metric) != (model.model_id, model.metric):
+            note = (
+                f"{self.run} was made with {self.model} and {self.metric} distances: the map "
+                f"starts from its positions and follows the vectors of {model.model_id}"
+            )
+            return False, (note,)
+        if self._distances_unchanged(rows, vectors):
+            return True, ()
+        note = (
+            f"photos of {self.run} have changed vectors, though {self.model} is the same: the "
+            "map starts from its positions and follows the new vectors"
+        )
+        return False, (note,)
 
     def _distances_unchanged(self, rows: IntArray, vectors: Float32Array) -> bool:
         """Whether known photos have the same distances as before.
@@ -150,10 +155,10 @@ class PreviousRun:
         known = np.flatnonzero(now >= 0)
         sample = known[:: -(-len(known) // _SAMPLE)]
         pairs = np.stack(
-            np.broadcast_arrays(now[sample, None], now[self.alike.rows[sample]]), axis=2
+            np.broadcast_arrays(now[sample, None], now[self.neighbors.rows[sample]]), axis=2
         )
         both = pairs[:, :, 1] >= 0
-        before = self.alike.distances[sample][both].astype(np.float64)
+        before = self.neighbors.distances[sample][both].astype(np.float64)
         after = distances_between(vectors, pairs[both], self.metric)
         return float(np.abs(after - before).sum()) <= _DISTANCE_TOLERANCE * float(before.sum())
 
@@ -185,9 +190,9 @@ def same_photos(
     if pictures_before is None or pictures_now is None:
         return found
     named = np.flatnonzero(found >= 0)
-    alike = pictures_before[found[named]] == pictures_now[named]
-    if alike.any():
-        found[named[~alike]] = -1
+    neighbors = pictures_before[found[named]] == pictures_now[named]
+    if neighbors.any():
+        found[named[~neighbors]] = -1
     left = np.setdiff1d(np.arange(len(before)), found)
     _match(found, pictures_before.tolist(), pictures_now.tolist(), left.tolist())
     return found
@@ -253,18 +258,18 @@ def _read(run: str, export: Path) -> PreviousRun:
         _numbers(folder / run_format.POSITIONS, "<f4", 2 * count).reshape(-1, 2).astype(np.float64)
     )
     if not count or len(np.unique(cells)) < count or cells.max() >= rows * columns:
-        raise ValueError("its cells are none of a grid")
+        raise ValueError("its cells are not those of a grid")
     if not (np.isfinite(places).all() and np.isfinite(positions).all()):
         raise ValueError("its positions are not finite")
     near = int(manifest["neighbours"])
-    alike = Neighbors(
-        _numbers(folder / run_format.NEIGHBOURS, "<u4", near * count)
+    neighbors = Neighbors(
+        _numbers(folder / run_format.NEIGHBORS, "<u4", near * count)
         .reshape(count, near)
         .astype(np.int64),
         _numbers(folder / run_format.DISTANCES, "<f4", near * count).reshape(count, near),
         bool(manifest["neighbours_exact"]),
     )
-    if alike.rows.max() >= count or not np.isfinite(alike.distances).all():
+    if neighbors.rows.max() >= count or not np.isfinite(neighbors.distances).all():
         raise ValueError("its neighbors are not among its photos")
     pictures = folder / run_format.PICTURES
     return PreviousRun(
@@ -276,7 +281,7 @@ def _read(run: str, export: Path) -> PreviousRun:
         cells=cells,
         places=places[:, ::-1],
         positions=positions,
-        alike=alike,
+        neighbors=neighbors,
         model=str(model["name"]),
         fit=str(model["fit"]),
         metric=_one_of(get_args(Metric), model["metric"]),

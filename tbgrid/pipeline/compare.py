@@ -158,7 +158,7 @@ def compare(
                     )
                 )
             except OSError as error:
-                raise _half_write_run(error, path, results) from error
+                raise _half_written(error, path, results) from error
             _let_go(one)
     return Comparison(directory, tuple(results), tuple(rows))
 
@@ -208,7 +208,7 @@ def _let_go(made: Embedded) -> None:
     drop_pages(made.images.thumbnails)
 
 
-def _half_write_run(error: OSError, path: Path, results: Sequence[ExportResult]) -> TbgridError:
+def _half_written(error: OSError, path: Path, results: Sequence[ExportResult]) -> TbgridError:
     finished = ", ".join(result.directory.name for result in results) or "none"
     return TbgridError(
         f"cannot write {printable(path)} ({error.strerror})",

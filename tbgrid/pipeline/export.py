@@ -209,30 +209,53 @@ def write_run(
     Raises:
         OSError: it cannot be written.
     """
-    images, options, times = made.images, made.options, made.times
-    grid = map_result.grid
-    with times.stage("neighbours"):
+    contents = _gather_contents(directory, made, map_result, cache, tables or {})
+    with made.times.stage("write"):
+        report = build_report(contents)
+        export = _write_and_publish(directory, staging, contents, report, progress)
+    progress("write", export_files.STEPS, export_files.STEPS)
+    return ExportResult(
+        directory=directory,
+        export=export,
+        images=made.images,
+        map_result=map_result,
+        groups=contents.groups,
+        notes=contents.notes,
+        seconds=made.times.seconds,
+        report={**report, "seconds": made.times.seconds},
+    )
+
+
+def _gather_contents(
+    directory: Path,
+    made: Embedded,
+    map_result: MapResult,
+    cache: Cache,
+    tables: Mapping[str, Sequence[Json]],
+) -> ExportContents:
+    """Compute what is still missing: clusters, coherence, the Projector's sample, plain tiles."""
+    images, options, grid = made.images, made.options, map_result.grid
+    with made.times.stage("neighbours"):
         harmony = local_coherence(
             images.vectors, grid.cells, grid.rows, grid.columns, made.model.metric
         )
     drop_pages(images.vectors)
     groups = _with_clusters(made, map_result)
     projected, tensors, sample_notes = _for_projector(images, grid, options.tsne.seed)
-    pictured = images.pictured
-    contents = ExportContents(
+    return ExportContents(
         title=made.source.name,
         images=images,
         precomputed=made.source.vectors is not None,
         model=made.model,
         options=options,
-        tiles=images.thumbnails if pictured else plain_tiles(images, options.tile),
+        tiles=images.thumbnails if images.pictured else plain_tiles(images, options.tile),
         projected=projected,
         tensors=tensors,
         map_result=map_result,
-        alike=made.alike,
+        neighbors=made.alike,
         harmony=harmony,
         groups=groups,
-        tables=tables or {},
+        tables=tables,
         notes=(
             *made.notes,
             *map_result.notes,
@@ -241,21 +264,7 @@ def write_run(
             *([cache.failure] if cache.failure else []),
             *sample_notes,
         ),
-        seconds=times.seconds,
-    )
-    with times.stage("write"):
-        report = build_report(contents)
-        export = _write_and_publish(directory, staging, contents, report, progress)
-    progress("write", export_files.STEPS, export_files.STEPS)
-    return ExportResult(
-        directory=directory,
-        export=export,
-        images=images,
-        arranged=map_result,
-        groups=groups,
-        notes=contents.notes,
-        seconds=times.seconds,
-        report={**report, "seconds": times.seconds},
+        seconds=made.times.seconds,
     )
 
 
@@ -314,7 +323,7 @@ def _gathered(
 
     def neighbours(shown: ImageSet) -> Neighbors:
         with times.stage("neighbours"):
-            found = find_neighbors(shown.vectors, run_format.NEAREST, metric, progress=progress)
+            found = find_neighbors(shown.vectors, run_format.N_NEIGHBORS, metric, progress=progress)
         drop_pages(shown.vectors)
         return found
 

@@ -32,7 +32,7 @@ class ExportResult:
         directory: of the run.
         export: the export's own directory below it.
         images: the photos with their vectors.
-        arranged: layout, grid and report card.
+        map_result: layout, grid and report card.
         groups: duplicates and clusters.
         notes: what the user should know about how options were applied.
         seconds: wall time of each stage.
@@ -42,7 +42,7 @@ class ExportResult:
     directory: Path
     export: Path
     images: ImageSet
-    arranged: MapResult
+    map_result: MapResult
     groups: Groups
     notes: tuple[str, ...]
     seconds: Mapping[str, float]
@@ -51,17 +51,17 @@ class ExportResult:
     @property
     def layout(self) -> Layout:
         """The places in the plane."""
-        return self.arranged.layout
+        return self.map_result.layout
 
     @property
     def grid(self) -> Grid:
         """The cells."""
-        return self.arranged.grid
+        return self.map_result.grid
 
     @property
     def card(self) -> ReportCard:
         """How good the map is."""
-        return self.arranged.card
+        return self.map_result.card
 
     @property
     def skipped(self) -> tuple[SkippedFile, ...]:
@@ -85,7 +85,7 @@ class ExportResult:
             board.save(buffer, "JPEG", quality=85)
         data = base64.b64encode(buffer.getvalue()).decode()
         rows = [("photos", f"{len(self.images.photos)}, {len(self.skipped)} skipped")]
-        rows += [*self.arranged.summary_rows(), *self.groups.summary_rows()]
+        rows += [*self.map_result.summary_rows(), *self.groups.summary_rows()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(value)}</td></tr>"

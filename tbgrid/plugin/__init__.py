@@ -1,8 +1,8 @@
-"""TensorBoard's tab "Grid": the part that runs within TensorBoard's own process.
+"""TensorBoard's tab "Grid": the part that runs in TensorBoard's own process.
 
-TensorBoard imports this module at its start and dies of any error in it. So it holds nothing but a
-loader; what `load` raises, TensorBoard tells in its log and goes on without the tab. No module of
-this package imports a stage, TensorFlow, NumPy or Pillow.
+TensorBoard imports this module when it starts and fails on any error in it, so it holds only a
+loader; if `load` fails, TensorBoard logs the error and runs without the tab. This package imports
+`run_format` and `errors` only: no stage, no TensorFlow, NumPy or Pillow.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from tensorboard.plugins import base_plugin
 
 
 class GridLoader(base_plugin.TBLoader):  # type: ignore[misc]
-    """What the entry point names."""
+    """The loader that the entry point names."""
 
     def load(self, context: Any) -> Any:
-        """The plugin for TensorBoard's `context`."""
+        """Create the plugin for TensorBoard's `context`."""
         from tbgrid.plugin.plugin import GridPlugin
 
         return GridPlugin(context)

@@ -1,8 +1,4 @@
-"""The exports of a run: which one is there, what it says of itself, and its files.
-
-`RUN/plugins/tbgrid/current` names the newest export, `RUN/plugins/tbgrid/<fingerprint>`, whose
-folder `map` is described in `tbgrid.run_format`.
-"""
+"""The exports of a run: the current one, its manifest and its files; see `tbgrid.run_format`."""
 
 from __future__ import annotations
 
@@ -21,24 +17,24 @@ from tbgrid.plugin.manifest import Manifest
 from tbgrid.plugin.runs import Run
 from tbgrid.run_format import CURRENT, FINGERPRINT, HOME, column_file, printable
 
-_MAX_JSON = 64 << 20  # bytes of a file that is read and written anew
+_MAX_JSON = 64 << 20  # bytes of a file that is parsed
 _JPEG = b"\xff\xd8\xff"
 _MAX_CACHED = 64  # manifests
 _MAX_CACHED_BYTES = 64 << 20  # of their texts
 
 
 def fix_hint(run: Run) -> str:
-    """How the user gets rid of what is wrong with a run."""
+    """What the user can do about a broken run."""
     folder = shlex.quote(printable(run.path))
     return f"export again: tbgrid export PHOTOS --logdir {folder}"
 
 
 def read_current(home: Folder) -> str:
-    """The fingerprint of the run's newest export.
+    """The fingerprint of the current export.
 
     Raises:
         MissingError: no export is complete.
-        BrokenError: the file that names it does not.
+        BrokenError: the file `current` does not name one.
     """
     name = home.read(CURRENT, 64).decode("latin-1").removesuffix("\n")
     if not FINGERPRINT.match(name):
@@ -47,7 +43,7 @@ def read_current(home: Folder) -> str:
 
 
 class Export:
-    """An export, open for reading; to be closed."""
+    """An export that is open for reading; the caller closes it."""
 
     def __init__(self, folder: Folder, of: Manifest) -> None:
         self._folder = folder  # <fingerprint>
@@ -58,7 +54,7 @@ class Export:
         """Compare the sizes of all files with the manifest.
 
         Raises:
-            BrokenError: one is missing or not of its size.
+            BrokenError: a file is missing or has another size.
         """
         for name, size in self.manifest.sizes().items():
             self._map.require(name, size)
@@ -73,13 +69,13 @@ class Export:
             self._map.require(run_format.PREVIEWS, end)
 
     def values(self, column: int) -> bytes:
-        """The distinct values of a column of categories, as JSON."""
+        """The distinct values of a category, as JSON."""
         name = column_file(column, "json")
         data = self._map.read(name, _MAX_JSON)
         return manifest.values(data, self.manifest.values[column], name)
 
     def report(self) -> bytes:
-        """All numbers of the export, as JSON."""
+        """The report, as JSON."""
         return manifest.checked_object(
             self._folder.read(run_format.REPORT, _MAX_JSON), run_format.REPORT
         )
@@ -93,25 +89,25 @@ class Export:
         )
 
     def array(self, name: str) -> File:
-        """One of the files of `Manifest.sizes`, of that size; to be closed."""
+        """A file of `Manifest.sizes`, checked to have that size; the caller closes it."""
         size = self.manifest.sizes()[name]
         return _opened(self._map, name, lambda file: file.require(size))
 
     def text(self, column: int) -> File:
-        """The UTF-8 of a column of texts, as long as its offsets say; to be closed."""
+        """The UTF-8 of a text column, checked to match its offsets; the caller closes it."""
         name = column_file(column, "u32")
         with self.array(name) as offsets:
             (end,) = struct.unpack("<I", offsets.read(4 * self.manifest.photos, 4))
         if end > run_format.MAX_TEXT:
-            raise BrokenError(f"{name} ends at {end:,}; {run_format.MAX_TEXT:,} is the most")
+            raise BrokenError(f"{name} ends at {end:,}; at most {run_format.MAX_TEXT:,} is allowed")
         return _opened(self._map, column_file(column, "utf8"), lambda file: file.require(end))
 
     def tile(self, level: int, column: int, row: int) -> bytes:
         """A tile of the mosaic, JPEG.
 
         Raises:
-            RequestError: 404, there is no such tile in the pyramid.
-            BrokenError: it is missing or no JPEG.
+            RequestError: 404, the pyramid has no such tile.
+            BrokenError: it is missing or not a JPEG.
         """
         columns, rows = self.manifest.tiles(level)
         if not (0 <= column < columns and 0 <= row < rows):
@@ -123,18 +119,18 @@ class Export:
             )
 
     def preview(self, row: int) -> bytes:
-        """The picture of a photo, JPEG.
+        """The preview of a photo, JPEG.
 
         Raises:
-            RequestError: 404, there is no such photo, or no picture of any.
-            BrokenError: the file of the pictures is not as it must be.
+            RequestError: 404, no such photo, or no previews.
+            BrokenError: the file of the previews is invalid.
         """
         if not self.manifest.preview:
             raise RequestError(
                 404, "this run has no previews", "export with --preview PX to have them"
             )
         if not 0 <= row < self.manifest.photos:
-            raise RequestError(404, f"there is no photo {row}")
+            raise RequestError(404, f"no photo {row}")
         with (
             self.array(run_format.PREVIEW_OFFSETS) as offsets,
             self._map.open(run_format.PREVIEWS) as file,
@@ -145,7 +141,7 @@ class Export:
             return _jpeg(file.read(begin, end - begin), f"{run_format.PREVIEWS}, photo {row},")
 
     def close(self) -> None:
-        """Close its folders."""
+        """Close its directories."""
         self._map.close()
         self._folder.close()
 
@@ -157,7 +153,7 @@ class Export:
 
 
 class Exports:
-    """Opens exports and remembers manifests that it has checked. For several threads."""
+    """Opens exports and caches their parsed manifests. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -166,13 +162,11 @@ class Exports:
 
     @contextlib.contextmanager
     def open_export(self, run: Run, fingerprint: str) -> Iterator[Export]:
-        """The export of that name.
-
-        What goes wrong with its files, also in the block, is told by what became of the export.
+        """Open an export for the block, in which errors are explained by the export's state.
 
         Raises:
-            RequestError: 404, there is none; 410, there is another in its place.
-            BrokenError: its files are not as they must be.
+            RequestError: 404, it does not exist; 410, another has replaced it.
+            BrokenError: its files are invalid.
         """
         try:
             with Folder.at(run.path) as directory, directory.inside(*HOME.parts) as home:
@@ -180,7 +174,7 @@ class Exports:
             with export:
                 yield export
         except BrokenError as error:
-            raise _explained(run, fingerprint, error) from error
+            raise _explain(run, fingerprint, error) from error
 
     def _open(self, home: Folder, fingerprint: str) -> Export:
         folder = home.inside(fingerprint)
@@ -194,7 +188,9 @@ class Exports:
         try:
             inner = folder.inside(run_format.FOLDER)
         except MissingError as error:
-            raise BrokenError("made by an older tbgrid, without the files of this tab") from error
+            raise BrokenError(
+                "written by an older tbgrid, without the files of this tab"
+            ) from error
         with inner, inner.open(run_format.MANIFEST) as file:
             with self._lock:
                 if file.stamp in self._kept:
@@ -211,7 +207,7 @@ class Exports:
             return found
 
     def describe(self, run: Run) -> dict[str, Any]:
-        """The run in the list of runs: its newest export, or what is wrong with it."""
+        """The run's entry in the list of runs: its current export, or what is wrong with it."""
         fingerprint = None
         for _ in range(10):  # an export may be replaced while it is described
             try:
@@ -233,7 +229,7 @@ class Exports:
                     "export": fingerprint,
                     "title": found.title,
                     "photos": found.photos,
-                    # Enough for the first picture, before any file of the export is asked for.
+                    # Enough to draw a first picture before any file of the export is loaded.
                     "grid": [found.rows, found.columns],
                     "cell": found.cell,
                     "tile": run_format.TILE,
@@ -246,10 +242,10 @@ class Exports:
         return _broken(run, fingerprint, problem.error, problem.hint or fix_hint(run))
 
 
-def _explained(run: Run, fingerprint: str, error: BrokenError) -> RequestError:
-    """What is the matter with an export in which `error` was found."""
+def _explain(run: Run, fingerprint: str, error: BrokenError) -> RequestError:
+    """The error of an export in which `error` was found, with the reason."""
     newest = None
-    is_there = True
+    exists = True
     with (
         contextlib.suppress(BrokenError),
         Folder.at(run.path) as directory,
@@ -260,11 +256,11 @@ def _explained(run: Run, fingerprint: str, error: BrokenError) -> RequestError:
         try:
             home.inside(fingerprint).close()
         except MissingError:
-            is_there = False
+            exists = False
     if newest is not None and newest != fingerprint:
         return RequestError(410, "this export was replaced by another", "reload to see the new one")
-    if newest is None and not is_there:
-        return RequestError(404, "there is no such export", fix_hint(run))
+    if newest is None and not exists:
+        return RequestError(404, "no such export", fix_hint(run))
     return BrokenError(error.error, error.hint or fix_hint(run))
 
 
@@ -284,5 +280,5 @@ def _opened(folder: Folder, name: str, check: Callable[[File], None]) -> File:
 
 def _jpeg(data: bytes, shown: str) -> bytes:
     if not data.startswith(_JPEG):
-        raise BrokenError(f"{shown} is no JPEG picture")
+        raise BrokenError(f"{shown} is not a JPEG picture")
     return data

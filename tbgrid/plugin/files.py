@@ -1,8 +1,8 @@
-"""Reads files of an export, whatever a stranger has put in their place.
+"""Reads files of an export safely, whatever has been put in their place.
 
-A `Folder` is entered step by step from the run's directory; below that no link is followed, and a
-name is never a path. Only regular files are opened, so that a pipe cannot make the server wait
-nor a device do anything; how many bytes are read is decided by the caller, before.
+A `Folder` is entered step by step from the run's directory; below it no link is followed, and a
+name is never a path. Only regular files are opened, so that no pipe can block the server and no
+device is touched; the caller decides beforehand how many bytes are read.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import re
 import stat
 from collections.abc import Iterator
 
-# Where the system can open a name relative to an open folder, nobody can swap the folder for a
-# link in between. Elsewhere (Windows) the resolved path is compared.
+# If the system can open a name relative to an open directory, nobody can replace the directory by a
+# link in between. Otherwise (Windows) the resolved path is compared.
 _BY_HANDLE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _FILE_FLAGS = os.O_RDONLY
 for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"):
@@ -36,7 +36,7 @@ _BLOCK = 1 << 20
 
 
 class RequestError(Exception):
-    """What is answered instead of a file: the HTTP status, what was found, and how to mend it."""
+    """The answer instead of a file: HTTP status, what was found, and how to fix it."""
 
     def __init__(self, status: int, error: str, hint: str = "") -> None:
         super().__init__(status, error, hint)
@@ -46,14 +46,14 @@ class RequestError(Exception):
 
 
 class BrokenError(RequestError):
-    """An export whose files are not as its own manifest says."""
+    """An export whose files do not match its own manifest."""
 
     def __init__(self, error: str, hint: str = "") -> None:
         super().__init__(422, error, hint)
 
 
 class MissingError(BrokenError):
-    """A file or folder of an export is not there."""
+    """A file or directory of an export does not exist."""
 
 
 class File:
@@ -68,26 +68,26 @@ class File:
         self.stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
     def require(self, size: int) -> None:
-        """Raise BrokenError if the file is not of that size."""
+        """Raise BrokenError if the file does not have this size."""
         if self.size != size:
             raise BrokenError(f"{self.shown} is {self.size:,} bytes long, not {size:,}")
 
     def require_at_most(self, most: int) -> None:
         """Raise BrokenError if the file is larger."""
         if self.size > most:
-            raise BrokenError(f"{self.shown} is {self.size:,} bytes long; {most:,} are the most")
+            raise BrokenError(f"{self.shown} is {self.size:,} bytes long, more than {most:,}")
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly `size` bytes from `offset`.
 
         Raises:
-            BrokenError: there are fewer of them.
+            BrokenError: the file is shorter.
         """
         blocks = list(self.blocks(offset, size))
         return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def blocks(self, offset: int, size: int) -> Iterator[bytes]:
-        """The same bytes, piece by piece."""
+        """The same bytes in blocks."""
         try:
             os.lseek(self._handle, offset, os.SEEK_SET)
             while size:
@@ -100,7 +100,7 @@ class File:
             raise BrokenError(f"{self.shown} cannot be read ({error.strerror})") from error
 
     def close(self) -> None:
-        """Close the file, which may be closed already."""
+        """Close the file; a second call does nothing."""
         handle, self._handle = self._handle, -1
         if handle >= 0:
             os.close(handle)
@@ -113,7 +113,7 @@ class File:
 
 
 class Folder:
-    """A folder that is read from. `shown`: its path below the run's directory, for messages."""
+    """An open directory. `shown`: its path below the run's directory, for messages."""
 
     def __init__(self, path: str, shown: str, handle: int | None) -> None:
         self._path = path
@@ -122,10 +122,10 @@ class Folder:
 
     @classmethod
     def at(cls, path: str) -> Folder:
-        """The run's directory itself, which may be reached by links, as in TensorBoard.
+        """The run's directory itself, whose path may contain links, as in TensorBoard.
 
         Raises:
-            MissingError: there is no such directory.
+            MissingError: it does not exist.
             BrokenError: it cannot be read.
         """
         try:
@@ -136,10 +136,10 @@ class Folder:
         return cls(real, "", handle)
 
     def inside(self, *names: str) -> Folder:
-        """The folder `names[0]`/`names[1]`/... below this one; to be closed by itself.
+        """The directory `names[0]`/`names[1]`/... below this one; the caller closes it.
 
         Raises:
-            MissingError, BrokenError: there is none, it is a link, or it cannot be read.
+            MissingError, BrokenError: it does not exist, is a link, or cannot be read.
         """
         folder = self
         for name in names:
@@ -159,7 +159,7 @@ class Folder:
         try:
             if _BY_HANDLE:
                 return Folder(path, shown, os.open(name, _FOLDER_FLAGS, dir_fd=self._handle))
-            # A junction is a directory to lstat, but its resolved path is another.
+            # lstat sees a junction as a directory, but its resolved path differs.
             if os.path.normcase(os.path.realpath(path)) != os.path.normcase(path):
                 raise BrokenError(f"{shown} is a link, not a folder")
         except OSError as error:
@@ -167,10 +167,10 @@ class Folder:
         return Folder(path, shown, None)
 
     def require(self, name: str, size: int | None = None) -> None:
-        """Make sure that there is a regular file `name`, of that size, without opening it.
+        """Check that `name` is a regular file of this size, without opening it.
 
         Raises:
-            MissingError, BrokenError: there is none.
+            MissingError, BrokenError: it is not.
         """
         status = self._status(name)
         self._require_regular(name, status.st_mode)
@@ -178,10 +178,10 @@ class Folder:
             raise BrokenError(f"{self._join(name)} is {status.st_size:,} bytes long, not {size:,}")
 
     def open(self, name: str) -> File:
-        """The regular file `name`; to be closed.
+        """The regular file `name`; the caller closes it.
 
         Raises:
-            MissingError, BrokenError: there is none, or it cannot be read.
+            MissingError, BrokenError: it does not exist, or cannot be read.
         """
         shown = self._join(name)
         self._require_regular(name, self._status(name).st_mode)
@@ -193,26 +193,24 @@ class Folder:
         except OSError as error:
             raise _problem(error, shown) from error
         file = File(handle, shown)
-        if not file.regular:  # it was swapped just now
+        if not file.regular:  # it was replaced just now
             file.close()
             raise BrokenError(f"{shown} is not a regular file")
         return file
 
     def read(self, name: str, most: int) -> bytes:
-        """All bytes of the regular file `name`, of which there may be `most`.
+        """All bytes of the regular file `name`, at most `most`.
 
         Raises:
-            MissingError, BrokenError: there is none, it cannot be read, or it is larger.
+            MissingError, BrokenError: it does not exist, cannot be read, or is larger.
         """
         with self.open(name) as file:
             if file.size > most:
-                raise BrokenError(
-                    f"{file.shown} is {file.size:,} bytes long; {most:,} are the most"
-                )
+                raise BrokenError(f"{file.shown} is {file.size:,} bytes long, more than {most:,}")
             return file.read(0, file.size)
 
     def close(self) -> None:
-        """Close the folder, which may be closed already."""
+        """Close the directory; a second call does nothing."""
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
@@ -246,7 +244,7 @@ class Folder:
 def _problem(error: OSError | ValueError, shown: str) -> BrokenError:
     code = error.errno if isinstance(error, OSError) else None
     if code in (errno.ENOENT, errno.ENOTDIR):
-        return MissingError(f"{shown} is not there")
+        return MissingError(f"{shown} does not exist")
     if code == errno.ELOOP:
         return BrokenError(f"{shown} is a link")
     reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -254,7 +252,7 @@ def _problem(error: OSError | ValueError, shown: str) -> BrokenError:
 
 
 def exists(path: str) -> bool:
-    """Whether anything has the name `path`, be it a link that leads nowhere."""
+    """Whether `path` exists, even as a broken link."""
     with contextlib.suppress(OSError, ValueError):
         os.lstat(path)
         return True

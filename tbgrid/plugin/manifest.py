@@ -1,7 +1,7 @@
-"""What an export says of itself, checked and written anew.
+"""Parses and rewrites the manifest of an export.
 
-Nothing of the file is passed on: the client gets known keys with values of known types and bounded
-sizes. What can be too long without harm (texts that are only shown) is cut.
+The file itself is never passed on: clients get known keys with values of known types and bounded
+sizes. Texts that are only displayed are cut if they are too long.
 """
 
 from __future__ import annotations
@@ -17,52 +17,56 @@ from tbgrid.run_format import ColumnKind
 
 _MAX_NEIGHBOURS = 1000
 _MAX_LINES = 1000  # of the report, the notes and the summary, each
-_MAX_CHARACTERS = 4000  # of a text that is shown
-_EXACT = 1 << 53  # the largest whole number that JavaScript counts to
+_MAX_CHARACTERS = 4000  # of a text that is displayed
+_MAX_SAFE = 1 << 53  # up to which JavaScript represents every integer
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of an export. `text`: as the client gets it, JSON."""
+    """The manifest of an export.
+
+    Attributes:
+        title: the name of the source.
+        photos: their number.
+        rows: of the grid.
+        columns: of the grid.
+        neighbours: of each photo.
+        kinds: of the metadata columns.
+        values: number of distinct values of each column, 0 unless it is a category.
+        cell: side of a photo in the pyramid's last level, in pixels.
+        preview: side of the previews in pixels, 0 for none.
+        text: the JSON that clients get.
+    """
 
     title: str
     photos: int
     rows: int
     columns: int
     neighbours: int
-    kinds: tuple[ColumnKind, ...]  # of the columns of metadata
-    values: tuple[int, ...]  # distinct values of each; 0 where the kind is not "category"
+    kinds: tuple[ColumnKind, ...]
+    values: tuple[int, ...]
     cell: int
     preview: int
     text: bytes
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each file whose length follows from the manifest."""
+        """Size in bytes of each file whose size follows from the manifest."""
         return run_format.array_sizes(self.photos, self.neighbours, self.kinds, self.preview)
 
     def tiles(self, level: int) -> tuple[int, int]:
-        """Columns and rows of tiles at a level of the pyramid; (0, 0) if there is no such level."""
+        """Columns and rows of tiles at a level of the pyramid; (0, 0) if it has no such level."""
         return run_format.tile_counts(self.columns * self.cell, self.rows * self.cell, level)
 
 
 def parse(data: bytes) -> Manifest:
-    """The manifest in `data`.
+    """Parse a manifest.
 
     Raises:
-        BrokenError: it is none, or says what cannot be.
+        BrokenError: it is not a manifest, or has invalid values.
     """
-    found = _json(data)
-    if not isinstance(found, dict):
-        raise BrokenError(f"{run_format.MANIFEST} is not a JSON object")
-    version = found.get("format")
-    if type(version) is int and version > run_format.FORMAT:
-        told = f"format {version}" if version < 1_000_000 else "a format of its own"
-        raise BrokenError(f"made by a newer tbgrid ({told})", "upgrade tbgrid")
-    if type(version) is not int or version != run_format.FORMAT:
-        raise BrokenError(f"{run_format.MANIFEST} has no format that this tbgrid knows")
-
+    found = _current_format(data)
     photos = _whole(found, "photos", 1, run_format.MAX_PHOTOS)
     rows, columns = _grid(found)
     if rows * columns < photos:
@@ -86,7 +90,7 @@ def parse(data: bytes) -> Manifest:
         "grid": [rows, columns],
         "pictured": _flag(found, "pictured"),
         "model": _text(found, "model"),
-        "layout": _text({"layout": "t-SNE", **found}, "layout"),  # older runs name none
+        "layout": _text({"layout": "t-SNE", **found}, "layout"),  # early versions wrote none
         "metric": _one_of(found, "metric", run_format.METRICS),
         "neighbours": neighbours,
         "neighbours_exact": _flag(found, "neighbours_exact"),
@@ -95,7 +99,7 @@ def parse(data: bytes) -> Manifest:
         "cell": cell,
         "tile": _whole(found, "tile", run_format.TILE, run_format.TILE),
         "preview": preview,
-        "skipped": _whole(found, "skipped", 0, _EXACT),
+        "skipped": _whole(found, "skipped", 0, _MAX_SAFE),
         "report": _list(found, "report", _MAX_LINES, _pair),
         "notes": _list(found, "notes", _MAX_LINES, _line),
         "summary": _list(found, "summary", _MAX_LINES, _pair),
@@ -114,8 +118,22 @@ def parse(data: bytes) -> Manifest:
     )
 
 
+def _current_format(data: bytes) -> dict[str, Any]:
+    """The JSON object in `data`, which must have this version's format."""
+    found = _json(data)
+    if not isinstance(found, dict):
+        raise BrokenError(f"{run_format.MANIFEST} is not a JSON object")
+    version = found.get("format")
+    if type(version) is int and version > run_format.FORMAT:
+        shown = f"format {version}" if version < 1_000_000 else "an unknown format"
+        raise BrokenError(f"written by a newer tbgrid ({shown})", "upgrade tbgrid")
+    if type(version) is not int or version != run_format.FORMAT:
+        raise BrokenError(f"{run_format.MANIFEST} has no format that this tbgrid can read")
+    return found
+
+
 def values(data: bytes, count: int, shown: str) -> bytes:
-    """The `count` values of a column of categories, a JSON list of texts, written anew.
+    """Parse and rewrite the `count` values of a category, a JSON list of texts.
 
     Raises:
         BrokenError: `data` is something else.
@@ -129,7 +147,7 @@ def values(data: bytes, count: int, shown: str) -> bytes:
 
 
 def checked_object(data: bytes, shown: str) -> bytes:
-    """`data`, which must be a JSON object.
+    """Return `data` unchanged if it is a JSON object.
 
     Raises:
         BrokenError: it is something else.
@@ -159,8 +177,8 @@ def _wrong(key: str, expected: str) -> BrokenError:
 
 def _whole(found: Mapping[str, Any], key: str, low: int, high: int) -> int:
     value = found.get(key)
-    if type(value) is not int or not low <= value <= high:  # True is an int, too
-        raise _wrong(key, f"a whole number from {low} to {high}" if low < high else str(low))
+    if type(value) is not int or not low <= value <= high:  # bool is a subclass of int
+        raise _wrong(key, f"an integer from {low} to {high}" if low < high else str(low))
     return value
 
 

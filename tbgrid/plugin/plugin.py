@@ -4,14 +4,14 @@
 | -------- | --------------------------------- | ------------------------------------------------- |
 | static/* |                                   | the files of the front end                        |
 | page     |                                   | the tab in a window of its own                    |
-| runs     |                                   | the runs, found anew, and what is wrong with some |
+| runs     |                                   | the runs as of now, with the problems of each     |
 | file     | run, export, name                 | a file of an export                               |
 | tile     | run, export, level, column, row   | a tile of the mosaic, JPEG                        |
 | preview  | run, export, row                  | the picture of a photo, JPEG                      |
 
-`export` is the fingerprint of one export, so that no client ever mixes two of them: 410 when
-another has taken its place. A run is only looked up in what was found, and every other value is a
-number or one of a few names, so that no part of a request becomes part of a path.
+`export` is the fingerprint of an export, so that no client mixes two of them: 410 if it has been
+replaced. A run is looked up among those that were found, and every other value is a number or one
+of a few names, so that no part of a request becomes part of a path.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _TABLE = "text/tab-separated-values; charset=utf-8"
 _FOREVER = "private, max-age=31536000, immutable"
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _COLUMN = re.compile(r"column-([0-9]{1,4})\.(json|u32|f64|utf8)\Z")
-_AT_ONCE = 8 << 20  # bytes of a file that are read before the answer begins
+_WHOLE_UP_TO = 8 << 20  # bytes: larger files are streamed
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -74,7 +74,7 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         self._runs = Runs(roots(logdir, getattr(flags, "logdir_spec", None)))
         self._exports = Exports()
         self._assets: dict[str, tuple[tuple[int, int], bytes, bytes, str]] = {}
-        self._runs.look()
+        self._runs.check()
 
     def get_plugin_apps(self) -> Mapping[str, Any]:
         """The routes."""
@@ -88,11 +88,11 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         }
 
     def is_active(self) -> bool:
-        """Whether the logdir holds a run of tbgrid. Asks no disk."""
+        """Whether the logdir holds a run of tbgrid, from memory."""
         return self._runs.any()
 
     def data_plugin_names(self) -> tuple[str, ...]:
-        """No event files are read."""
+        """None: no event files are read."""
         return ()
 
     def frontend_metadata(self) -> Any:
@@ -104,18 +104,18 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         form = _STATIC_NAME.match(name)
         kind = form and _STATIC_TYPES.get(form.group(1))
         if not kind or not request.path.endswith(f"/static/{name}"):
-            raise RequestError(404, "there is no such file")
+            raise RequestError(404, "no such file")
         path = STATIC / name
         try:
             status = path.stat()
             stamp = status.st_mtime_ns, status.st_size
             asset = self._assets.get(name)
-            if asset is None or asset[0] != stamp:  # the first time, or a newer tbgrid
+            if asset is None or asset[0] != stamp:  # the first request, or tbgrid was upgraded
                 data = path.read_bytes()
                 digest = hashlib.sha256(data).hexdigest()[:16]
                 asset = self._assets[name] = stamp, data, gzip.compress(data, 9, mtime=0), digest
         except OSError as error:
-            raise RequestError(404, "there is no such file") from error
+            raise RequestError(404, "no such file") from error
         _, plain, small, tag = asset
         answer = _unchanged(request, tag, "no-cache", kind)
         if answer is not None:
@@ -139,7 +139,7 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
         name = request.args.get("name", "")
 
         def respond(export: Export, tag: str) -> Response:
-            # Another version of tbgrid may tell it in another way: so it is asked for each time.
+            # Another version of tbgrid may parse it differently, so it is validated each time.
             cache = "no-cache" if name == run_format.MANIFEST else _FOREVER
             if name == run_format.MANIFEST:
                 tag = hashlib.sha256(export.manifest.text).hexdigest()[:16]
@@ -180,7 +180,7 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
     def _of_export(
         self, request: Request, what: str, respond: Callable[[Export, str], Response]
     ) -> Response:
-        """What `respond` makes of the export that the request names, and of its ETag for `what`."""
+        """The response for the export that the request names; `what` is part of its ETag."""
         fingerprint = request.args.get("export", "")
         if not run_format.FINGERPRINT.match(fingerprint):
             raise RequestError(400, "export must be the fingerprint of an export")
@@ -189,13 +189,13 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
             raise RequestError(400, "run is missing")
         run = self._runs.get(name)
         if run is None:
-            raise RequestError(404, "there is no such run", "reload to see which there are")
+            raise RequestError(404, "no such run", "reload to see the current runs")
         with self._exports.open_export(run, fingerprint) as export:
             return respond(export, f"{fingerprint}-{what}")
 
 
 def _content(export: Export, name: str) -> tuple[bytes | File, str]:
-    """A file of an export that a client may have, and its type."""
+    """A file of an export that clients may read, and its type."""
     if name == run_format.MANIFEST:
         return export.manifest.text, _JSON
     if name == run_format.SKIPPED:
@@ -205,7 +205,7 @@ def _content(export: Export, name: str) -> tuple[bytes | File, str]:
     if name in (
         run_format.PLACES,
         run_format.CELLS,
-        run_format.NEIGHBOURS,
+        run_format.NEIGHBORS,
         run_format.DISTANCES,
         run_format.HARMONY,
     ):
@@ -226,7 +226,7 @@ def _content(export: Export, name: str) -> tuple[bytes | File, str]:
 def _route(
     respond: Callable[[Request], Response],
 ) -> Callable[[Any, Any], Any]:
-    """A WSGI application that answers by `respond`, and by JSON for a `RequestError`."""
+    """A WSGI application around `respond`, which turns a `RequestError` into JSON."""
 
     def application(environ: Any, start_response: Any) -> Any:
         request = Request(environ)
@@ -249,7 +249,7 @@ def _route(
 def _number(request: Request, key: str) -> int:
     value = request.args.get(key, "")
     if not _NUMBER.match(value):
-        raise RequestError(400, f"{key} must be a whole number")
+        raise RequestError(400, f"{key} must be an integer")
     return int(value)
 
 
@@ -262,19 +262,19 @@ def _takes_gzip(request: Request) -> bool:
 
 
 def _shrinks(name: str) -> bool:
-    """Whether gzip makes the file much smaller; floats of measurements stay as they are."""
+    """Whether gzip makes the file much smaller; it does not for measured floats."""
     return not name.endswith(".f32")
 
 
 def _unchanged(request: Request, tag: str, cache: str, kind: str) -> Response | None:
-    """304, if the client has it already."""
+    """304 if the client has it already."""
     if not request.if_none_match.contains_weak(tag):
         return None
     return _headed(_Unchanged(status=304, content_type=kind), tag, cache)
 
 
 def _headed(answer: Response, tag: str, cache: str) -> Response:
-    answer.set_etag(tag, weak=True)  # weak: with and without gzip it is the same
+    answer.set_etag(tag, weak=True)  # weak: the same with and without gzip
     answer.headers["Cache-Control"] = cache
     answer.headers["Vary"] = "Accept-Encoding"
     return answer
@@ -296,8 +296,8 @@ def _whole(request: Request, body: bytes, kind: str, *, shrinks: bool = True) ->
 
 
 def _streamed(request: Request, file: File, kind: str, shrinks: bool) -> Response:
-    """The file; a large one is read while it is sent, and never gets shorter unnoticed."""
-    if file.size <= _AT_ONCE:
+    """The file, streamed if it is large; a truncated one ends the connection."""
+    if file.size <= _WHOLE_UP_TO:
         with file:
             return _whole(request, file.read(0, file.size), kind, shrinks=shrinks)
     answer = Response(content_type=kind, direct_passthrough=True)
@@ -310,7 +310,7 @@ def _streamed(request: Request, file: File, kind: str, shrinks: bool) -> Respons
 
 
 class _Unchanged(Response):
-    """304 with a type, which Werkzeug leaves out: TensorBoard would warn of that in its log."""
+    """304 with a content type, without which TensorBoard logs a warning."""
 
     def get_wsgi_headers(self, environ: Any) -> Headers:
         headers = super().get_wsgi_headers(environ)
@@ -319,7 +319,7 @@ class _Unchanged(Response):
 
 
 class _Stream:
-    """The bytes of a file, which is closed after the last, or when the client goes."""
+    """The bytes of a file, which is closed at the end or when the client disconnects."""
 
     def __init__(self, file: File) -> None:
         self._file = file
@@ -328,8 +328,7 @@ class _Stream:
         try:
             yield from self._file.blocks(0, self._file.size)
         except BrokenError as problem:
-            # The length is promised already. The server ends the connection, and the client sees
-            # that the answer is not whole.
+            # The length has been sent. The server ends the connection, so that the client notices.
             raise ConnectionAbortedError(problem.error) from problem
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""Finds runs of tbgrid in what TensorBoard was told to show.
+"""Finds runs of tbgrid in the directories that TensorBoard shows.
 
-TensorBoard reads a logdir with its data server, which plugins cannot ask for files, or without it.
-So the folders are searched here, in the same way: links are followed, and a run is named by its
-path below the logdir. A search ends after a time, since a logdir may be somebody's whole disk.
+TensorBoard may read a logdir by its data server, which gives plugins no access to files. So the
+directories are searched here, by the same rules: links are followed, and a run is named by its path
+below the logdir. A search has a time limit, since a logdir may be a whole disk.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ MAX_FOLDERS = 100_000  # that a search visits
 MAX_SECONDS = 10.0  # of a search
 MAX_DEPTH = 100  # of nested folders
 _PLUGINS, _TBGRID = run_format.HOME.parts
-INTERVAL = 5.0  # seconds between two looks whether there is a run now
-KEPT = 60.0  # seconds between two looks whether the run that was found is still there
-PATIENCE = 1.0  # seconds after the start that the first listing of plugins waits for the first look
+SEARCH_INTERVAL = 5.0  # seconds between searches while there is no run
+RECHECK_INTERVAL = 60.0  # seconds between checks that a run still exists
+FIRST_WAIT = 1.0  # seconds that the first listing of plugins waits for the first search
 
 # TensorBoard's own pattern (data_ingester._parse_event_files_spec).
 _ADDRESS = re.compile("[a-zA-Z][0-9a-zA-Z.]*://.*")
@@ -38,10 +38,13 @@ _logger = logging.getLogger("tensorboard")
 
 @dataclass(frozen=True)
 class Root:
-    """A folder that TensorBoard was told of.
+    """A directory that TensorBoard shows.
 
-    `path` is None where it cannot be searched, and `why` tells the reason. `shown`: as the user
-    gave it. `name`: what its runs' names begin with.
+    Attributes:
+        path: absolute; None if it cannot be searched.
+        shown: as the user gave it.
+        name: the prefix of its runs' names.
+        why: the reason if it cannot be searched.
     """
 
     path: str | None
@@ -52,14 +55,14 @@ class Root:
 
 @dataclass(frozen=True)
 class Run:
-    """A directory with an export, or the beginning of one."""
+    """A directory with an export, or with one that is being written."""
 
     name: str
     path: str
 
 
 def roots(logdir: str | None, spec: str | None) -> list[Root]:
-    """What the options --logdir and --logdir_spec name, as TensorBoard reads them."""
+    """The directories that --logdir or --logdir_spec name, by TensorBoard's rules."""
     if logdir:
         return [_root(logdir, logdir, "")]
     found: dict[str, Root] = {}
@@ -75,7 +78,7 @@ def roots(logdir: str | None, spec: str | None) -> list[Root]:
         root = _root(path, part, name)
         if root.path is not None:
             root = dataclasses.replace(root, path=os.path.realpath(root.path))
-        found[root.path or root.shown] = root  # the last name of a folder counts
+        found[root.path or root.shown] = root  # the last name of a directory counts
     return list(found.values())
 
 
@@ -94,7 +97,7 @@ def _root(path: str, shown: str, name: str) -> Root:
 
 
 def has_run(path: str) -> bool:
-    """Whether the directory holds an export, or the beginning of one."""
+    """Whether the directory holds an export, or one that is being written."""
     home = os.path.join(path, run_format.HOME)
     if exists(os.path.join(home, run_format.CURRENT)):
         return True
@@ -104,21 +107,21 @@ def has_run(path: str) -> bool:
 
 
 class Search:
-    """One search through all roots. `said` tells afterwards what was searched."""
+    """One search through all roots. Afterwards `summary` says what was searched."""
 
     def __init__(self, roots: list[Root]) -> None:
         self._roots = roots
         self._deadline = time.monotonic() + MAX_SECONDS
         self._folders = 0
         self._stopped = False
-        self.said = ""
+        self.summary = ""
 
     def __iter__(self) -> Iterator[Run]:
-        """The runs, as they are found."""
-        said = []
+        """Yield the runs as they are found."""
+        searched = []
         names: set[str] = set()
         for root in self._roots:
-            said.append(f"{root.shown}{_why_not(root)}")
+            searched.append(f"{root.shown}{_why_not(root)}")
             for path, below in self._walk(root.path) if root.path else ():
                 # TensorBoard joins the names in the same way.
                 name = printable(os.path.join(root.name, below) if root.name else below)
@@ -127,16 +130,16 @@ class Search:
                 if name not in names:
                     names.add(name)
                     yield Run(name, path)
-        text = ", ".join(said) or "nothing: TensorBoard was given no logdir"
+        text = ", ".join(searched) or "nothing: TensorBoard has no logdir"
         if self._stopped:
             text += (
                 f"; the search stopped after {self._folders:,} folders: give tensorboard a"
                 " --logdir further down"
             )
-        self.said = text
+        self.summary = text
 
     def _walk(self, top: str) -> Iterator[tuple[str, str]]:
-        """(path, path relative to `top`) of each run, those further up first."""
+        """(path, path relative to `top`) of each run, breadth first."""
         queue: deque[tuple[str, str, int, Any, str]] = deque([(top, os.curdir, 0, None, "")])
         while queue and not self._stopped:
             path, below, depth, ancestors, skipped = queue.popleft()
@@ -144,7 +147,7 @@ class Search:
                 status = os.stat(path)  # noqa: PTH116 - path may be no Path
                 identity = (status.st_dev, status.st_ino)
                 if _holds(ancestors, identity):
-                    continue  # a link to a folder that this one lies in
+                    continue  # a link to a directory that contains this one
                 names = self._folders_in(path)
             except (OSError, ValueError):
                 continue
@@ -156,7 +159,7 @@ class Search:
             for name in sorted(names):
                 if name != skipped:
                     deeper = name if below == os.curdir else os.path.join(below, name)
-                    # An export's own files are no place for runs, and may be many.
+                    # An export's own files are many, and hold no runs.
                     skip = _TBGRID if is_run and name == _PLUGINS else ""
                     chain = (identity, ancestors)
                     queue.append((os.path.join(path, name), deeper, depth + 1, chain, skip))
@@ -201,75 +204,75 @@ def _why_not(root: Root) -> str:
 
 
 class Runs:
-    """The runs of a TensorBoard, searched anew when asked, or in the background.
+    """The runs of a TensorBoard, searched on request or in the background.
 
-    Safe to use from several threads.
+    Thread-safe.
     """
 
     def __init__(self, roots: list[Root]) -> None:
         self._roots = roots
         self._search_lock = threading.Lock()
-        self._searched_at = float("-inf")  # when the newest search began
-        self._guess_next = float("-inf")  # when a name that is not known is searched for
+        self._searched_at = float("-inf")  # when the latest search began
+        self._unknown_next = float("-inf")  # when an unknown name may start a search
         self._found: dict[str, Run] = {}
-        self._said = ""
+        self._summary = ""
 
-        self._look_lock = threading.Lock()
-        self._looking = False
-        self._looked = threading.Event()
-        self._look_next = float("-inf")
-        self._patient_until = time.monotonic() + PATIENCE
-        self._witness: str | None = None  # a directory that held a run at the last look
+        self._check_lock = threading.Lock()
+        self._checking = False
+        self._checked = threading.Event()
+        self._check_next = float("-inf")
+        self._wait_until = time.monotonic() + FIRST_WAIT
+        self._witness: str | None = None  # a directory that held a run at the last check
 
     def search(self) -> tuple[list[Run], str]:
-        """All runs in natural order, and what was searched: no older than this call."""
+        """All runs in natural order, and what was searched, as of this call or later."""
         asked_at = time.monotonic()
         with self._search_lock:
-            if self._searched_at < asked_at:  # or else another thread has just done it
+            if self._searched_at < asked_at:  # else another thread has just searched
                 begun = time.monotonic()
                 search = Search(self._roots)
                 self._found = {run.name: run for run in search}
-                self._said, self._searched_at = search.said, begun
-                # Guessed names are to take a small part of the time.
+                self._summary, self._searched_at = search.summary, begun
+                # Unknown names may use a small part of the time only.
                 now = time.monotonic()
-                self._guess_next = now + 10 * (now - begun)
-            found, said = self._found, self._said
+                self._unknown_next = now + 10 * (now - begun)
+            found, said = self._found, self._summary
         if found:
             self._witness = next(iter(found.values())).path
         return sorted(found.values(), key=lambda run: natural_order(run.name)), said
 
     def get(self, name: str) -> Run | None:
-        """The run of that name, which is only ever compared, never part of a path."""
+        """The run of that name. The name is only compared, never used as a path."""
         run = self._found.get(name)
-        if run is None and time.monotonic() >= self._guess_next:
+        if run is None and time.monotonic() >= self._unknown_next:
             self.search()
             run = self._found.get(name)
         return run
 
     def any(self) -> bool:
-        """Whether there was a run at the last look. Looks anew now and then, in the background.
+        """Whether there was a run at the last check; checks are repeated in the background.
 
-        Waits only at the start, for a moment, so that the first answer is right.
+        It waits only for the first check, briefly, so that the first answer is right.
         """
-        self.look()
+        self.check()
         now = time.monotonic()
-        if not self._looked.is_set() and now < self._patient_until:
-            self._looked.wait(self._patient_until - now)
+        if not self._checked.is_set() and now < self._wait_until:
+            self._checked.wait(self._wait_until - now)
         return self._witness is not None
 
-    def look(self) -> None:
-        """Look in the background whether there is a run, unless that was done just now."""
+    def check(self) -> None:
+        """Check in the background whether there is a run, unless that was done recently."""
         now = time.monotonic()
-        with self._look_lock:
-            start = not self._looking and now >= self._look_next
-            self._looking = self._looking or start
+        with self._check_lock:
+            start = not self._checking and now >= self._check_next
+            self._checking = self._checking or start
         if start:
             try:
-                threading.Thread(target=self._look, name="tbgrid-look", daemon=True).start()
-            except RuntimeError:  # no more threads: perhaps the next time
-                self._looking = False
+                threading.Thread(target=self._check, name="tbgrid-check", daemon=True).start()
+            except RuntimeError:  # no more threads: the next call tries again
+                self._checking = False
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         begun = time.monotonic()
         try:
             witness = self._witness
@@ -279,8 +282,8 @@ class Runs:
             _logger.exception("tbgrid: the search for runs failed")
         finally:
             now = time.monotonic()
-            # A search that takes long is to take a small part of the time.
-            pause = INTERVAL if self._witness is None else KEPT
-            self._look_next = now + max(pause, 20 * (now - begun))
-            self._looking = False
-            self._looked.set()
+            # Long searches may use a small part of the time only.
+            pause = SEARCH_INTERVAL if self._witness is None else RECHECK_INTERVAL
+            self._check_next = now + max(pause, 20 * (now - begun))
+            self._checking = False
+            self._checked.set()

@@ -255,11 +255,12 @@ def feature_extractor(
     way_out = f"give layer=, the name of a single one such as {names}, or embed="
     try:
         output = _output(model, layer)
-        if not isinstance(output, keras.KerasTensor):
-            raise UsageError(f"{what} has {len(output)} outputs", way_out)
-        part = keras.Model(inputs[0], output, name="tbgrid")
+        single = isinstance(output, keras.KerasTensor)
+        part = keras.Model(inputs[0], output, name="tbgrid") if single else None
     except (ValueError, AttributeError, IndexError) as error:  # in a nested model, for instance
         raise UsageError(f"{what} is not connected to the model's input", way_out) from error
+    if part is None:
+        raise UsageError(f"{what} has {len(output)} outputs", way_out)
     return part.predict_on_batch  # type: ignore[no-any-return]
 
 

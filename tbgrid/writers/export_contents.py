@@ -35,7 +35,7 @@ class ExportContents:
         projected: int64[m], the rows that the Projector shows.
         tensors: what the checkpoint holds, by name.
         map_result: layout, grid and report card.
-        alike: the nearest neighbors of each photo by its vector.
+        neighbors: the nearest neighbors of each photo by its vector.
         harmony: float32[n], see `tbgrid.metrics.harmony`.
         groups: duplicates and clusters.
         tables: further tables at the top of the report, by title.
@@ -52,7 +52,7 @@ class ExportContents:
     projected: IntArray
     tensors: dict[str, Float32Array]
     map_result: MapResult
-    alike: Neighbors
+    neighbors: Neighbors
     harmony: Float32Array
     groups: Groups
     tables: Mapping[str, Sequence[Json]]

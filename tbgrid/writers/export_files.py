@@ -109,7 +109,7 @@ def write_files(folder: Path, contents: ExportContents, report: Json, progress: 
         tab,
         images,
         grid,
-        contents.alike,
+        contents.neighbors,
         contents.harmony,
         columns,
         _manifest(contents, cell),

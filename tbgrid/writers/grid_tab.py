@@ -57,7 +57,7 @@ def write_tab_files(
     folder: Path,
     images: ImageSet,
     grid: Grid,
-    alike: Neighbors,
+    neighbors: Neighbors,
     harmony: Float32Array,
     columns: Mapping[str, Sequence[object]],
     manifest: Json,
@@ -70,7 +70,7 @@ def write_tab_files(
         folder: where to write.
         images: the photos, n.
         grid: their cells.
-        alike: the nearest neighbors of each photo.
+        neighbors: the nearest neighbors of each photo.
         harmony: float32[n].
         columns: the metadata, name -> n values.
         manifest: its texts; numbers, columns and further notes are added.
@@ -82,44 +82,51 @@ def write_tab_files(
     count = len(images.photos)
     _numbers(folder / run_format.PLACES, grid.places[:, ::-1], "<f4")
     _numbers(folder / run_format.CELLS, grid.cells, "<u4")
-    _numbers(folder / run_format.NEIGHBOURS, alike.rows, "<u4")
-    _numbers(folder / run_format.DISTANCES, alike.distances, "<f4")
+    _numbers(folder / run_format.NEIGHBORS, neighbors.rows, "<u4")
+    _numbers(folder / run_format.DISTANCES, neighbors.distances, "<f4")
     _numbers(folder / run_format.HARMONY, harmony, "<f4")
     if len(images.previews):
         _numbers(folder / run_format.PREVIEW_OFFSETS, images.previews, "<u8")
-    kept: list[Column] = []
-    notes = list(manifest["notes"])
-    for name, values in columns.items():
-        made = column(name, values, name in categories)
-        if len(kept) == run_format.MAX_COLUMNS:
-            notes.append(f"the Grid tab has only the first {len(kept)} of {len(columns)} columns")
-            break
-        if max(map(len, made.files.values())) > run_format.MAX_TEXT:
-            notes.append(
-                f"the Grid tab does not have column {name[:MAX_NAME]}: more than 1 GiB of text"
-            )
-            continue
-        for end, data in made.files.items():
-            (folder / column_file(len(kept), end)).write_bytes(data)
-        kept.append(made)
+    kept, notes = _write_columns(folder, columns, categories)
     names = [made.name for made in kept]
-    told = {
+    complete = {
         "format": run_format.FORMAT,
         "photos": count,
         "pictured": images.pictured,
         "grid": [grid.rows, grid.columns],
-        "neighbours": alike.rows.shape[1],
-        "neighbours_exact": alike.exact,
+        "neighbours": neighbors.rows.shape[1],
+        "neighbours_exact": neighbors.exact,
         "columns": [made.entry for made in kept],
         "key": names.index(KEY),
         "tile": run_format.TILE,
         "skipped": len(images.skipped),
         **manifest,
-        "notes": notes,
+        "notes": [*manifest["notes"], *notes],
     }
     (folder / run_format.MANIFEST).write_text(
-        json.dumps(told, indent=1, allow_nan=False) + "\n", "utf-8", newline="\n"
+        json.dumps(complete, indent=1, allow_nan=False) + "\n", "utf-8", newline="\n"
     )
+
+
+def _write_columns(
+    folder: Path, columns: Mapping[str, Sequence[object]], categories: Collection[str]
+) -> tuple[list[Column], list[str]]:
+    """Write the files of the columns; return the columns within the limits, and notes."""
+    kept: list[Column] = []
+    notes: list[str] = []
+    for name, values in columns.items():
+        made = make_column(name, values, name in categories)
+        if len(kept) == run_format.MAX_COLUMNS:
+            notes.append(f"the Grid tab has only the first {len(kept)} of {len(columns)} columns")
+            break
+        if max(map(len, made.files.values())) > run_format.MAX_TEXT:
+            shown = name[:MAX_NAME]
+            notes.append(f"the Grid tab does not have column {shown}: more than 1 GiB of text")
+            continue
+        for extension, data in made.files.items():
+            (folder / column_file(len(kept), extension)).write_bytes(data)
+        kept.append(made)
+    return kept, notes
 
 
 def write_warm_start_files(folder: Path, positions: Float64Array, images: ImageSet) -> None:
@@ -133,7 +140,7 @@ def write_warm_start_files(folder: Path, positions: Float64Array, images: ImageS
         _numbers(folder / run_format.PICTURES, picture_keys(images.thumbnails), "<u8")
 
 
-def column(name: str, values: Sequence[object], category: bool = False) -> Column:
+def make_column(name: str, values: Sequence[object], category: bool = False) -> Column:
     """Choose the kind of a column and encode its values.
 
     Labels and explicit categories are categories, and paths are text, whatever their values. Any

@@ -193,9 +193,26 @@ def bookmarks(
     cells = _center(
         np.column_stack([grid.cells % grid.columns, -(grid.cells // grid.columns)]).astype(float)
     )
-    common = {
+    common = _common_state(vectors.shape, label, perplexity)
+    planes = {
+        title: _flat(layout, pca),
+        f"grid {grid.rows} x {grid.columns}": (
+            _upright(cells, pca) if max(grid.rows, grid.columns) >= UPRIGHT else _flat(cells, pca)
+        ),
+    }
+    looks = {f", by {by}": by, ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
+    return [
+        {"label": name + look, **plane, **common, "selectedColorOptionName": colour}
+        for look, colour in looks.items()
+        for name, plane in planes.items()
+    ]
+
+
+def _common_state(shape: tuple[int, ...], label: str, perplexity: float | None) -> dict[str, Any]:
+    """The keys of a state that do not depend on the view."""
+    return {
         "isSelected": False,
-        "dataSetDimensions": [len(vectors), max(2, vectors.shape[1])],
+        "dataSetDimensions": [shape[0], max(2, shape[1])],
         "tSNEIteration": 0,
         "tSNEPerplexity": 30 if perplexity is None else perplexity,
         "tSNELearningRate": 1,
@@ -211,18 +228,6 @@ def bookmarks(
         "forceCategoricalColoring": False,
         "selectedLabelOption": label,
     }
-    planes = {
-        title: _flat(layout, pca),
-        f"grid {grid.rows} x {grid.columns}": (
-            _upright(cells, pca) if max(grid.rows, grid.columns) >= UPRIGHT else _flat(cells, pca)
-        ),
-    }
-    looks = {f", by {by}": by, ", photos": NO_COLOUR} if coloured else {"": NO_COLOUR}
-    return [
-        {"label": name + look, **plane, **common, "selectedColorOptionName": colour}
-        for look, colour in looks.items()
-        for name, plane in planes.items()
-    ]
 
 
 def _flat(points: Float64Array, pca: Float64Array) -> dict[str, Any]:

@@ -8,10 +8,14 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tbgrid.types import Float64Array, UInt8Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LEGEND_LABELS = 32  # more are drawn in grey, as "other"
 LONGEST_LABEL = 28
@@ -79,24 +83,7 @@ def scatter(
     lines = textwrap.wrap(_short(title, 2 * TITLE_LINE - 4), TITLE_LINE)
     axes.set_title("\n".join(map(_plain, lines)), loc="left", fontsize=18)
     if order:
-        # One column as high as the plot, since TensorBoard's cards are narrow.
-        longest = max(map(len, order))
-        letters = float(np.clip(min(380 / len(order), 500 / longest), 11, 18))
-        legend = axes.legend(
-            axes.collections,
-            [f" {_plain(text)}" for text in order],  # one that began with _ would be left out
-            loc="upper left",
-            bbox_to_anchor=(1.01, 1),
-            frameon=False,
-            fontsize=letters,
-            borderpad=0,
-            borderaxespad=0,
-            handletextpad=0,
-            labelspacing=0.35,
-        )
-        for handle in legend.legend_handles:
-            if handle is not None and hasattr(handle, "set_sizes"):
-                handle.set_sizes([(0.55 * letters) ** 2])
+        _add_legend(axes, order)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".*[Gg]lyph.*")  # scripts the font lacks
@@ -104,6 +91,27 @@ def scatter(
         frame = figure.get_tightbbox().padded(0.12)
         figure.savefig(buffer, format="png", bbox_inches=frame)
     return buffer.getvalue()
+
+
+def _add_legend(axes: Axes, order: Sequence[str]) -> None:
+    # One column as high as the plot, since TensorBoard's cards are narrow.
+    longest = max(map(len, order))
+    letters = float(np.clip(min(380 / len(order), 500 / longest), 11, 18))
+    legend = axes.legend(
+        axes.collections,
+        [f" {_plain(text)}" for text in order],  # one that began with _ would be left out
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1),
+        frameon=False,
+        fontsize=letters,
+        borderpad=0,
+        borderaxespad=0,
+        handletextpad=0,
+        labelspacing=0.35,
+    )
+    for handle in legend.legend_handles:
+        if handle is not None and hasattr(handle, "set_sizes"):
+            handle.set_sizes([(0.55 * letters) ** 2])
 
 
 def point_colours(labels: Sequence[str] | None, components: Float64Array) -> UInt8Array:

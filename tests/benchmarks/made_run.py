@@ -101,8 +101,8 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
             previews=previews,
         )
         near = Neighbors(
-            rng.integers(0, count, (count, run_format.NEAREST)),
-            np.sort(rng.random((count, run_format.NEAREST), np.float32), axis=1),
+            rng.integers(0, count, (count, run_format.N_NEIGHBORS)),
+            np.sort(rng.random((count, run_format.N_NEIGHBORS), np.float32), axis=1),
             False,
         )
         table = {
@@ -132,9 +132,10 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
 
 def pyramid_picture(tiles: UInt8Array, grid: Grid) -> bytes:
     """The mosaic as the Images tab of an export has it."""
-    from tbgrid.writers import export_files, mosaic
+    from tbgrid.writers import mosaic
+    from tbgrid.writers.export_contents import IMAGE_SIDE
 
-    side = mosaic.tile_within(grid, SIDE, export_files.SHOWN_SIDE)
+    side = mosaic.tile_within(grid, SIDE, IMAGE_SIDE)
     return mosaic.jpeg(mosaic.mosaic(tiles, grid, side))
 
 

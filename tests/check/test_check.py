@@ -19,7 +19,9 @@ from PIL import Image
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 import tbgrid
+from tbgrid import run_format
 from tbgrid.check import metadata, projector_files
+from tbgrid.check.findings import enumerate_items
 from tbgrid.check.run import Finding, check, exit_code, format_findings
 from tbgrid.run_format import CONFIG, HOME, OVERRIDE
 from tbgrid.writers import projector
@@ -824,7 +826,7 @@ def test_a_sprite_of_tensorboardx_over_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embedding = pytest.importorskip("tensorboardX.embedding")
-    assert embedding.TB_MAX_SPRITE_SIZE == projector.MAX_SPRITE_SIDE
+    assert embedding.TB_MAX_SPRITE_SIZE == run_format.MAX_SPRITE_SIDE
     monkeypatch.setattr(embedding, "TB_MAX_SPRITE_SIZE", 47)
     with pytest.raises(AssertionError, match="Sprite too large"):
         board(tmp_path, count=9, label_img=pictures(9, 16))
@@ -1027,7 +1029,7 @@ def test_a_checkpoint_of_tensorflow_1(tmp_path: Path) -> None:
 def test_more_points_than_the_page_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert projector_files.MAX_POINTS == 100_000  # LIMIT_NUM_POINTS, data-provider-server.ts
+    assert run_format.MAX_POINTS == 100_000  # LIMIT_NUM_POINTS, data-provider-server.ts
     monkeypatch.setattr(projector_files, "MAX_POINTS", 5)
     run = board(tmp_path, count=10)
     (found,) = check(run)
@@ -1072,11 +1074,11 @@ def test_findings_in_words() -> None:
     [([3], "line 3"), ([3, 5], "lines 3 and 5"), ([*range(9)], "lines 0, 1, 2, 3, 4 and 4 more")],
 )
 def test_lists_in_words(items: list[int], text: str) -> None:
-    assert projector_files.enumerate_items("line", items) == text
+    assert enumerate_items("line", items) == text
 
 
 def test_limits_are_those_of_the_projector() -> None:
-    assert projector.MAX_SPRITE_SIDE == 8192  # MAX_SPRITE_IMAGE_SIZE_PX, data-provider.ts
+    assert run_format.MAX_SPRITE_SIDE == 8192  # MAX_SPRITE_IMAGE_SIZE_PX, data-provider.ts
 
 
 # --- The Grid tab's files ----------------------------------------------------------------------

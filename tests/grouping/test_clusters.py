@@ -52,8 +52,8 @@ def test_the_order_of_photos_does_not_matter() -> None:
     order = np.random.default_rng(1).permutation(len(places))
     one = find_clusters(places, names(len(places)))
     other = find_clusters(places[order], [names(len(places))[row] for row in order])
-    assert {frozenset(np.flatnonzero(one.of == n).tolist()) for n in range(5)} == {
-        frozenset(order[other.of == n].tolist()) for n in range(5)
+    assert {frozenset(np.flatnonzero(one.labels == n).tolist()) for n in range(5)} == {
+        frozenset(order[other.labels == n].tolist()) for n in range(5)
     }
     assert set(one.names) == set(other.names)
 
@@ -74,4 +74,4 @@ def test_few_points_are_in_no_cluster() -> None:
 
 def test_how_many_make_a_cluster() -> None:
     assert [default_min_size(count) for count in (3, 1024, 10_000)] == [5, 16, 50]
-    assert len(find_clusters(blobs(), names(206), least=60).names) < 5
+    assert len(find_clusters(blobs(), names(206), min_size=60).names) < 5

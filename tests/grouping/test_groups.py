@@ -18,7 +18,7 @@ from tbgrid import run_format
 from tbgrid.check.run import check
 from tbgrid.grouping.badges import draw_badge
 from tbgrid.options import GroupOptions
-from tbgrid.writers.grid_tab import column
+from tbgrid.writers.grid_tab import make_column
 from tests.support.embedders import MeanColour
 from tests.support.photos import scene
 
@@ -129,7 +129,7 @@ def test_stacked_copies_lie_under_one_tile(folder: Path, tmp_path: Path) -> None
         assert far[32:].max() < 40, "and the picture, encoded once more"
     folder_of_tab = result.export / run_format.FOLDER
     assert not list(folder_of_tab.glob("*.fewer"))
-    near = np.fromfile(folder_of_tab / run_format.NEIGHBOURS, "<u4")
+    near = np.fromfile(folder_of_tab / run_format.NEIGHBORS, "<u4")
     assert len(near) == 30 * 12
     assert near.max() < 30
     assert not check(tmp_path / "run")
@@ -166,8 +166,8 @@ def test_too_few_photos_for_a_cluster_are_told(folder: Path, tmp_path: Path) -> 
 
 
 def test_clusters_named_by_digits_are_a_category() -> None:
-    assert column("cluster", ["7", "7", "1"]).kind == "number"
-    assert column("cluster", ["7", "7", "1"], True).kind == "category"
+    assert make_column("cluster", ["7", "7", "1"]).kind == "number"
+    assert make_column("cluster", ["7", "7", "1"], True).kind == "category"
 
 
 def test_a_column_of_the_user_keeps_its_name(photos: Path, tmp_path: Path) -> None:

@@ -113,14 +113,16 @@ test("Shift draws a rectangle without its tool, and adds to the selection; Alt s
   assert.deepEqual(log, ["subtract 5"]);
 });
 
-test("a selection that is given up selects nothing, not even by a click", () => {
-  const { pointer, log } = createMap("lasso");
-  pointer.press(at(0, 0));
-  pointer.move(at(2, 2));
-  assert.equal(pointer.cancelStroke(), true);
-  pointer.release(at(2, 2));
-  assert.equal(pointer.cancelStroke(), false);
-  assert.deepEqual(log, []);
+test("a selection that is cancelled selects nothing, not even by a click", () => {
+  for (const moves of [[], [at(2, 2)]]) {
+    const { pointer, log } = createMap("lasso");
+    pointer.press(at(0, 0));
+    moves.forEach((event) => pointer.move(event));
+    assert.equal(pointer.cancelStroke(), true);
+    pointer.release(moves[0] ?? at(0, 0));
+    assert.equal(pointer.cancelStroke(), false);
+    assert.deepEqual(log, []);
+  }
 });
 
 test("two fingers zoom, and a second finger ends a selection", () => {
@@ -132,6 +134,18 @@ test("two fingers zoom, and a second finger ends a selection", () => {
   pointer.release(at(3, 1, { pointerId: 2 }));
   pointer.release(at(1, 1));
   assert.deepEqual(log, ["scale 2.00"]);
+});
+
+test("a tap with two fingers pins nothing", () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const { pointer, log } = createMap("move");
+  pointer.press(at(1, 1));
+  pointer.press(at(2, 1, { pointerId: 2 }));
+  pointer.release(at(2, 1, { pointerId: 2 }));
+  pointer.release(at(1, 1));
+  mock.timers.tick(1000);
+  mock.timers.reset();
+  assert.deepEqual(log, []);
 });
 
 test("what the modifier keys ask for comes before the chosen mode", () => {

@@ -58,7 +58,6 @@ test("the first step back goes to the last hit", () => {
 test("another filter restarts stepping, and without hits there is no step", () => {
   const state = startState();
   state.stepHit(1);
-  state.stepHit(1);
   state.setFilter(ANIMALS, withQuery(EMPTY_FILTER, "cat"));
   assert.equal(state.stepHit(1), 0);
   state.setFilter(ANIMALS, withQuery(EMPTY_FILTER, "horse"));

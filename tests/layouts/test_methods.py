@@ -226,7 +226,7 @@ def test_best_stands_in_the_report_and_the_text_tab(photos: Path, tmp_path: Path
     done = tbgrid.export(photos, tmp_path, options, embedder=MeanColour())
     assert not check(tmp_path)
     rows = json.loads((done.export / "report.json").read_text())["layouts tried"]
-    assert [row["layout"] for row in rows] == [c.title for c in done.arranged.candidates]
+    assert [row["layout"] for row in rows] == [c.title for c in done.map_result.candidates]
     assert rows[0]["cpu_seconds"] >= 0
     text = events(tmp_path)["tbgrid/report"][0][1].tensor.string_val[0].decode()
     assert "**Layouts tried**" in text

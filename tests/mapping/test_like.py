@@ -413,14 +413,14 @@ def test_a_run_is_replaced_by_one_like_itself(
     assert "did not move" in lines["like run, moves"]
     assert "59 kept" in result._repr_html_()
     events = next((folder / "run").glob("events.out.tfevents.*.tbgrid")).read_bytes()
-    assert b"median move" in events
+    assert b"move median" in events
     assert len(list((folder / "run" / HOME).iterdir())) == 3, "the earlier export is gone"
 
 
 def test_a_map_of_other_vectors_begins_at_the_places_and_says_so(folder: Path) -> None:
     result = like(folder, "other", metric="cosine")
     (note,) = [note for note in result.notes if "starts from its positions" in note]
-    assert note.startswith("run is of mean-colour, euclidean distances")
+    assert note.startswith("run was made with mean-colour and euclidean distances")
     assert result.report["like"]["kept"] == 60
     wider = like(folder, "wider", tsne=TsneOptions(perplexity=5))
     assert wider.layout.perplexity == 5
@@ -534,11 +534,11 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     (folder / "photos/blue").rename(folder / "blue")
     kept = folder / "kept"
     (folder / "run").rename(kept)
-    refused(r"no such directory: .*run: give --like the directory of a run")
+    refused(r"no such directory: .*run: give like the directory of a run")
     (folder / "run").mkdir()
-    refused(r"run holds no export of tbgrid: give --like the directory of a run")
+    refused(r"run holds no export of tbgrid: give like the directory of a run")
     shutil.copytree(kept, folder / "run" / "inner")
-    refused(r"run holds no export of tbgrid: give --like one of the runs below it, such as .*inner")
+    refused(r"run holds no export of tbgrid: give like one of the runs below it, such as .*inner")
     shutil.rmtree(folder / "run")
     kept.rename(folder / "run")
     map_ = next((folder / "run" / HOME).glob("*/" + run_format.FOLDER))
@@ -554,9 +554,9 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     spoilt(run_format.MANIFEST, b"{", r"the map of .*run cannot be read \(JSONDecodeError")
     spoilt(run_format.POSITIONS, b"\xff" * 8 * 60, r"the map of .*run cannot be read .*not finite")
     spoilt(
-        run_format.NEIGHBOURS,
-        b"\xff" * (map_ / run_format.NEIGHBOURS).stat().st_size,
-        "its neighbours are",
+        run_format.NEIGHBORS,
+        b"\xff" * (map_ / run_format.NEIGHBORS).stat().st_size,
+        "its neighbors are",
     )
     report = json.loads((map_.parent / REPORT).read_text())
     for part, value, said in (

@@ -157,8 +157,8 @@ def test_several_models_and_several_layouts_work_together(photos: Path, tmp_path
     done = tbgrid.compare(photos, tmp_path, [MeanColour(), Brightness()], options, run_name="a")
     for result in done.results:
         assert result.directory.parent == tmp_path / "a"
-        assert result.arranged.candidates
-        (kept,) = [c for c in result.arranged.candidates if c.remark == "kept"]
+        assert result.map_result.candidates
+        (kept,) = [c for c in result.map_result.candidates if c.remark == "kept"]
         assert kept.card == result.card
         assert {"models compared", "layouts tried"} <= set(result.report)
 

@@ -37,7 +37,7 @@ FOREVER = "private, max-age=31536000, immutable"
 ARRAYS = [
     run_format.PLACES,
     run_format.CELLS,
-    run_format.NEIGHBOURS,
+    run_format.NEIGHBORS,
     run_format.DISTANCES,
     run_format.HARMONY,
 ]
@@ -408,9 +408,9 @@ def test_only_an_export_s_own_files_are_served(served: Served, name: str) -> Non
 @pytest.mark.parametrize("key", ["row", "level", "column"])
 def test_a_place_is_a_whole_number(served: Served, key: str, value: str) -> None:
     place = {"level": "0", "column": "0", "row": "0", key: value}
-    assert_told(served.get("tile", **place), 400, f"{key} must be a whole number")
+    assert_told(served.get("tile", **place), 400, f"{key} must be an integer")
     if key == "row":
-        assert_told(served.get("preview", row=value), 400, "row must be a whole number")
+        assert_told(served.get("preview", row=value), 400, "row must be an integer")
 
 
 @pytest.mark.parametrize(
@@ -543,14 +543,14 @@ WRONG_MANIFESTS: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "deep": (DEEP, "nested too deeply"),
     "NaN": (b'{"format": NaN}', "is not JSON"),
     "a number too long": (b'{"format": ' + b"9" * 5000 + b"}", "is not JSON"),
-    "no version": ({"format": None}, "no format that this tbgrid knows"),
+    "no version": ({"format": None}, "no format that this tbgrid can read"),
     "a version in words": ({"format": "1"}, "no format"),
     "version true": ({"format": True}, "no format"),
     "version 1.0": ({"format": 1.0}, "no format"),
     "older": ({"format": 0}, "no format"),
-    "newer": ({"format": 2}, r"made by a newer tbgrid \(format 2\)"),
-    "much newer": ({"format": 10**400}, "made by a newer tbgrid"),
-    "no photos": ({"photos": 0}, "'photos' must be a whole number from 1 to 2000000"),
+    "newer": ({"format": 2}, r"written by a newer tbgrid \(format 2\)"),
+    "much newer": ({"format": 10**400}, "written by a newer tbgrid"),
+    "no photos": ({"photos": 0}, "'photos' must be an integer from 1 to 2000000"),
     "10^18 photos": ({"photos": 10**18, "grid": [10**9, 10**9]}, "'photos' must be"),
     "infinitely many photos": (b'{"format": 1, "photos": 1e999}', "'photos' must be"),
     "6.0 photos": ({"photos": 6.0}, "'photos' must be"),
@@ -579,7 +579,7 @@ WRONG_MANIFESTS: dict[str, tuple[bytes | dict[str, Any], str]] = {
         "'columns' is wrong at 0",
     ),
     "many columns": ({"columns": [{"name": "a", "kind": "text"}] * 1001}, "a list of at most"),
-    "another kind": ({"columns": [{"name": "a", "kind": "number"}], "key": 0}, "is not there"),
+    "another kind": ({"columns": [{"name": "a", "kind": "number"}], "key": 0}, "does not exist"),
     "key": ({"key": 3}, "'key' must be"),
     "key -1": ({"key": -1}, "'key' must be"),
     "key true": ({"key": True}, "'key' must be"),
@@ -703,7 +703,7 @@ ODD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "pipe": (place_pipe, "is a pipe, not a file"),
     "socket": (place_socket, "is a socket, not a file"),
     "ten gigabytes": (place_ten_gigabytes, "bytes long"),
-    "missing": (Path.unlink, "is not there"),
+    "missing": (Path.unlink, "does not exist"),
     "truncated": (lambda path: os.truncate(path, path.stat().st_size - 1), ""),
     "empty": (lambda path: os.truncate(path, 0), ""),
 }
@@ -801,8 +801,8 @@ def test_current_names_a_folder_beside_it_or_nothing(content: bytes, served: Ser
 
 def test_current_may_name_what_is_not_there(served: Served) -> None:
     (served.directory / "plugins/tbgrid/current").write_text("0123456789abcdef\n")
-    assert "plugins/tbgrid/0123456789abcdef is not there" in served.listed()["error"]
-    assert_told(served.file(run_format.CELLS, export="0123456789abcdef"), 422, "is not there")
+    assert "plugins/tbgrid/0123456789abcdef does not exist" in served.listed()["error"]
+    assert_told(served.file(run_format.CELLS, export="0123456789abcdef"), 422, "does not exist")
 
 
 @pytest.mark.parametrize("odd", ["link", "device", "folder", "pipe", "socket", "ten gigabytes"])
@@ -842,7 +842,7 @@ def test_an_error_of_the_disk_is_told_of(served: Served, monkeypatch: pytest.Mon
 def test_an_older_run_says_how_to_get_the_tab(served: Served) -> None:
     shutil.rmtree(served.map)
     found = served.listed()
-    assert found["error"] == "made by an older tbgrid, without the files of this tab"
+    assert found["error"] == "written by an older tbgrid, without the files of this tab"
     assert found["hint"] == f"export again: tbgrid export PHOTOS --logdir {served.directory}"
     assert_told(served.file(run_format.MANIFEST), 422, "older tbgrid")
 
@@ -883,7 +883,7 @@ def test_no_picture_is_larger_than_a_picture_can_be(served: Served) -> None:
 @pytest.mark.parametrize("content", [b"", b"<html>", b"\x89PNG", b"<svg onload=alert(1)>"])
 def test_a_tile_is_a_jpeg(content: bytes, served: Served) -> None:
     (served.map / run_format.TILES / "0/0_0.jpg").write_bytes(content)
-    assert_told(served.get("tile", level=0, column=0, row=0), 422, "no JPEG")
+    assert_told(served.get("tile", level=0, column=0, row=0), 422, "not a JPEG")
 
 
 @pytest.mark.parametrize(

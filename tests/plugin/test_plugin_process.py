@@ -78,7 +78,7 @@ def test_everything_comes_through_the_server(fast: str, logdir: Path) -> None:
     folder = write_run(logdir / "whole")
     assert listed(fast)["whole"] == folder.name
     asked = {"run": "whole", "export": folder.name}
-    for name in (run_format.PLACES, run_format.CELLS, run_format.NEIGHBOURS, "column-1.utf8"):
+    for name in (run_format.PLACES, run_format.CELLS, run_format.NEIGHBORS, "column-1.utf8"):
         data = contents()[f"{run_format.FOLDER}/{name}"]
         assert get(fast, "file", name=name, **asked) == (200, data)
     assert get(fast, "preview", row=5, **asked)[1].endswith(b"preview 0 5")

@@ -166,7 +166,7 @@ def test_what_cannot_be_searched_is_told(logdir: str, reason: str, tmp_path: Pat
 def test_without_a_logdir_nothing_is_searched() -> None:
     plugin = GridLoader().load(base_plugin.TBContext())
     assert not plugin.is_active()
-    assert found_in("")[1] == "nothing: TensorBoard was given no logdir"
+    assert found_in("")[1] == "nothing: TensorBoard has no logdir"
 
 
 def test_a_logdir_is_read_as_tensorboard_reads_it(
@@ -250,8 +250,8 @@ def wait_for(active: bool, plugin: Any) -> None:
 def test_the_tab_comes_and_goes_with_the_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "INTERVAL", 0.05)
-    monkeypatch.setattr(runs, "KEPT", 0.05)
+    monkeypatch.setattr(runs, "SEARCH_INTERVAL", 0.05)
+    monkeypatch.setattr(runs, "RECHECK_INTERVAL", 0.05)
     plugin = Backend(tmp_path).plugin
     wait_for(False, plugin)
     folder = write_run(tmp_path / "run")
@@ -270,12 +270,12 @@ def test_the_listing_asks_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     real = Search.__iter__
 
     def slow(self: Search) -> Any:
-        assert threading.current_thread().name == "tbgrid-look"
+        assert threading.current_thread().name == "tbgrid-check"
         answered.wait(30)
         return real(self)
 
     monkeypatch.setattr(Search, "__iter__", slow)
-    monkeypatch.setattr(runs, "PATIENCE", 0.2)
+    monkeypatch.setattr(runs, "FIRST_WAIT", 0.2)
     write_run(tmp_path / "run")
     plugin = Backend(tmp_path).plugin
     begun = time.monotonic()
@@ -285,14 +285,14 @@ def test_the_listing_asks_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not any(plugin.is_active() for _ in range(100))
     assert time.monotonic() - begun < 0.1
     assert waited < 1
-    looking = [thread for thread in threading.enumerate() if thread.name == "tbgrid-look"]
+    looking = [thread for thread in threading.enumerate() if thread.name == "tbgrid-check"]
     assert len(looking) == 1
     answered.set()
     wait_for(True, plugin)
 
 
 def test_a_search_that_fails_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "INTERVAL", 0.0)
+    monkeypatch.setattr(runs, "SEARCH_INTERVAL", 0.0)
     real = Search.__iter__
 
     def fail(_: Search) -> Any:
@@ -329,7 +329,7 @@ def test_a_run_that_is_gone_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run").rename(tmp_path / "other")
     answer = backend.get("preview", run="run", export=folder.name, row=0)
     assert answer.status_code in (404, 422)
-    assert "not there" in json.loads(answer.data)["error"]
+    assert "not exist" in json.loads(answer.data)["error"]
 
 
 def test_names_are_sorted_naturally() -> None:

@@ -97,3 +97,4 @@ def test_concurrent_requests_with_one_key_are_done_once(server: ServerProcess) -
     assert len(set(answers)) == 1
     assert len(answers) == 8
     assert answers[0][0] == 202
+    server.ended(answers[0][1])

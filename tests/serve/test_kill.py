@@ -34,6 +34,25 @@ def until(true: object, what: str) -> None:
         time.sleep(0.02)
 
 
+@pytest.fixture
+def server(server: ServerProcess) -> ServerProcess:
+    """The shared server, when it has nothing left to do."""
+
+    def idle() -> bool:
+        applications = server.client.get("/v2/applications").json()["applications"]
+        pages = [
+            server.client.get(
+                "/v2/visualizations", params={"application": one["name"], "limit": 1000}
+            ).json()
+            for one in applications
+        ]
+        statuses = {output["status"]["description"] for page in pages for output in page["outputs"]}
+        return not statuses & {"pending", "running"}
+
+    until(idle, "jobs of other tests")
+    return server
+
+
 def worker_of(server: ServerProcess) -> int:
     """Its only worker, once that is a program of its own: the server waits for so long, and would
     wait for ever for one that is stopped before."""

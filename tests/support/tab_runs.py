@@ -57,7 +57,7 @@ def contents(token: int = 0) -> dict[str, bytes]:
         run_format.MANIFEST: json.dumps({**MANIFEST, "skipped": token}).encode(),
         run_format.PLACES: struct.pack("<12f", *(token + place for place in range(12))),
         run_format.CELLS: struct.pack("<6I", *((cell + token) % 6 for cell in range(6))),
-        run_format.NEIGHBOURS: struct.pack("<12I", *[1, 2, 0, 2, 0, 1, 4, 5, 3, 5, 3, 4]),
+        run_format.NEIGHBORS: struct.pack("<12I", *[1, 2, 0, 2, 0, 1, 4, 5, 3, 5, 3, 4]),
         run_format.DISTANCES: struct.pack("<12f", *([0.5, token] * 6)),
         run_format.HARMONY: struct.pack("<6f", *([token] * 6)),
         "column-0.json": json.dumps(["cat", f"dog <b>{token}"]).encode(),

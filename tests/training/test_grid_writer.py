@@ -129,7 +129,7 @@ def test_a_damaged_last_map_is_no_hindrance(
     digits: tuple[UInt8Array, np.ndarray], tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "grid").mkdir()
-    (tmp_path / "grid" / grid_writer.LAST).write_bytes(content)
+    (tmp_path / "grid" / grid_writer.LAST_FILE).write_bytes(content)
     tbgrid.GridWriter(tmp_path, *digits).add(0, vectors_of(digits[0], 0))
     assert steps(read(tmp_path / "grid"), "tbgrid/mosaic") == [0]
 
@@ -224,7 +224,7 @@ class Ungiving:
         ((SQUARE, [1, 2]), {}, tbgrid.TbgridError, r"labels of shape \[2\] for 5 pictures"),
         ((SQUARE, np.eye(5)), {}, tbgrid.TbgridError, "one-hot labels give labels.argmax"),
         ((SQUARE,), {"tile": 4}, tbgrid.UsageError, "tile 4: give"),
-        ((SQUARE,), {"metric": "far"}, tbgrid.UsageError, "distance far: expected"),
+        ((SQUARE,), {"metric": "far"}, tbgrid.UsageError, "metric far: expected"),
         ((SQUARE,), {"perplexity": 0}, tbgrid.UsageError, "perplexity 0: give"),
         ((SQUARE,), {"seed": -1}, tbgrid.UsageError, "seed -1"),
     ],

@@ -28,7 +28,7 @@ from tbgrid.types import Float32Array, UInt8Array
 from tbgrid.vectors.neighbors import find_neighbors
 from tbgrid.vectors.pca import normalize_for
 from tbgrid.writers.deep_zoom import write_pyramid
-from tbgrid.writers.grid_tab import column
+from tbgrid.writers.grid_tab import make_column
 from tbgrid.writers.mosaic import mosaic
 from tests.support.embedders import MeanColour
 from tests.support.photos import draw_photos
@@ -195,7 +195,7 @@ HOSTILE = ["", "a\tb", "c\nd\r", '"q"', "é ü 漢 🐈", "\0", "</script>", "-"
 
 
 def read_back(values: list[str]) -> tuple[str, list[Any]]:
-    made = column("other", values)
+    made = make_column("other", values)
     if made.kind == "number":
         return made.kind, np.frombuffer(made.files["f64"], "<f8").tolist()
     places = np.frombuffer(made.files["u32"], "<u4").tolist()
@@ -249,8 +249,8 @@ def test_the_kind_of_a_column(values: list[str], kind: str) -> None:
 
 
 def test_labels_are_a_category_and_paths_are_text() -> None:
-    assert column("label", ["1", "2", "3"]).kind == "category"
-    assert column("path", ["1", "1", "1"]).kind == "text"
+    assert make_column("label", ["1", "2", "3"]).kind == "category"
+    assert make_column("path", ["1", "1", "1"]).kind == "text"
     names = ["b10", "B2", "b2", "a", "", "b002", "9" * 5000]
     assert sorted(names, key=natural_order) == ["", "9" * 5000, "a", "B2", "b002", "b2", "b10"]
 
@@ -271,8 +271,8 @@ def test_the_files_hold_what_the_stages_gave(exported: tbgrid.ExportResult) -> N
     np.testing.assert_allclose(places[:, ::-1], grid.places, rtol=1e-6)
     assert files.numbers(run_format.CELLS, "<u4").tolist() == grid.cells.tolist()
     k = told["neighbours"]
-    assert k == run_format.NEAREST
-    rows = files.numbers(run_format.NEIGHBOURS, "<u4", 60, k)
+    assert k == run_format.N_NEIGHBORS
+    rows = files.numbers(run_format.NEIGHBORS, "<u4", 60, k)
     apart = normalize_for(images.vectors, "cosine")[rows[:, 0]] - normalize_for(
         images.vectors, "cosine"
     )
@@ -356,7 +356,7 @@ def test_without_pictures_there_are_colours_and_no_previews(tmp_path: Path) -> N
     assert not list(files.folder.glob("previews*"))
     assert (files.folder / run_format.TILES / "0" / "0_0.jpg").is_file()
     assert files.manifest["metric"] == "euclidean"
-    rows = files.numbers(run_format.NEIGHBOURS, "<u4", 30, 12)
+    rows = files.numbers(run_format.NEIGHBORS, "<u4", 30, 12)
     apart = np.linalg.norm(vectors[rows] - vectors[:, None], axis=2)
     np.testing.assert_allclose(files.numbers(run_format.DISTANCES, "<f4", 30, 12), apart, rtol=1e-5)
 

@@ -2,6 +2,7 @@
 // loaded, so that something is visible at once.
 
 import { AddressBar } from "./address_bar.js";
+import { preloadModules } from "./module_preload.js";
 import { createOverview } from "./overview.js";
 import { listRuns } from "./server.js";
 
@@ -26,6 +27,8 @@ export async function render() {
     const shown = runs.find(({ run }) => run === name) ?? runs.find(({ error }) => error === null);
     const overview = shown && createOverview(shown);
     if (overview) {
+      // Only then, so that the picture does not wait for the modules.
+      overview.addEventListener("load", () => preloadModules(BASE));
       early.append(overview);
     }
   } catch {
