@@ -180,7 +180,7 @@ def visualization_to_json(row: Row) -> dict[str, Any]:
         result = json.loads(row["result"])
         output["data"] = {
             "image": {"url": f"/v2/visualizations/{row['id']}/image", **result["image"]},
-            **{key: result[key] for key in ("run", "photos", "left_out", "embedded", "report")},
+            **{key: result[key] for key in ("run", "photos", "skipped", "embedded", "report")},
         }
     return output
 

@@ -84,14 +84,24 @@ _SERVED = [
 
 
 class VisualizationRequest(Options):
-    """A visualization that is asked for. `name`: of its run, its id if it is left out."""
+    """The body of a request for a visualization.
+
+    Attributes:
+        name: of the run; None for the visualization's id.
+    """
 
     name: Annotated[str, Field(pattern=NAME)] | None = None
 
 
 def models_by_name(models: Sequence[str]) -> dict[str, str]:
-    """The models that may be asked for: what clients call each, and what `load_embedder` does. One
-    on the disk is called by its last part, so that nobody is told where it lies.
+    """The models that clients may request.
+
+    Args:
+        models: names, handles and directories, as `load_embedder` takes them.
+
+    Returns:
+        The clients' name of each model -> what `load_embedder` takes. A directory is called by its
+        last part, so that its location stays private.
 
     Raises:
         UsageError: two would have the same name.
@@ -106,13 +116,13 @@ def models_by_name(models: Sequence[str]) -> dict[str, str]:
 
 
 def require_fit(options: ExportOptions, count: int) -> None:
-    """What so many photos make impossible, as far as it is known before they are seen.
+    """Check the options against a number of photos, as far as possible without the photos.
 
     Raises:
-        UsageError: the grid is too small or far too large for them, or the perplexity too large.
+        UsageError: the grid is too small or far too large, or the perplexity too large.
     """
     rows, columns = options.grid.shape or (0, 0)
-    # Stacks of copies may need fewer cells, and only the export knows them.
+    # Stacked duplicates may need fewer cells, and only the export knows them.
     if options.groups.duplicates != "stack" or rows * columns > count:
         shape_for(count, options.grid)
     if options.layout == "tsne":
@@ -120,24 +130,31 @@ def require_fit(options: ExportOptions, count: int) -> None:
 
 
 def export_options(
-    asked: Options, paths: ServicePaths, models: Mapping[str, str], like: Path | None = None
+    requested: Options, paths: ServicePaths, models: Mapping[str, str], like: Path | None = None
 ) -> ExportOptions:
-    """How the export is to be made; `like`: the run of the visualization that `asked.like` names.
+    """Build the options of the export for a request.
+
+    Args:
+        requested: the options of the request.
+        paths: of the service.
+        models: see `models_by_name`; others are refused, since they could be any file or address.
+        like: the run of the visualization that `requested.like` names.
 
     Raises:
-        UsageError: the options cannot be meant, or the model is none of `models` (see
-            `models_by_name`), since others could be any file or address.
+        UsageError: an invalid option or combination of options, or a model that is not offered.
     """
-    if asked.model not in models:
-        raise UsageError(f"model {asked.model}", f"expected one of {', '.join(models)}")
-    values = {path: getattr(asked, name_of(path)) for path in _SERVED}
-    values |= {"model": models[asked.model], "cache": paths.cache, "like": like}
-    width, _, height = asked.aspect.partition(":")
+    if requested.model not in models:
+        raise UsageError(f"model {requested.model}", f"expected one of {', '.join(models)}")
+    values = {path: getattr(requested, name_of(path)) for path in _SERVED}
+    values |= {"model": models[requested.model], "cache": paths.cache, "like": like}
+    width, _, height = requested.aspect.partition(":")
     if not float(height):
-        raise UsageError(f"{option('grid.aspect')} {asked.aspect}", "expected W:H, such as 16:9")
+        raise UsageError(
+            f"{option('grid.aspect')} {requested.aspect}", "expected W:H, such as 16:9"
+        )
     values["grid.aspect"] = float(width) / float(height)
-    if asked.grid is not None:
-        rows, _, columns = asked.grid.partition("x")
+    if requested.grid is not None:
+        rows, _, columns = requested.grid.partition("x")
         values["grid.shape"] = int(rows), int(columns)
     given = {path: value for path, value in values.items() if value is not None}
     return options_from_paths(given)

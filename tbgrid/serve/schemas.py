@@ -168,7 +168,7 @@ class OutputData(BaseModel):
     image: Mosaic
     run: str
     photos: int
-    left_out: list[SkippedInput]
+    skipped: list[SkippedInput]
     embedded: int
     report: dict[str, Any] | None = None
 

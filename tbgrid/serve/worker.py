@@ -209,7 +209,7 @@ class Worker:
                 "image": {"rows": result.grid.rows, "columns": result.grid.columns, "tile": tile},
                 "run": f"runs/{name}",
                 "photos": len(result.images.photos),
-                "left_out": [
+                "skipped": [
                     {"name": skipped.name, "reason": skipped.reason}
                     for skipped in result.skipped[:_MAX_SKIPPED_LISTED]
                 ],

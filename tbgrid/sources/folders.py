@@ -65,9 +65,9 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
         else:
             photos.append(Photo(path=path, name=name, label=_label_of(relative), row=len(photos)))
     if not photos:
-        left_out = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
+        reason = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
         raise TbgridError(
-            f"no photos in {printable(root)}{left_out}", "give a folder that holds at least 3"
+            f"no photos in {printable(root)}{reason}", "give a folder that holds at least 3"
         )
     return Source(
         name=printable(root.resolve().name),

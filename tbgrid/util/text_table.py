@@ -29,5 +29,5 @@ def format_table(rows: Sequence[Json]) -> tuple[list[str], list[list[str]]]:
 
 
 def format_key(key: str) -> str:
-    """Write `left_out` with spaces; a name such as DPQ_16 stays."""
+    """Write `sum_before` with spaces; a name such as DPQ_16 stays."""
     return key.replace("_", " ") if key.islower() else key

@@ -5,7 +5,7 @@
  * @typedef {{
  *   id: string, name: string, status: Status, stage?: string, progress?: number,
  *   data?: {image: {url: string, rows: number, columns: number}, run: string, photos: number,
- *           left_out: {name: string, reason: string}[]}
+ *           skipped: {name: string, reason: string}[]}
  * }} Output
  */
 

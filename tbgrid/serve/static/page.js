@@ -125,7 +125,7 @@ function listRejected(text) {
 /** @param {Output} output */
 function describe(output) {
   if (output.data) {
-    const { photos, left_out: skipped, run, image } = output.data;
+    const { photos, skipped, run, image } = output.data;
     const without = skipped.length ? `, ${skipped.length} skipped` : "";
     return `${photos} photos on ${image.rows} x ${image.columns} cells${without}; ` +
       `TensorBoard run: ${run}`;
