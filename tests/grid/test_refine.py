@@ -61,7 +61,7 @@ def total(points: Float32Array, cells: IntArray, columns: int) -> float:
         )
         found += float(np.dot(grid_state.SIDE_WEIGHTS, sorted(beside)))
         found += grid_state.CORNER_WEIGHT * sum(across)
-    return found / mean / count
+    return float(found / mean / count)
 
 
 @pytest.mark.parametrize(("kinds", "flat"), [(4, True), (40, False)])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tbgrid import GridOptions, TbgridError, UsageError, snap
+from tbgrid.choices import AssignmentCost, Solver
 from tbgrid.grid import assignment, lower_bound, multiscale, primal_dual
 from tbgrid.grid import snap as snap_module
 from tbgrid.grid.assignment import cell_places, pair_costs, total_cost
@@ -48,7 +49,7 @@ def points(least: int, most: int) -> st.SearchStrategy[Float64Array]:
     st.sampled_from(["scipy", "windows", *(["lapjv"] if HAS_LAPJV else [])]),
 )
 def test_cells_are_unique_and_in_range(
-    where: Float64Array, spare: int, assignment_cost: str, solver: str
+    where: Float64Array, spare: int, assignment_cost: AssignmentCost, solver: Solver
 ) -> None:
     assignment_cost = "squared" if solver == "windows" else assignment_cost
     rows, columns = choose_shape(len(where) + spare)
@@ -63,7 +64,9 @@ def test_cells_are_unique_and_in_range(
 
 @examples(40)
 @given(points(2, 7), st.sampled_from(ASSIGNMENT_COSTS), st.integers(0, 1))
-def test_no_assignment_costs_less(where: Float64Array, assignment_cost: str, spare: int) -> None:
+def test_no_assignment_costs_less(
+    where: Float64Array, assignment_cost: AssignmentCost, spare: int
+) -> None:
     grid = snap(
         where,
         GridOptions(shape=(2, (len(where) + spare + 1) // 2), assignment_cost=assignment_cost),
@@ -78,7 +81,7 @@ def test_no_assignment_costs_less(where: Float64Array, assignment_cost: str, spa
 @examples(30)
 @given(points(3, 60), st.integers(0, 2**31), st.sampled_from(ASSIGNMENT_COSTS))
 def test_never_above_a_random_assignment(
-    where: Float64Array, seed: int, assignment_cost: str
+    where: Float64Array, seed: int, assignment_cost: AssignmentCost
 ) -> None:
     grid = snap(where, GridOptions(assignment_cost=assignment_cost))
     rng = np.random.default_rng(seed)
@@ -89,7 +92,9 @@ def test_never_above_a_random_assignment(
 
 @examples(30)
 @given(points(3, 60), st.integers(0, 2**31), st.sampled_from(["scipy", "windows"]))
-def test_the_order_of_points_does_not_matter(where: Float64Array, seed: int, solver: str) -> None:
+def test_the_order_of_points_does_not_matter(
+    where: Float64Array, seed: int, solver: Solver
+) -> None:
     order = np.random.default_rng(seed).permutation(len(where))
     options = GridOptions(solver=solver)
     one, other = snap(where, options), snap(where[order], options)
@@ -102,7 +107,7 @@ def test_the_order_of_points_does_not_matter(where: Float64Array, seed: int, sol
 
 @pytest.mark.parametrize("solver", ["scipy", "lapjv"])
 @pytest.mark.parametrize(("count", "shape"), [(400, (20, 20)), (350, (20, 20)), (200, (12, 31))])
-def test_solvers_agree(solver: str, count: int, shape: tuple[int, int]) -> None:
+def test_solvers_agree(solver: Solver, count: int, shape: tuple[int, int]) -> None:
     from scipy.optimize import linear_sum_assignment
 
     where = clustered(count)

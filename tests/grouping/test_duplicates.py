@@ -175,7 +175,7 @@ def test_without_pictures_equal_vectors_are_copies() -> None:
 
 def arrays(pictures: Sequence[Image.Image]) -> Float32Array:
     small = [np.asarray(p.resize((32, 32), Image.Resampling.BOX)) for p in pictures]
-    return np.stack(small).astype(np.float32).transpose(0, 3, 1, 2)
+    return np.asarray(np.stack(small).transpose(0, 3, 1, 2), np.float32)
 
 
 def test_likeness_of_forms_and_of_others() -> None:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -363,7 +363,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tbgrid.Export
 QUICK = ExportOptions(tile=16, preview=0)
 
 
-def like(folder: Path, logdir: str = "run", **changes: object) -> tbgrid.ExportResult:
+def like(folder: Path, logdir: str = "run", **changes: Any) -> tbgrid.ExportResult:
     options = dataclasses.replace(QUICK, **{"like": folder / "run", **changes})
     return tbgrid.export(folder / "photos", folder / logdir, options, embedder=MODEL)
 

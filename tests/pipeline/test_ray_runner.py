@@ -195,7 +195,7 @@ def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path
 @on_ray
 def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
+    arguments: list[str | Path] = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
     process = tbgrid(*arguments, "--runner", "ray", "--workers", "2", start_new_session=True)
     while not list(out.glob("shard-*")):
         time.sleep(0.02)
@@ -230,7 +230,15 @@ def test_a_cluster_gives_the_same_shards(cluster: str, thirty: Path, tmp_path: P
 
 @on_ray
 def test_a_cluster_that_is_not_there_is_one_line(thirty: Path, tmp_path: Path) -> None:
-    arguments = [thirty, "--out", tmp_path / "out", "--model", "pixels", "--runner", "ray"]
+    arguments: list[str | Path] = [
+        thirty,
+        "--out",
+        tmp_path / "out",
+        "--model",
+        "pixels",
+        "--runner",
+        "ray",
+    ]
     process = tbgrid(*arguments, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"})
     (line,) = process.communicate(timeout=300)[1].splitlines()
     assert process.returncode == 1
@@ -281,12 +289,12 @@ def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) ->
 
 
 def test_a_machine_with_another_model_is_refused(job: Job) -> None:
-    ray_runner._check_alike(job, MeanColour())
+    ray_runner._check_versions(job, MeanColour())
     with pytest.raises(TbgridError, match=r"has another model .*larger.*: install the same"):
-        ray_runner._check_alike(job, Larger())
+        ray_runner._check_versions(job, Larger())
     older = replace(job, index=replace(job.index, decoding="Pillow 1"))
     with pytest.raises(TbgridError, match=r"has another decoding \(Pillow .*, not Pillow 1\)"):
-        ray_runner._check_alike(older, MeanColour())
+        ray_runner._check_versions(older, MeanColour())
 
 
 class Larger(MeanColour):
@@ -295,13 +303,13 @@ class Larger(MeanColour):
 
 def test_a_shard_is_tried_four_times(job: Job) -> None:
     for _ in range(4):
-        with pytest.raises(KeyboardInterrupt), ray_runner._tried(job, 1):
+        with pytest.raises(KeyboardInterrupt), ray_runner._count_tries(job, 1):
             raise KeyboardInterrupt  # as good as a death
     with (
         pytest.raises(TbgridError, match=r"from blue/005.jpg to blue/009.jpg"),
-        ray_runner._tried(job, 1),
+        ray_runner._count_tries(job, 1),
     ):
         pass
-    with ray_runner._tried(job, 2):
+    with ray_runner._count_tries(job, 2):
         pass
     assert not list(job.folder.glob(f"{shard_index.MAKING}tries-00002"))
