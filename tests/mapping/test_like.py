@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -45,6 +45,7 @@ from tbgrid.run_format import CURRENT, HOME, REPORT
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
 from tests.support.embedders import MeanColour
+from tests.support.examples import examples
 from tests.support.photos import draw_photos
 
 MODEL = MeanColour()
@@ -238,7 +239,7 @@ def test_one_row_tells_nothing_of_several() -> None:
     assert measure_stability(grid, start).kept == 30
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 1600), st.integers(1, 4000))
 def test_the_grid_is_kept_grown_or_made_anew(
     rows: int, columns: int, before: int, after: int
@@ -362,7 +363,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tbgrid.Export
 QUICK = ExportOptions(tile=16, preview=0)
 
 
-def like(folder: Path, logdir: str = "run", **changes: object) -> tbgrid.ExportResult:
+def like(folder: Path, logdir: str = "run", **changes: Any) -> tbgrid.ExportResult:
     options = dataclasses.replace(QUICK, **{"like": folder / "run", **changes})
     return tbgrid.export(folder / "photos", folder / logdir, options, embedder=MODEL)
 

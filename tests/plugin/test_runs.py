@@ -188,7 +188,7 @@ def test_a_logdir_may_come_later(tmp_path: Path) -> None:
     backend = Backend(tmp_path / "later")
     assert backend.runs() == []
     folder = write_run(tmp_path / "later" / "run")
-    asked = {"run": "run", "export": folder.name, "row": 0}
+    asked: dict[str, Any] = {"run": "run", "export": folder.name, "row": 0}
     deadline = time.monotonic() + 10
     while backend.get("preview", **asked).status_code != 200:
         assert time.monotonic() < deadline
