@@ -19,7 +19,7 @@ from tbgrid.choices import Metric
 from tbgrid.cli import main
 from tbgrid.layouts.procrustes import consensus
 from tbgrid.pipeline import compare as compare_module
-from tbgrid.pipeline import export as stages
+from tbgrid.pipeline.write_run import write_run
 from tbgrid.types import Embedder, Float32Array, Float64Array
 from tests.support.embedders import MeanColour
 from tests.support.event_files import events
@@ -235,7 +235,7 @@ def test_embedded_photos_are_refused(
 def test_a_run_that_cannot_be_written_leaves_those_before_it(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = stages.write_run
+    write = write_run
     calls = iter(range(9))
 
     def failing(*arguments, **options):  # type: ignore[no-untyped-def]
