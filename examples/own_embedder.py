@@ -12,36 +12,36 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tbgrid
-from tbgrid.choices import Metric
-from tbgrid.types import Float32Array
 
 
 @dataclass(frozen=True)
 class ColourHistogram:
-    """The share of pixels in each of `bins`³ boxes of the RGB cube, as its square root."""
+    """The square root of the share of pixels in each of `bins`³ boxes of the RGB cube."""
 
     bins: int = 6
     input_size: ClassVar[tuple[int, int]] = (64, 64)
-    metric: ClassVar[Metric] = "euclidean"
+    metric: ClassVar[tbgrid.Metric] = "euclidean"
     notes: ClassVar[tuple[str, ...]] = ()
 
     @property
     def model_id(self) -> str:
-        """What the report calls it."""
+        """Its name in the report."""
         return f"colour histogram, {self.bins} bins"
 
-    def __call__(self, images: Float32Array) -> Float32Array:
-        """float32[b, 64, 64, 3] -> float32[b, bins³]."""
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed float32[b, 64, 64, 3] in [0, 1] as float32[b, bins³]."""
         levels = np.minimum((images * self.bins).astype(int), self.bins - 1)
         box = (levels[..., 0] * self.bins + levels[..., 1]) * self.bins + levels[..., 2]
         counts = [np.bincount(image.ravel(), minlength=self.bins**3) for image in box]
-        return np.sqrt(np.array(counts, np.float32) / box[0].size)
+        shares = np.array(counts, np.float32) / box[0].size
+        return np.asarray(np.sqrt(shares), np.float32)
 
 
 def main() -> None:
-    """Export the folder of the first argument to the run of the second."""
+    """Export the folder in the first argument to the run in the second one."""
     photos, logdir = sys.argv[1:]
     result = tbgrid.export(photos, logdir, embedder=ColourHistogram())
     print(result.mosaic)

@@ -20,6 +20,7 @@ _HOME = {
     "Comparison": "pipeline.compare",
     "embed_shards": "pipeline.embed_shards",
     "EmbedResult": "pipeline.embed_shards",
+    "ShardIndex": "embedding.shard_index",
     "find_photos": "sources.folders",
     "open_source": "pipeline.inputs",
     "SourceOptions": "options",
@@ -30,9 +31,13 @@ _HOME = {
     "Decoded": "embedding.decode",
     "load_embedder": "embedding.load_embedder",
     "Embedder": "types",
+    "ModelInfo": "embedding.model_info",
+    "Metric": "choices",
     "embed": "embedding.embed",
     "ImageSet": "embedding.image_set",
     "Cache": "util.cache",
+    "find_neighbors": "vectors.neighbors",
+    "Neighbors": "vectors.neighbors",
     "layout": "layouts.methods",
     "tsne": "layouts.tsne",
     "Layout": "grid.layout",
@@ -57,11 +62,14 @@ _HOME = {
 __all__ = ["__version__", *_HOME]
 
 if TYPE_CHECKING:
+    from tbgrid.choices import Metric as Metric
     from tbgrid.embedding.decode import Decoded as Decoded
     from tbgrid.embedding.decode import decode as decode
     from tbgrid.embedding.embed import embed as embed
     from tbgrid.embedding.image_set import ImageSet as ImageSet
     from tbgrid.embedding.load_embedder import load_embedder as load_embedder
+    from tbgrid.embedding.model_info import ModelInfo as ModelInfo
+    from tbgrid.embedding.shard_index import ShardIndex as ShardIndex
     from tbgrid.errors import TbgridError as TbgridError
     from tbgrid.errors import UsageError as UsageError
     from tbgrid.grid.cells import Grid as Grid
@@ -96,6 +104,8 @@ if TYPE_CHECKING:
     from tbgrid.training.keras_callback import GridCallback as GridCallback
     from tbgrid.types import Embedder as Embedder
     from tbgrid.util.cache import Cache as Cache
+    from tbgrid.vectors.neighbors import Neighbors as Neighbors
+    from tbgrid.vectors.neighbors import find_neighbors as find_neighbors
     from tbgrid.writers.mosaic import mosaic as mosaic
 
 

@@ -13,7 +13,7 @@ LUMA = (0.299, 0.587, 0.114)
 TO_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """How far pictures are changed."""
 
@@ -24,7 +24,7 @@ class Augmentation:
     grey: float = 0.08  # share of pictures without colour
     inverted: float = 0.04  # share of negatives
     lines: float = 0.06  # share drawn as edges, black on white
-    sharpen: float = 0.0  # enlarged pictures: at most so many times what a 3x3 mean takes away
+    sharpen: float = 0.0  # enlarged pictures: at most this multiple of what a 3x3 mean removes
 
 
 def uniform(n: int, low: float, high: float, gen: torch.Generator) -> Tensor:

@@ -1,18 +1,18 @@
-"""How well embedders put like pictures side by side, as vectors and on tbgrid's map.
+"""How well embedders place similar pictures side by side, as vectors and on tbgrid's map.
 
     python evaluate.py builtin pixels hog --data photos/ t10k-images-idx3-ubyte.gz digits
     python evaluate.py builtin --size 48 64 96 --data photos/ --json
 
-An embedder is whatever `tbgrid.load_embedder` takes (a short name, a SavedModel's folder, a TF-Hub
-handle, keras:NAME, ...), or `hog`, made by hand: histograms of oriented gradients beside one of
-colours (needs scikit-image). A set is whatever `tbgrid export` takes and has labels (a folder of
+An embedder is anything that `tbgrid.load_embedder` takes (a short name, a SavedModel's folder, a
+TF-Hub handle, keras:NAME, ...), or `hog`: handmade histograms of oriented gradients and of colours
+(needs scikit-image). A set is any source of `tbgrid export` with labels (a folder of
 one folder of pictures per label, a manifest, an .npz, MNIST's idx files or their folder), or
 `digits`, scikit-learn's. Pictures go through tbgrid's own stages with their defaults, so that the
 map is the one that `tbgrid export` makes.
 
-Three shares: kNN-10, how often the majority of a picture's ten nearest others (at a tie the first
-label) has the picture's own label; precision@10, how many of these ten have it; agreement, how many
-adjacent cells of the map have equal labels. The last row is chance, a random order.
+Three shares: kNN-10, how often the majority of a picture's ten nearest neighbors (the first label
+at a tie) has its label; precision@10, how many of these ten have it; agreement, how many adjacent
+cells of the map have equal labels. The last row is a random order.
 """
 
 from __future__ import annotations
@@ -30,12 +30,10 @@ from typing import ClassVar
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import tbgrid
-from tbgrid.choices import Metric
-from tbgrid.types import Embedder, Float32Array, IntArray
-from tbgrid.vectors.neighbors import find_neighbors
 
 NEAREST = 10
 MNIST_TEST = "t10k-images-idx3-ubyte*"
@@ -48,11 +46,11 @@ class HogEmbedder:
 
     model_id: ClassVar[str] = "hog"
     input_size: ClassVar[tuple[int, int]] = (64, 64)
-    metric: ClassVar[Metric] = "cosine"
+    metric: ClassVar[tbgrid.Metric] = "cosine"
     notes: ClassVar[tuple[str, ...]] = ()
 
-    def __call__(self, images: Float32Array) -> Float32Array:
-        """float32[b, 64, 64, 3] -> float32[b, 1892]."""
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embed float32[b, 64, 64, 3] in [0, 1] as float32[b, 1892]."""
         from skimage.feature import hog
 
         rows = []
@@ -67,9 +65,9 @@ class HogEmbedder:
         return np.stack(rows).astype(np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Score:
-    """How good one embedder is on one set, as the command line names them; shares in [0, 1]."""
+    """The quality of one embedder on one set; shares in [0, 1]."""
 
     data: str
     pictures: int
@@ -83,8 +81,8 @@ class Score:
     agreement_random: float
 
 
-def embedders(name: str, sides: list[int]) -> Iterator[Embedder]:
-    """The embedder of a command-line word, once for each side if it takes any."""
+def embedders(name: str, sides: list[int]) -> Iterator[tbgrid.Embedder]:
+    """The embedder of an argument, once per side if it takes any side."""
     if name == "hog":
         yield HogEmbedder()
         return
@@ -99,7 +97,7 @@ def embedders(name: str, sides: list[int]) -> Iterator[Embedder]:
 
 
 def load_data(word: str, sample: int, seed: int) -> tbgrid.Source:
-    """The labelled pictures of a command-line word, at most `sample` of them."""
+    """At most `sample` labelled pictures of an argument."""
     options = tbgrid.SourceOptions(sample=sample, seed=seed)
     if word == "digits":
         from sklearn.datasets import load_digits
@@ -117,38 +115,40 @@ def load_data(word: str, sample: int, seed: int) -> tbgrid.Source:
     return found
 
 
-def shares(near: IntArray, labels: IntArray) -> tuple[float, float]:
-    """kNN accuracy and precision of the nearest others int64[n, k]."""
+def shares(near: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """kNN accuracy and precision of neighbors int64[n, k]."""
     theirs = labels[near]
     votes = (theirs[:, :, None] == np.arange(labels.max() + 1)).sum(1)
     right = votes.argmax(1) == labels
     return float(right.mean()), float((theirs == labels[:, None]).mean())
 
 
-def score(data: str, source: tbgrid.Source, name: str, embedder: Embedder) -> Score:
-    """The whole way from pictures to map, as `tbgrid export` goes it, and its figures."""
+def score(data: str, source: tbgrid.Source, name: str, embedder: tbgrid.Embedder) -> Score:
+    """Make the map as `tbgrid export` does, and measure it."""
     images = tbgrid.embed(source, embedder)
     metric = embedder.metric
     layout = tbgrid.tsne(images.vectors, metric=metric)
     grid = tbgrid.snap(layout)
     card = tbgrid.report_card(images.vectors, layout, grid, images.labels, metric=metric)
     names, labels = np.unique(np.array(images.labels), return_inverse=True)
-    near = find_neighbors(images.vectors, NEAREST, metric).rows
+    near = tbgrid.find_neighbors(images.vectors, NEAREST, metric).rows
+    knn, precision = shares(near, labels)
     return Score(
-        data,
-        len(labels),
-        len(names),
-        name,
-        embedder.input_size[0],
-        images.vectors.shape[1],
-        *shares(near, labels),
-        card.agreement or 0.0,
-        card.agreement_random or 0.0,
+        data=data,
+        pictures=len(labels),
+        labels=len(names),
+        embedder=name,
+        side=embedder.input_size[0],
+        dimensions=images.vectors.shape[1],
+        knn=knn,
+        precision=precision,
+        agreement=card.agreement or 0.0,
+        agreement_random=card.agreement_random or 0.0,
     )
 
 
 def table(scores: list[Score]) -> str:
-    """Markdown: a row for each embedder, a column for each set."""
+    """A Markdown table with one row per embedder and one column per set."""
     sets = list(dict.fromkeys((s.data, s.pictures, s.labels) for s in scores))
     rows = list(dict.fromkeys((s.embedder, s.side) for s in scores))
     lines = [

@@ -5,7 +5,7 @@
 The SavedModel follows TensorFlow Hub's "image feature vector" convention: `hub.load(path)` gives
 a function float32 [N, H, W, 3] in [0, 1] -> float32 [N, network.DIM + shape.DIM], any H and W, and
 so does the signature `serving_default` (`images` -> `feature_vector`). A vector is the network's
-features, made length one, beside the shape descriptor times SHAPE_WEIGHT; compare vectors by their
+features, normalized, followed by the shape descriptor times SHAPE_WEIGHT; compare vectors by their
 cosine.
 """
 
@@ -109,7 +109,7 @@ def check(model: Callable[[Any], Any], signature: Callable[..., Any], weights: W
 
 
 def save(weights: Weights, out: Path) -> None:
-    """Write the SavedModel, replacing one that is there."""
+    """Write the SavedModel, or replace it."""
     module = Embedder(weights)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)

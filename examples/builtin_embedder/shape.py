@@ -1,6 +1,6 @@
 """A descriptor of shape: where in the picture which direction of edge is strong.
 
-The network learned photos; glyphs, line art and drawings are told apart better by their strokes.
+The network learned photos; strokes distinguish glyphs, line art and drawings better.
 These numbers, histograms of oriented gradients on a soft grid, need no training. They do not change
 when a picture is inverted or loses its colour. `describe` is for shipping, `reference` states the
 same in NumPy for pictures of SIDE x SIDE.

@@ -1,4 +1,4 @@
-"""How fast embedders are beside MobileNetV2 1.0 at 224, all run by `tbgrid.load_embedder`.
+"""How fast embedders are compared with MobileNetV2 1.0 at 224, all run by `tbgrid.load_embedder`.
 
     python speed.py builtin
 
@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tbgrid
-from tbgrid.types import Embedder, Float32Array
 
 SIDE = 224
 
@@ -54,7 +54,7 @@ def save_mobilenet(folder: Path) -> None:
     tf.saved_model.save(Module(), str(folder))
 
 
-def measure(embedder: Embedder, pictures: Float32Array, batches: int) -> Cost:
+def measure(embedder: tbgrid.Embedder, pictures: NDArray[np.float32], batches: int) -> Cost:
     """What one picture costs, over some batches."""
     wall, processor = time.perf_counter(), time.process_time()
     for _ in range(batches):
@@ -65,7 +65,7 @@ def measure(embedder: Embedder, pictures: Float32Array, batches: int) -> Cost:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="pictures per second beside MobileNetV2's")
+    parser = argparse.ArgumentParser(description="pictures per second, compared with MobileNetV2")
     parser.add_argument("embedder", nargs="+", help="what tbgrid's --model takes")
     parser.add_argument("--size", type=int, help="side of the input, where it is free")
     parser.add_argument("--batch", type=int, default=32)

@@ -2,9 +2,9 @@
 
     python teacher.py path/of/savedmodel data --views 2
 
-writes `teacher_<view>.npy`, float16 [N, dim], beside `tin_train_x.npy`. The teacher is any image
+writes `teacher_<view>.npy`, float16 [N, dim], next to `tin_train_x.npy`. The teacher is any image
 feature vector model (float32 [N, side, side, 3] in [0, 1] -> float32 [N, dim]). A run that was
-interrupted goes on where it stopped.
+interrupted continues where it stopped.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ steps, is from the teacher's features (cosine), plus how far the pictures of a b
 the similarities that the teacher sees among them: half way of that map, and as the network's own
 features. What is random depends on the seed and the step alone, and progress on the step alone: a
 run gives the same weights whether it was interrupted or not, on the same machine with the same
-number of threads. It goes on from `run/checkpoint.pt` where that exists.
+number of threads. It continues from `run/checkpoint.pt` if that exists.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from torch_network import Network, even, fold, unfold
 from views import view_boxes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """One run's settings; they are kept in its checkpoint.
 
-    Only when and how the run is cut short may change when it goes on, and that only before the cut.
+    Only when and how the run is shortened may change when it continues, and only before that.
     """
 
     epochs: float = 10.0
@@ -54,7 +54,7 @@ class Options:
     sizes: str = "0:48,0.7:48/64,0.9:64"  # from each share on, these sides in turn
     average: float = 0.999  # of the weights, exponential
     cut: float = 0.0  # from this epoch on (0: never) go straight down to a rate of zero
-    cut_length: float = 2.0  # in so many epochs
+    cut_length: float = 2.0  # over this number of epochs
     cut_sizes: str = "0:48/64,0.5:64"  # like sizes, for that part
     views: int = 2
     sharpen: float = 0.0  # as in Augmentation
@@ -147,7 +147,7 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def begin(self, weights: Weights, pictures: Tensor) -> None:
-        """Start from folded weights; the linear map starts about the mean of what it is given."""
+        """Start from folded weights; the linear map starts around the mean of its input."""
         unfold(self.network, weights, pictures)
         self.network.eval()
         pooled = [self.network.pooled(batch) for batch in torch.split(pictures, 250)]
@@ -358,7 +358,9 @@ def main() -> None:
         kind = type(field.default)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     parser.add_argument("--every", type=float, default=5, help="minutes between checkpoints")
-    parser.add_argument("--stop-at", type=int, default=0, help="stop at this step, to go on later")
+    parser.add_argument(
+        "--stop-at", type=int, default=0, help="stop at this step, to continue later"
+    )
     args = parser.parse_args()
     options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
     torch.use_deterministic_algorithms(True)

@@ -1,4 +1,4 @@
-"""What is known of a model without the model, and embedders that stand in for another one."""
+"""The facts of a model, and the base class of embedders that wrap another one."""
 
 from __future__ import annotations
 

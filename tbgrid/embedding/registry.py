@@ -15,7 +15,7 @@ KAGGLE_URL = re.compile(r"https?://(?:www\.)?kaggle\.com/models/([^?#]+)")
 KERAS, KAGGLE = "keras:", "kaggle:"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NamedModel:
     """A model with a short name.
 

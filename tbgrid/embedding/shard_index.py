@@ -23,7 +23,7 @@ from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 
 INDEX, PHOTOS = "tbgrid-shards.json", "tbgrid-photos.json"
-FORMAT = 1  # raise it when a change would mislead older readers
+FORMAT = 2  # raise it when a change would mislead older readers
 MAKING = ".making-"  # prefix of directories with unfinished files
 DECODER_ID = f"Pillow {PIL.__version__}, decoding {DECODE_VERSION}"
 _OTHER_DIRECTORY = f"use another {option('out')}, or remove that directory"

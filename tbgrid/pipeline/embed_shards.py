@@ -89,20 +89,11 @@ def embed_shards(
             with other photos, or Ray is not installed or fails.
     """
     options = options or ExportOptions()
-    if not 1 <= shard <= 1_000_000:
-        raise UsageError(f"{option('shard')} {shard}", "use a number of photos from 1 to 1000000")
-    if workers is not None and not 1 <= workers <= 10_000:
-        raise UsageError(f"{option('workers')} {workers}", "use a number from 1 to 10000")
-    if runner not in get_args(Runner):
-        expected = " or ".join(get_args(Runner))
-        raise UsageError(f"{option('runner')} {runner}", f"expected {expected}")
-    run = run_on_ray if runner == "ray" else _run_here
-    if run is run_on_ray:
+    _check_arguments(shard, workers, runner)
+    if runner == "ray":
         import_ray()  # fail before anything takes time
     progress("find", 0, None)
     found = source if isinstance(source, Source) else open_source(source, options.source)
-    if found.shards is not None or found.vectors is not None or not found.pictured:
-        raise UsageError(f"{found.name} has vectors already", "use it with tbgrid export")
     folder = Path(os.path.abspath(out))
     found = _without_folder(found, folder)
     # The cache is for facts of the model; photos are kept in the shards.
@@ -121,19 +112,36 @@ def embed_shards(
             embedder=embedder,
             working_directory=str(Path.cwd()),
         )
-        todo = [number for number in range(index.count) if not is_done(job, number)]
-        run(job, model, todo, workers, progress)
-        progress("embed", index.photos, index.photos)
-        return EmbedResult(
-            directory=folder,
-            index=index,
-            source=shards.open_shards(folder),
-            new_shards=len(todo),
-        )
+        n_new = _run_job(job, model, runner, workers, progress)
+        embedded = shards.open_shards(folder)
+    return EmbedResult(directory=folder, index=index, source=embedded, new_shards=n_new)
+
+
+def _run_job(
+    job: Job, model: Embedder, runner: Runner, workers: int | None, progress: Progress
+) -> int:
+    """Make the shards that are missing, and return how many these were."""
+    todo = [number for number in range(job.index.count) if not is_done(job, number)]
+    run = run_on_ray if runner == "ray" else _run_here
+    run(job, model, todo, workers, progress)
+    progress("embed", job.index.photos, job.index.photos)
+    return len(todo)
+
+
+def _check_arguments(shard: int, workers: int | None, runner: Runner) -> None:
+    if not 1 <= shard <= 1_000_000:
+        raise UsageError(f"{option('shard')} {shard}", "use a number of photos from 1 to 1000000")
+    if workers is not None and not 1 <= workers <= 10_000:
+        raise UsageError(f"{option('workers')} {workers}", "use a number from 1 to 10000")
+    if runner not in get_args(Runner):
+        expected = " or ".join(get_args(Runner))
+        raise UsageError(f"{option('runner')} {runner}", f"expected {expected}")
 
 
 def _without_folder(found: Source, folder: Path) -> Source:
-    """`found` without files in `folder`, which may lie among the photos."""
+    """`found`, which must not have vectors, without files in `folder`."""
+    if found.shards is not None or found.vectors is not None or not found.pictured:
+        raise UsageError(f"{found.name} has vectors already", "use it with tbgrid export")
     top = os.path.join(folder, "")
     photos = [p for p in found.photos if not (p.path and os.path.abspath(p.path).startswith(top))]
     if not photos:

@@ -1,4 +1,4 @@
-"""A finished export, for those who made it: where it lies, what each stage gave, what it says."""
+"""The result of an export: its directory, the result of each stage, and the report."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ExportResult:
 
     @property
     def layout(self) -> Layout:
-        """The places in the plane."""
+        """The positions in the plane."""
         return self.map_result.layout
 
     @property
@@ -60,7 +60,7 @@ class ExportResult:
 
     @property
     def card(self) -> ReportCard:
-        """How good the map is."""
+        """The quality of the map."""
         return self.map_result.card
 
     @property

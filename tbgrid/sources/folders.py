@@ -13,7 +13,7 @@ from tbgrid.errors import TbgridError
 from tbgrid.photos import Photo, SkippedFile, Source
 from tbgrid.run_format import printable
 
-WAY_OUT = "give a folder of photos, a pattern, a CSV or TSV manifest, or an array of pictures"
+WAY_OUT = "use a folder of photos, a pattern, a CSV or TSV manifest, or an array of pictures"
 
 
 def is_file(path: Path) -> bool:
@@ -50,7 +50,7 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise TbgridError(f"{printable(root)} cannot be reached ({reason})", WAY_OUT) from error
     if not is_folder:
-        raise TbgridError(f"{printable(root)} is a file", "give the folder that holds the photos")
+        raise TbgridError(f"{printable(root)} is a file", "use the folder that contains the photos")
     photos: list[Photo] = []
     skipped: list[SkippedFile] = []
     for path, reason in sorted(_walk(root), key=lambda item: item[0].parts):
@@ -66,9 +66,7 @@ def find_photos(folder: str | os.PathLike[str]) -> Source:
             photos.append(Photo(path=path, name=name, label=_label_of(relative), row=len(photos)))
     if not photos:
         reason = f" ({skipped[0].name}: {skipped[0].reason})" if skipped else ""
-        raise TbgridError(
-            f"no photos in {printable(root)}{reason}", "give a folder that holds at least 3"
-        )
+        raise TbgridError(f"no photos in {printable(root)}{reason}", "use a folder with at least 3")
     return Source(
         name=printable(root.resolve().name),
         photos=tuple(photos),

@@ -134,7 +134,7 @@ def _unusable(file: Path, given: str) -> str:
     if not given.strip():
         return "no path"
     if _is_url(given):
-        return "a URL: download it and give the file's path"
+        return "a URL: download it and use the path of the file"
     try:
         mode = file.stat().st_mode
     except (OSError, ValueError) as error:

@@ -119,7 +119,7 @@ def _with_vectors(found: Source, vectors: Float32Array, name: str) -> Source:
     if len(vectors) != found.listed:
         raise TbgridError(
             f"{name} has {len(vectors)} rows for {found.listed} photos",
-            "give one row per photo, in the same order",
+            "use one row per photo, in the same order",
         )
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     kept = tuple(photo for photo in found.photos if finite[photo.row])
@@ -129,7 +129,7 @@ def _with_vectors(found: Source, vectors: Float32Array, name: str) -> Source:
         if not finite[photo.row]
     )
     if not kept:
-        raise TbgridError(f"{name} has no finite row", "give vectors without NaN or infinity")
+        raise TbgridError(f"{name} has no finite row", "use vectors without NaN or infinity")
     return replace(found, photos=kept, skipped=found.skipped + not_finite, vectors=vectors)
 
 

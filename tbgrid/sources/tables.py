@@ -66,7 +66,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
         data = file.read_bytes()
     except OSError as error:
         raise TbgridError(
-            f"cannot read {name} ({error.strerror})", "give a CSV or TSV file"
+            f"cannot read {name} ({error.strerror})", "use a CSV or TSV file"
         ) from error
     text = _decoded(data)
     if _BINARY.search(text):

@@ -202,11 +202,11 @@ def test_interrupting_ends_cleanly_and_keeps_the_old_run(
 
 def test_a_bug_keeps_its_traceback(photos: Path, tmp_path: Path) -> None:
     program = (
-        "import sys, os, tbgrid.pipeline.export\n"
+        "import sys, os, tbgrid.pipeline.stages\n"
         "def broken(*_, **__):\n"
         "    os.write(2, b'native words\\n')\n"
         "    raise ZeroDivisionError('a bug')\n"
-        "tbgrid.pipeline.export.open_source = broken\n"
+        "tbgrid.pipeline.stages.open_source = broken\n"
         "from tbgrid.cli.main import main\n"
         "main(sys.argv[1:])\n"
     )

@@ -375,7 +375,7 @@ def test_a_shard_of_other_photos_is_not_taken(embedded: Path, tmp_path: Path) ->
     [
         (shard_index.INDEX, "{", "missing or damaged"),
         (shard_index.INDEX, "[]", "missing or damaged"),
-        (shard_index.INDEX, '{"format": 2}', "has the format 2, and this tbgrid reads 1"),
+        (shard_index.INDEX, '{"format": 1}', "has the format 1, and this tbgrid reads 2"),
         (shard_index.PHOTOS, "{}", "missing or damaged"),
     ],
 )

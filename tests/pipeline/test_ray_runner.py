@@ -26,9 +26,9 @@ from tbgrid.pipeline.shard_job import Job
 from tbgrid.types import Float32Array
 from tests.support.embedders import MeanColour
 from tests.support.files import files
+from tests.support.paths import ROOT
 from tests.support.photos import draw_photos
 
-HERE = Path(__file__).parent
 NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")
 SHARD, SHARDS = 5, 6
 OPTIONS = ExportOptions(tile=24, preview=80, batch=2)
@@ -83,9 +83,10 @@ def embed_on_ray(photos: str, out: str, model: MeanColour) -> None:
 def run(cluster: str, photos: Path, out: Path, model: str) -> subprocess.CompletedProcess[str]:
     """`embed_on_ray` in a process of its own, where `model` is built."""
     arguments = f"{str(photos)!r}, {str(out)!r}, {model}"
+    program = f"from {__name__} import *; embed_on_ray({arguments})"
     return subprocess.run(
-        [sys.executable, "-c", f"from test_runners import *; embed_on_ray({arguments})"],
-        cwd=HERE,
+        [sys.executable, "-c", program],
+        cwd=ROOT,  # from which Ray's workers import this module, too
         env={**os.environ, "RAY_ADDRESS": cluster},
         capture_output=True,
         text=True,
@@ -195,7 +196,7 @@ def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path
 @on_ray
 def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
+    arguments: list[str | Path] = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
     process = tbgrid(*arguments, "--runner", "ray", "--workers", "2", start_new_session=True)
     while not list(out.glob("shard-*")):
         time.sleep(0.02)
@@ -230,7 +231,15 @@ def test_a_cluster_gives_the_same_shards(cluster: str, thirty: Path, tmp_path: P
 
 @on_ray
 def test_a_cluster_that_is_not_there_is_one_line(thirty: Path, tmp_path: Path) -> None:
-    arguments = [thirty, "--out", tmp_path / "out", "--model", "pixels", "--runner", "ray"]
+    arguments: list[str | Path] = [
+        thirty,
+        "--out",
+        tmp_path / "out",
+        "--model",
+        "pixels",
+        "--runner",
+        "ray",
+    ]
     process = tbgrid(*arguments, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"})
     (line,) = process.communicate(timeout=300)[1].splitlines()
     assert process.returncode == 1
@@ -281,12 +290,12 @@ def test_a_machine_that_sees_other_files_is_refused(job: Job, tmp_path: Path) ->
 
 
 def test_a_machine_with_another_model_is_refused(job: Job) -> None:
-    ray_runner._check_alike(job, MeanColour())
+    ray_runner._check_versions(job, MeanColour())
     with pytest.raises(TbgridError, match=r"has another model .*larger.*: install the same"):
-        ray_runner._check_alike(job, Larger())
+        ray_runner._check_versions(job, Larger())
     older = replace(job, index=replace(job.index, decoding="Pillow 1"))
     with pytest.raises(TbgridError, match=r"has another decoding \(Pillow .*, not Pillow 1\)"):
-        ray_runner._check_alike(older, MeanColour())
+        ray_runner._check_versions(older, MeanColour())
 
 
 class Larger(MeanColour):
@@ -295,13 +304,13 @@ class Larger(MeanColour):
 
 def test_a_shard_is_tried_four_times(job: Job) -> None:
     for _ in range(4):
-        with pytest.raises(KeyboardInterrupt), ray_runner._tried(job, 1):
+        with pytest.raises(KeyboardInterrupt), ray_runner._count_tries(job, 1):
             raise KeyboardInterrupt  # as good as a death
     with (
         pytest.raises(TbgridError, match=r"from blue/005.jpg to blue/009.jpg"),
-        ray_runner._tried(job, 1),
+        ray_runner._count_tries(job, 1),
     ):
         pass
-    with ray_runner._tried(job, 2):
+    with ray_runner._count_tries(job, 2):
         pass
     assert not list(job.folder.glob(f"{shard_index.MAKING}tries-00002"))

@@ -76,7 +76,7 @@ def test_rows_that_cannot_be_tried_are_told(tmp_path: Path) -> None:
     assert reasons(source) == {
         "gone.png": "No such file or directory",
         "line 4": "no path",
-        "https://x.org/a.png?b": "a URL: download it and give the file's path",
+        "https://x.org/a.png?b": "a URL: download it and use the path of the file",
         "folder": "not a regular file",
         "a.png": "is listed twice in the manifest (lines 2 and 7)",
     }
@@ -253,7 +253,7 @@ def test_vectors_of_another_number_are_refused(count: int, tmp_path: Path) -> No
         manifest(tmp_path, "label\n" + "a\n" * 9): "9 photos",
     }
     for source, found in sources.items():
-        with pytest.raises(TbgridError, match=f"v.npy has {count} rows for {found}: give one row"):
+        with pytest.raises(TbgridError, match=f"v.npy has {count} rows for {found}: use one row"):
             open_source(source, SourceOptions(vectors=vectors))
 
 

@@ -87,7 +87,7 @@ def test_what_is_no_table_is_refused_with_the_line(
 
 def test_a_table_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.csv", tmp_path):
-        with pytest.raises(TbgridError, match=r"cannot read .*: give a CSV"):
+        with pytest.raises(TbgridError, match=r"cannot read .*: use a CSV"):
             read_table(path)
 
 
