@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 import tbgrid
-from tests.support.paths import DATA
+from tests.support.paths import DATA, ROOT
 from tests.support.photos import draw_photos
 from tests.support.preloaded import Preloaded
 from tests.support.preloaded import preloaded as preloaded_processes
@@ -26,25 +27,38 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _CACHE = tempfile.TemporaryDirectory(prefix="tbgrid-test-cache-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
-# They take longest, and begin first, so that no process has one of them left at the end; the two
-# that paint with a browser all the time lie far apart.
+# Processes that tests start import this tree too, wherever they run.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+# They take longest, and begin first, so that no process has one of them left at the end.
 LONGEST = (
+    "plugin/test_grid_tab.py",
+    "serve/test_schema.py",
+    "serve/test_kill.py",
+    "serve/test_middleware.py",
     "test_wheel.py",
-    "test_grid_tab.py",
-    "test_serve_kill.py",
-    "test_runners.py",
-    "test_serve_schema.py",
-    "test_readme.py",
-    "test_serve_load.py",
-    "test_bad_input.py",
-    "test_browser.py",
-    "test_serve_guard.py",
+    "pipeline/test_ray_runner.py",
+    "docs/test_commands.py",
+    "writers/test_tensorboard_tabs.py",
+    "cli/test_bad_input.py",
+    "pipeline/test_kill.py",
+    "training/test_keras_callback.py",
+    "pipeline/test_resume.py",
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
     parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis tries many examples where time does not count."""
+    settings.register_profile("ci", deadline=None, max_examples=200)
+    settings.register_profile("quick", deadline=None, max_examples=25)
+    settings.load_profile("ci" if config.getoption("--slow") else "quick")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,8 +72,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    order = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import EnvironBuilder
 
+from tbgrid import UsageError
 from tbgrid.run_format import GLOB_UNSAFE, URL_UNSAFE, unsafe_run_name
+from tbgrid.writers import run_directory
 
 NAMES = [f"a{letter}41b" for letter in "&#+%?*[]\\,;=!'()@~$ ü"] + ["a[1]b"]
 
@@ -47,3 +49,14 @@ def test_tensorflow_finds_just_the_checkpoints_whose_path_is_no_pattern(
 )
 def test_the_first_unsafe_character_of_a_run_is_named(name: str, unsafe: str) -> None:
     assert unsafe_run_name(name) == unsafe
+
+
+def test_the_exporter_refuses_such_a_run_and_notes_such_a_logdir(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"run_name 'a\[1\]' holds '\['"):
+        run_directory.run_directory(tmp_path, "a[1]")
+    assert run_directory.run_directory(tmp_path, "what?") == tmp_path / "what?"
+    (note,) = run_directory.name_notes(tmp_path / "a[1]" / "runs")
+    assert "'[', which TensorFlow reads as a pattern" in note
+    (note,) = run_directory.name_notes(tmp_path / "a&b")
+    assert "holds '&'" in note
+    assert not run_directory.name_notes(tmp_path / "a&b" / "runs")

@@ -42,7 +42,7 @@ class Groups:
     def notes(self) -> list[str]:
         """A note on the collapsed photos, if there are any."""
         count = len(self.collapsed)
-        note = f"{count} copies are collapsed into the tiles of others, see {DUPLICATES_FILE}"
+        note = f"{count} duplicates are collapsed into other tiles, see {DUPLICATES_FILE}"
         return [note] if count else []
 
     def columns(self) -> dict[str, list[object]]:
@@ -87,7 +87,7 @@ class Groups:
             parts = [f"{count:,} {name}" for name, count in counts.items() if count]
             groups = len(self.copies.groups)
             of = f" of {groups:,} photo{'s' if groups != 1 else ''}" if parts else ""
-            rows.append(("copies", (", ".join(parts) or "none") + of))
+            rows.append(("duplicates", (", ".join(parts) or "none") + of))
         if self.clusters is not None:
             share = 100 * self.clusters.noise_share
             found = f"{len(self.clusters.names):,}, {share:.0f} % of the photos in none"

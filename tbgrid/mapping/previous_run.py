@@ -101,18 +101,18 @@ class PreviousRun:
         """
         # Thumbnails that were framed in another way cannot be compared.
         framed = self.pictures if self.fit == fit else None
-        rows = same_photos(self.names, framed, names, pictures)
-        if (rows < 0).all():
+        previous_rows = same_photos(self.names, framed, names, pictures)
+        if (previous_rows < 0).all():
             raise TbgridError(
                 f"none of the {len(names)} photos is in {self.run} "
                 f"({names[0]} is not among {self.names[0]} and {len(self.names) - 1} others)",
                 f"leave out {option('like')}, or give a run of these photos",
             )
-        same, notes = self._compare_vectors(rows, vectors, model)
+        same, notes = self._compare_vectors(previous_rows, vectors, model)
         change = abs(perplexity - self.perplexity)
         return WarmStart(
             run=self.run,
-            previous_rows=rows,
+            previous_rows=previous_rows,
             rows=self.rows,
             columns=self.columns,
             cells=self.cells,

@@ -38,7 +38,7 @@ def read_current(home: Folder) -> str:
     """
     name = home.read(CURRENT, 64).decode("latin-1").removesuffix("\n")
     if not FINGERPRINT.match(name):
-        raise BrokenError("plugins/tbgrid/current names no export")
+        raise BrokenError(f"{(HOME / CURRENT).as_posix()} names no export")
     return name
 
 

@@ -23,7 +23,7 @@ _MAX_SAFE = 1 << 53  # up to which JavaScript represents every integer
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The manifest of an export.
 

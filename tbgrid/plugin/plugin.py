@@ -33,7 +33,7 @@ from werkzeug.wrappers import Request, Response
 from tbgrid import run_format
 from tbgrid.plugin.exports import Export, Exports
 from tbgrid.plugin.files import BrokenError, File, RequestError
-from tbgrid.plugin.runs import Runs, roots
+from tbgrid.plugin.runs import Runs, logdir_roots
 
 STATIC = Path(__file__).with_name("static")
 _STATIC_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[a-z0-9]+)?(\.[a-z]+)\Z")
@@ -71,7 +71,7 @@ class GridPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
     def __init__(self, context: Any) -> None:
         flags = context.flags
         logdir = context.logdir or getattr(flags, "logdir", None)
-        self._runs = Runs(roots(logdir, getattr(flags, "logdir_spec", None)))
+        self._runs = Runs(logdir_roots(logdir, getattr(flags, "logdir_spec", None)))
         self._exports = Exports()
         self._assets: dict[str, tuple[tuple[int, int], bytes, bytes, str]] = {}
         self._runs.check()

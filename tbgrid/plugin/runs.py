@@ -61,7 +61,7 @@ class Run:
     path: str
 
 
-def roots(logdir: str | None, spec: str | None) -> list[Root]:
+def logdir_roots(logdir: str | None, spec: str | None) -> list[Root]:
     """The directories that --logdir or --logdir_spec name, by TensorBoard's rules."""
     if logdir:
         return [_root(logdir, logdir, "")]
@@ -146,7 +146,7 @@ class Search:
             try:
                 status = os.stat(path)  # noqa: PTH116 - path may be no Path
                 identity = (status.st_dev, status.st_ino)
-                if _holds(ancestors, identity):
+                if _is_in_chain(ancestors, identity):
                     continue  # a link to a directory that contains this one
                 names = self._folders_in(path)
             except (OSError, ValueError):
@@ -181,7 +181,7 @@ class Search:
         return names
 
 
-def _holds(chain: Any, identity: tuple[int, int]) -> bool:
+def _is_in_chain(chain: Any, identity: tuple[int, int]) -> bool:
     while chain is not None:
         if chain[0] == identity:
             return True
@@ -195,7 +195,7 @@ def _why_not(root: Root) -> str:
     try:
         os.scandir(root.path).close()
     except FileNotFoundError:
-        return " (not there yet)"
+        return " (does not exist yet)"
     except NotADirectoryError:
         return " (not a folder)"
     except (OSError, ValueError) as error:

@@ -23,6 +23,8 @@ from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from tbgrid.run_format import EVENTS_PREFIX
+
 _DATA_CLASS = {
     "images": summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
     "text": summary_pb2.DATA_CLASS_TENSOR,
@@ -126,7 +128,7 @@ class EventLog:
         if path is None:
             # TensorBoard reads files in the order of their names, also those of the same second.
             stamp, part = divmod(time_ns(), 10**9)
-            name = f"events.out.tfevents.{stamp:010d}.{part:09d}.{secrets.token_hex(4)}"
+            name = f"{EVENTS_PREFIX}{stamp:010d}.{part:09d}.{secrets.token_hex(4)}"
             path = self.directory / f"{name}.tbgrid-steps"
             self.directory.mkdir(parents=True, exist_ok=True)
             records.write(_version(time))

@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import TypeGuard
 
 from tbgrid.photos import SkippedFile
+from tbgrid.run_format import SKIPPED
 from tbgrid.types import Json
 from tbgrid.util.text_table import format_key, format_table
 from tbgrid.version import __version__
@@ -122,7 +123,7 @@ def markdown(report: Mapping[str, Json | Sequence[str]], skipped: Sequence[Skipp
         shown = [(item.name, item.reason) for item in skipped[:SHOWN_SKIPPED]]
         parts.append(_table(("Skipped", "reason"), shown))
         if len(skipped) > len(shown):
-            parts.append(f"… and {len(skipped) - len(shown)} more in skipped.tsv.")
+            parts.append(f"… and {len(skipped) - len(shown)} more in {SKIPPED}.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -101,7 +101,7 @@ def main() -> None:
             found.append(compared(images.vectors[order], model.metric, change, seed))
 
         def middle(name: str, found: list[Found] = found) -> float:
-            return statistics.median(getattr(each, name) for each in found)
+            return float(statistics.median(getattr(each, name) for each in found))
 
         print(
             f"| {len(images.vectors):,}: {change:+} % "

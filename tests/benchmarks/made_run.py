@@ -82,7 +82,9 @@ def write_run(logdir: Path, count: int, tiles: UInt8Array | None = None) -> Path
     tiles = pictures(count) if tiles is None else tiles
     labels = [LABELS[row % len(LABELS)] for row in range(count)]
     names = [f"{label.replace(' ', '_')}/photo_{row:06d}.jpg" for row, label in enumerate(labels)]
-    photos = tuple(map(Photo, [None] * count, names, labels))
+    photos = tuple(
+        Photo(path=None, name=name, label=label) for name, label in zip(names, labels, strict=True)
+    )
     rng = np.random.default_rng(2)
     previews = np.zeros(count + 1, np.int64)
     directory = logdir / str(count)

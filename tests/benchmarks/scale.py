@@ -161,7 +161,7 @@ def draw(folder: Path, count: int) -> None:
         picture = Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
         pen = ImageDraw.Draw(picture)
         for _ in range(1 + kind % 5):
-            x, y = rng.integers(0, 180), rng.integers(0, 120)
+            x, y = float(rng.integers(0, 180)), float(rng.integers(0, 120))
             size = int(rng.integers(20, 70))
             fill = tuple(int(part) for part in rng.integers(0, 255, 3))
             corners = (x, y, x + size, y + size)

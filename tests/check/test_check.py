@@ -966,6 +966,14 @@ def test_a_checkpoint_that_nothing_names(tmp_path: Path) -> None:
     assert refused(run) == {"listing"}
 
 
+@pytest.mark.parametrize("name", ["a[1]", "a\\b"])
+def test_a_directory_that_tensorflow_reads_as_a_pattern(run: Run, name: str) -> None:
+    path = run.path.rename(run.path.with_name(name))
+    (found,) = check(path)
+    assert (found.level, found.cure[:20]) == ("error", "rename the directory")
+    assert "listing" in refused(path)
+
+
 def test_a_run_without_a_checkpoint_shows_its_parent_s(tmp_path: Path) -> None:
     run = hand_made(tmp_path)
     train = run / "train"
@@ -1033,7 +1041,10 @@ def test_more_points_than_the_page_asks_for(
     monkeypatch.setattr(projector_files, "MAX_POINTS", 5)
     run = board(tmp_path, count=10)
     (found,) = check(run)
-    assert (found.level, found.message) == ("warning", "10 points, of which the page asks for 5")
+    assert (found.level, found.message) == (
+        "warning",
+        "10 points, of which the page loads the first 5",
+    )
 
 
 # The words

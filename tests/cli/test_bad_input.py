@@ -640,8 +640,8 @@ def leave_free(disk: Path, size: int) -> None:
 def test_a_full_disk_keeps_the_old_run(few: Path, small_disk: Path, tbgrid: Command) -> None:
     """However much room there is: until there is enough, the old export stays whole."""
     logdir = small_disk / "run"
-    options = ("--logdir", logdir, "--model", "pixels", "--image-size", "16", "--no-cache")
-    options = (*options, "--no-refine")
+    quick = ("--model", "pixels", "--image-size", "16", "--no-cache", "--no-refine")
+    options = ("--logdir", logdir, *quick)
     assert tbgrid("export", few, *options).code == 0
     before = files(logdir)
     weight = sum(map(len, before.values()))

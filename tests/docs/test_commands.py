@@ -53,7 +53,7 @@ RUN_SLOWLY = [
     "tbgrid export photos/ --logdir runs/mine --model saved_model/",
     "tbgrid export photos/ --logdir runs/models --model pixels --model builtin",
 ]
-TOOLS = {"coverage", "mypy", "pytest", "ruff"}
+TOOLS = {"mypy", "pytest", "ruff"}
 INTERNAL = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)]+)\)|!\[[^\]]*\]\((?!https?:)([^)]+)\)")
 # Not tags of TensorBoard, such as tbgrid/mosaic.
 PATH = re.compile(r"`((?:tbgrid|tests|examples|docs)/[\w./-]*(?:/|\.\w+)|scripts/\w+)`")
@@ -128,7 +128,7 @@ def test_command(
     elif program.startswith("scripts/"):
         assert (ROOT / program).stat().st_mode & 0o111
     else:
-        assert program in TOOLS | {"node"}
+        assert program in TOOLS
         assert all((ROOT / word).exists() for word in arguments if word.startswith("tests/test"))
 
 
@@ -190,6 +190,14 @@ def test_every_path_on_a_page_is_there(page: Path) -> None:
         assert (ROOT / path).exists(), path
     for path, name in PATH_AND_NAME.findall(text):
         assert re.search(rf"^(?:def|class) {name}\b", text_of(ROOT / path), re.M), (path, name)
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/development.md"])
+def test_a_single_test_that_a_page_names_is_there(page: str) -> None:
+    found = re.findall(r"pytest (tests/\S+\.py) -k (\w+)", text_of(ROOT / page))
+    assert found
+    for path, word in found:
+        assert re.search(rf"^def test_\w*{word}", text_of(ROOT / path), re.M), (path, word)
 
 
 def test_every_package_in_the_picture_is_there() -> None:

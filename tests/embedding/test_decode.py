@@ -23,6 +23,7 @@ from tbgrid.embedding.decode import Decoded, ImageError, decode, decode_many, re
 from tbgrid.photos import Photo, SkippedFile
 from tbgrid.sources.folders import find_photos
 from tbgrid.types import UInt8Array
+from tests.support.values import present
 
 SIDE = 32
 HERE = (SIDE, SIDE)
@@ -617,10 +618,10 @@ def test_odd_files_are_shown_or_refused_with_a_reason(data: Path) -> None:
     found = decoded(data / "odd", [(64, 64)])
     assert len(found) > 150
     for photo, result in found:
-        assert isinstance(result, Decoded) == pillow_opens(photo.path), photo.name
+        assert isinstance(result, Decoded) == pillow_opens(present(photo.path)), photo.name
         if isinstance(result, SkippedFile):
             assert result.name == photo.name
-            assert_reason(result.reason, photo.path)
+            assert_reason(result.reason, present(photo.path))
         else:
             assert result.views[0].shape == (64, 64, 3)
             assert min(result.width, result.height) >= 1
@@ -655,7 +656,7 @@ def test_camera_photos_are_upright_and_have_their_size(data: Path) -> None:
     orientations = set()
     for photo, got in found:
         assert isinstance(got, Decoded)
-        with Image.open(photo.path) as image:
+        with Image.open(present(photo.path)) as image:
             orientations.add(image.getexif().get(ORIENTATION, 1))
             upright = ImageOps.exif_transpose(image)
         assert (got.width, got.height) == upright.size

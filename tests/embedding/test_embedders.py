@@ -285,7 +285,7 @@ def test_builtin_is_as_good_as_pixels_on_glyphs() -> None:
         np.asarray(Image.fromarray(np.uint8(255 - 15 * digit)).resize((64, 64)).convert("RGB"))
         for digit in bunch.images[:600]
     ]
-    vectors = load_embedder()(np.stack(pictures).astype(np.float32) / 255)
+    vectors = load_embedder()(np.asarray(np.stack(pictures) / np.float32(255), np.float32))
 
     def correct(points: np.ndarray) -> float:
         nearest = (

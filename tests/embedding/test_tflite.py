@@ -143,7 +143,7 @@ def test_other_vectors_are_refused_for_good(
     reference = models.depthwise(tmp_path / "network")
     monkeypatch.setattr(tflite, "convert", other_numbers)
     model = opened(tmp_path / "network", cache)
-    assert model.notes == ()
+    assert list(model.notes) == []
     np.testing.assert_allclose(model(seven()), reference(seven()), rtol=1e-4)
     (note,) = model.notes
     assert "not the faster TensorFlow Lite (its vectors differ)" in note
@@ -161,7 +161,7 @@ def test_a_model_that_cannot_be_converted_runs_as_it_is(
     model = opened(tmp_path / "network", cache)
     capfd.readouterr()
     np.testing.assert_allclose(model(seven()), reference(seven()), rtol=1e-4)
-    (note,) = model.notes
+    (note,) = list(model.notes)
     assert "(it has no ScaleAndTranslate)" in note
     assert "tfl." not in capfd.readouterr().err, "the converter prints the network"
 
@@ -170,7 +170,7 @@ def test_a_model_of_a_fixed_batch_runs_as_it_is(tmp_path: Path) -> None:
     reference = models.fixed_batch(tmp_path / "network")
     model = through_lite(load_embedder(str(tmp_path / "network")))
     np.testing.assert_allclose(model(seven()), reference(seven()), rtol=1e-4, atol=1e-5)
-    (note,) = model.notes
+    (note,) = list(model.notes)
     assert "shape=(4, 16, 16, 3)" in note, "says what failed"
     assert len(note.splitlines()) == 1
     assert "/" not in note, "no files of this machine"
@@ -240,7 +240,7 @@ def test_the_same_export_whatever_the_cache_holds(
     options = ExportOptions(model=str(tmp_path / "network"), preview=0, cache=tmp_path / "cache")
     stages: list[str] = []
 
-    def stopping(stage: str, done: int, _: int | None) -> None:
+    def stopping(stage: str, done: int, total: int | None) -> None:  # noqa: ARG001
         if stage == "embed" and done >= 36:
             raise KeyboardInterrupt
 

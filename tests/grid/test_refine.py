@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tbgrid import Grid, Refinement, UsageError, refine, report_card, snap, tsne
@@ -13,6 +13,7 @@ from tbgrid.metrics.quality import distance_preservation
 from tbgrid.options import RefineOptions
 from tbgrid.types import Float32Array, IntArray
 from tbgrid.vectors.distances import distances_from
+from tests.support.examples import examples
 
 SIDES = ((0, 1), (1, 0), (0, -1), (-1, 0))
 CORNERS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
@@ -60,7 +61,7 @@ def total(points: Float32Array, cells: IntArray, columns: int) -> float:
         )
         found += float(np.dot(grid_state.SIDE_WEIGHTS, sorted(beside)))
         found += grid_state.CORNER_WEIGHT * sum(across)
-    return found / mean / count
+    return float(found / mean / count)
 
 
 @pytest.mark.parametrize(("kinds", "flat"), [(4, True), (40, False)])
@@ -80,7 +81,7 @@ def test_whether_points_are_flat_does_not_depend_on_their_order(kinds: int, flat
     seed=st.integers(0, 2**16),
     whole=st.booleans(),
 )
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_every_cell_is_held_once_and_the_sum_is_what_it_is_said_to_be(
     count: int, spare: int, columns: int, width: int, seed: int, whole: bool
 ) -> None:

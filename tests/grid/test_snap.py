@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tbgrid import GridOptions, TbgridError, UsageError, snap
+from tbgrid.choices import AssignmentCost, Solver
 from tbgrid.grid import assignment, lower_bound, multiscale, primal_dual
 from tbgrid.grid import snap as snap_module
 from tbgrid.grid.assignment import cell_places, pair_costs, total_cost
 from tbgrid.grid.cells import choose_shape, format_gap, scale_to_grid
 from tbgrid.types import Float64Array
+from tests.support.examples import examples
 
 ASSIGNMENT_COSTS = ("squared", "euclidean")
 HAS_LAPJV = True
@@ -39,7 +41,7 @@ def points(least: int, most: int) -> st.SearchStrategy[Float64Array]:
     )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     points(1, 40),
     st.integers(0, 5),
@@ -47,7 +49,7 @@ def points(least: int, most: int) -> st.SearchStrategy[Float64Array]:
     st.sampled_from(["scipy", "windows", *(["lapjv"] if HAS_LAPJV else [])]),
 )
 def test_cells_are_unique_and_in_range(
-    where: Float64Array, spare: int, assignment_cost: str, solver: str
+    where: Float64Array, spare: int, assignment_cost: AssignmentCost, solver: Solver
 ) -> None:
     assignment_cost = "squared" if solver == "windows" else assignment_cost
     rows, columns = choose_shape(len(where) + spare)
@@ -60,9 +62,11 @@ def test_cells_are_unique_and_in_range(
     assert grid.cost == pytest.approx(total_cost(grid.places, grid.cells, columns, assignment_cost))
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(points(2, 7), st.sampled_from(ASSIGNMENT_COSTS), st.integers(0, 1))
-def test_no_assignment_costs_less(where: Float64Array, assignment_cost: str, spare: int) -> None:
+def test_no_assignment_costs_less(
+    where: Float64Array, assignment_cost: AssignmentCost, spare: int
+) -> None:
     grid = snap(
         where,
         GridOptions(shape=(2, (len(where) + spare + 1) // 2), assignment_cost=assignment_cost),
@@ -74,10 +78,10 @@ def test_no_assignment_costs_less(where: Float64Array, assignment_cost: str, spa
     assert grid.cost == pytest.approx(best, rel=1e-6, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(points(3, 60), st.integers(0, 2**31), st.sampled_from(ASSIGNMENT_COSTS))
 def test_never_above_a_random_assignment(
-    where: Float64Array, seed: int, assignment_cost: str
+    where: Float64Array, seed: int, assignment_cost: AssignmentCost
 ) -> None:
     grid = snap(where, GridOptions(assignment_cost=assignment_cost))
     rng = np.random.default_rng(seed)
@@ -86,9 +90,11 @@ def test_never_above_a_random_assignment(
         assert grid.cost <= total_cost(grid.places, cells, grid.columns, assignment_cost) + 1e-6
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(points(3, 60), st.integers(0, 2**31), st.sampled_from(["scipy", "windows"]))
-def test_the_order_of_points_does_not_matter(where: Float64Array, seed: int, solver: str) -> None:
+def test_the_order_of_points_does_not_matter(
+    where: Float64Array, seed: int, solver: Solver
+) -> None:
     order = np.random.default_rng(seed).permutation(len(where))
     options = GridOptions(solver=solver)
     one, other = snap(where, options), snap(where[order], options)
@@ -101,7 +107,7 @@ def test_the_order_of_points_does_not_matter(where: Float64Array, seed: int, sol
 
 @pytest.mark.parametrize("solver", ["scipy", "lapjv"])
 @pytest.mark.parametrize(("count", "shape"), [(400, (20, 20)), (350, (20, 20)), (200, (12, 31))])
-def test_solvers_agree(solver: str, count: int, shape: tuple[int, int]) -> None:
+def test_solvers_agree(solver: Solver, count: int, shape: tuple[int, int]) -> None:
     from scipy.optimize import linear_sum_assignment
 
     where = clustered(count)
@@ -150,7 +156,7 @@ def layouts(draw: st.DrawFn, most: int = 200) -> Float64Array:
     return where
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(layouts(), st.integers(0, 200), st.floats(0.2, 5))
 def test_from_coarse_to_fine_each_step_is_better(
     where: Float64Array, spare: int, aspect: float
@@ -177,7 +183,7 @@ def test_from_coarse_to_fine_each_step_is_better(
     assert least == pytest.approx(costs[3], rel=1e-9, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(layouts(60), st.integers(0, 60), st.integers(0, 2**31))
 def test_the_optimum_is_found_from_any_start(where: Float64Array, spare: int, seed: int) -> None:
     rows, columns = choose_shape(len(where) + spare)
@@ -263,7 +269,7 @@ def test_what_would_not_fit_into_memory_is_refused(
     assert message in str(caught.value)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(points(1, 40), st.integers(0, 30), st.integers(0, 2**31), st.booleans())
 def test_the_bound_is_below_every_assignment(
     where: Float64Array, spare: int, seed: int, good: bool
@@ -279,7 +285,7 @@ def test_the_bound_is_below_every_assignment(
     assert least <= cost + 1e-6 * max(cost, 1)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31), st.floats(0.01, 100))
 def test_least_costs_look_at_every_pair(rows: int, columns: int, seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
@@ -19,6 +19,7 @@ from tbgrid.photos import Photo
 from tbgrid.types import Float32Array, UInt8Array
 from tbgrid.util.cache import Cache
 from tbgrid.vectors.neighbors import find_neighbors
+from tests.support.examples import examples
 from tests.support.photos import scene
 
 FORMS = ("q40", "half", "crop", "bright", "mirror")
@@ -91,7 +92,7 @@ def test_planted_copies_are_found_and_nothing_else() -> None:
     assert len(copies.representatives) == 30
 
 
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(st.integers(0, 2**16))
 def test_groups_are_a_partition_and_follow_the_photos(seed: int) -> None:
     pictures, _ = planted(seed % 7)
@@ -174,7 +175,7 @@ def test_without_pictures_equal_vectors_are_copies() -> None:
 
 def arrays(pictures: Sequence[Image.Image]) -> Float32Array:
     small = [np.asarray(p.resize((32, 32), Image.Resampling.BOX)) for p in pictures]
-    return np.stack(small).astype(np.float32).transpose(0, 3, 1, 2)
+    return np.asarray(np.stack(small).transpose(0, 3, 1, 2), np.float32)
 
 
 def test_likeness_of_forms_and_of_others() -> None:

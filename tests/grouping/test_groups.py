@@ -75,9 +75,9 @@ def test_shown_copies_are_named_and_counted(folder: Path, tmp_path: Path) -> Non
     report = json.loads((result.export / "report.json").read_text())
     numbers = report["duplicates"]
     assert (numbers["groups"], numbers["exact_copies"], numbers["near_copies"]) == (3, 3, 1)
-    assert ("copies", "3 exact, 1 near of 3 photos") in result.groups.summary_rows()
+    assert ("duplicates", "3 exact, 1 near of 3 photos") in result.groups.summary_rows()
     manifest = json.loads((result.export / run_format.FOLDER / run_format.MANIFEST).read_text())
-    assert ["copies", "3 exact, 1 near of 3 photos"] in manifest["report"]
+    assert ["duplicates", "3 exact, 1 near of 3 photos"] in manifest["report"]
     assert not check(tmp_path / "run")
 
 
@@ -117,13 +117,13 @@ def test_stacked_copies_lie_under_one_tile(folder: Path, tmp_path: Path) -> None
         return [data[a:b] for a, b in pairwise(ends)]
 
     every = previews(shown)
-    for name, encoded, before in zip(
+    for name, encoded, old in zip(
         names, previews(result), (every[row] for row in chosen), strict=True
     ):
         if name not in {"a/00.png", "a/02.png", "b/01.png"}:
-            assert encoded == before
+            assert encoded == old
             continue
-        one, other = (np.asarray(Image.open(io.BytesIO(each)), int) for each in (encoded, before))
+        one, other = (np.asarray(Image.open(io.BytesIO(each)), int) for each in (encoded, old))
         far = np.abs(one - other).max(axis=2)
         assert far[:20, 44:].max() > 150, "the badge"
         assert far[32:].max() < 40, "and the picture, encoded once more"

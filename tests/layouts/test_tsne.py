@@ -21,6 +21,7 @@ from tbgrid.layouts.procrustes import aligned
 from tbgrid.types import Float32Array
 from tbgrid.vectors import pca
 from tbgrid.vectors.pca import normalize_for, principal_components
+from tests.support.values import present
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_labelled_clusters_stay_neighbours(digits: tuple[Float32Array, np.ndarra
     in_plane = neighbour_agreement(layout.positions, labels)
     assert in_plane > 0.85
     assert in_plane > neighbour_agreement(principal_components(vectors, 2), labels) + 0.2
-    assert 0 < layout.kl < 2
+    assert 0 < present(layout.kl) < 2
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_the_default_ends_below_the_reference(digits: tuple[Float32Array, np.nda
     default, reference = (
         tsne(vectors, TsneOptions(engine=name)) for name in ("opentsne", "sklearn")
     )
-    assert default.kl < 1.02 * reference.kl
+    assert present(default.kl) < 1.02 * present(reference.kl)
     agreements = [neighbour_agreement(found.positions, labels) for found in (default, reference)]
     assert agreements[0] > agreements[1] - 0.02
     assert default.engine.startswith("openTSNE ")
@@ -170,12 +171,12 @@ def test_a_layout_near_another_is_as_good_and_stays_near(
     held = first.positions.copy()
     near = tsne(vectors, options, init=first.positions)
     assert np.array_equal(first.positions, held)
-    assert near.kl < fresh.kl + 0.1
+    assert present(near.kl) < present(fresh.kl) + 0.1
     agreements = [neighbour_agreement(found.positions, labels) for found in (near, fresh)]
     assert agreements[0] > agreements[1] - 0.03
 
     def scaled(positions: np.ndarray) -> np.ndarray:
-        return (positions - positions.mean(axis=0)) / positions.std()
+        return np.asarray((positions - positions.mean(axis=0)) / positions.std())
 
     moved = [
         np.linalg.norm(scaled(found) - scaled(first.positions), axis=1).mean()

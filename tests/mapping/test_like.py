@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -45,6 +45,7 @@ from tbgrid.run_format import CURRENT, HOME, REPORT
 from tbgrid.types import Float32Array
 from tbgrid.util.cache import Cache
 from tests.support.embedders import MeanColour
+from tests.support.examples import examples
 from tests.support.photos import draw_photos
 
 MODEL = MeanColour()
@@ -238,7 +239,7 @@ def test_one_row_tells_nothing_of_several() -> None:
     assert measure_stability(grid, start).kept == 30
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 1600), st.integers(1, 4000))
 def test_the_grid_is_kept_grown_or_made_anew(
     rows: int, columns: int, before: int, after: int
@@ -362,7 +363,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tbgrid.Export
 QUICK = ExportOptions(tile=16, preview=0)
 
 
-def like(folder: Path, logdir: str = "run", **changes: object) -> tbgrid.ExportResult:
+def like(folder: Path, logdir: str = "run", **changes: Any) -> tbgrid.ExportResult:
     options = dataclasses.replace(QUICK, **{"like": folder / "run", **changes})
     return tbgrid.export(folder / "photos", folder / logdir, options, embedder=MODEL)
 
@@ -559,13 +560,13 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
     )
     report = json.loads((map_.parent / REPORT).read_text())
     for part, value, said in (
-        ("grid", {**report["grid"], "aspect": 0}, "0 is no number above 0"),
+        ("grid", {**report["grid"], "aspect": 0}, "0 is not a number above 0"),
         (
             "grid",
             {**report["grid"], "assignment_cost": "miles"},
-            "miles is none of squared, euclidean",
+            "miles is not one of squared, euclidean",
         ),
-        ("model", {**report["model"], "metric": "miles"}, "miles is none of cosine, euclidean"),
+        ("model", {**report["model"], "metric": "miles"}, "miles is not one of cosine, euclidean"),
         ("t-SNE", [], "AttributeError"),
     ):
         text = json.dumps({**report, part: value}).encode()

@@ -10,18 +10,21 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.datasets import load_digits
 from sklearn.manifold import trustworthiness
 
 from tbgrid import Grid, GridOptions, Layout, ReportCard, report_card, snap, tsne
+from tbgrid.choices import Metric
 from tbgrid.grid.adjacency import adjacent_pairs
 from tbgrid.grid.cells import choose_shape, scale_to_grid
 from tbgrid.metrics.quality import distance_preservation, neighbor_agreement, neighbors_in_plane
 from tbgrid.types import Float32Array, Float64Array, IntArray
 from tbgrid.vectors.pca import normalize_for, principal_components
+from tests.support.examples import examples
+from tests.support.values import present
 
 
 def on_grid(positions: Float64Array, cells: IntArray, rows: int, columns: int) -> Grid:
@@ -91,7 +94,7 @@ def test_published_anchors() -> None:
         assert distance_preservation(gradient, cells, 20, power) == pytest.approx(1)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(holed(), st.sampled_from([1, 2, 16]))
 def test_dpq_equals_its_slow_twin(
     drawn: tuple[Float64Array, IntArray, int, int], power: int
@@ -105,7 +108,7 @@ def test_dpq_equals_its_slow_twin(
         assert 0 <= found <= 1
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(holed(), st.sampled_from([2, 16]))
 def test_dpq_is_the_same_for_a_turned_or_mirrored_grid(
     drawn: tuple[Float64Array, IntArray, int, int], power: int
@@ -136,12 +139,15 @@ def test_the_baselines_are_means_of_random_orders() -> None:
         found.append(
             [distance_preservation(vectors, cells, grid.columns, p) for p in (16, 2)] + [share]
         )
-    expected, spread = np.mean(found, axis=0), np.std(found, axis=0)
+    numbers = np.array(found, np.float64)
+    expected, spread = numbers.mean(axis=0), numbers.std(axis=0)
     chance = [card.dpq_16_random, card.dpq_2_random, card.agreement_random]
     assert (np.abs(np.array(chance) - expected) < 4 * spread / math.sqrt(5)).all()
     full = distance_preservation(vectors, grid.cells, grid.columns, 16)
     assert card.dpq_16 == pytest.approx(full)
-    assert card.dpq_2 == pytest.approx(slow_dpq(vectors, grid.cells, grid.columns, 2))
+    assert card.dpq_2 == pytest.approx(
+        slow_dpq(vectors.astype(np.float64), grid.cells, grid.columns, 2)
+    )
     assert card.agreement == neighbor_agreement(labels, grid.cells, grid.rows, grid.columns)
 
 
@@ -150,7 +156,7 @@ def digits() -> tuple[Float32Array, list[str], Float64Array, float]:
     bunch = load_digits()
     vectors = bunch.data[:324].astype(np.float32)
     layout = tsne(vectors, metric="euclidean")
-    return vectors, [str(v) for v in bunch.target[:324]], layout.positions, layout.kl
+    return vectors, [str(v) for v in bunch.target[:324]], layout.positions, present(layout.kl)
 
 
 def test_better_layouts_score_higher(
@@ -161,7 +167,7 @@ def test_better_layouts_score_higher(
     cards = []
     for places in (positions, principal_components(vectors, 2), rng.random((324, 2))):
         grid = snap(places, GridOptions(shape=(18, 18)))
-        layout = Layout(positions=places, kl=kl)
+        layout = Layout(positions=np.asarray(places, np.float64), kl=kl)
         cards.append(report_card(vectors, layout, grid, labels, metric="euclidean"))
     for name in ("dpq_16", "dpq_2", "trustworthiness", "neighbors_kept", "agreement"):
         best, middle, worst = (getattr(card, name) for card in cards)
@@ -169,7 +175,7 @@ def test_better_layouts_score_higher(
     chance = cards[2]
     assert chance.dpq_16 == pytest.approx(chance.dpq_16_random, abs=0.06)
     assert chance.agreement == pytest.approx(chance.agreement_random, abs=0.05)
-    assert cards[0].agreement > 0.6
+    assert present(cards[0].agreement) > 0.6
     assert cards[0].kl == kl
     assert cards[0].gap == 0
 
@@ -186,7 +192,7 @@ def test_trustworthiness_is_that_of_scikit_learn(
         assert neighbors_in_plane(points, positions, near)[0] == pytest.approx(expected, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.integers(3, 30), st.integers(0, 2**31))
 def test_neighbours_kept_is_the_share_of_common_neighbours(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -217,7 +223,7 @@ def test_neighbours_keep_their_rank_among_equal_photos() -> None:
     assert neighbors_in_plane(vectors, stacked, 10) == (1, 1)
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(holed(), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_neighbour_agreement_by_brute_force(
     drawn: tuple[Float64Array, IntArray, int, int], kinds: int, random: Random
@@ -265,13 +271,13 @@ def check(card: ReportCard) -> None:
     ],
     ids=["equal", "zero", "equidistant", "line", "huge", "outlier", "two"],
 )
-def test_data_with_nothing_to_tell(vectors: Float64Array, metric: str) -> None:
+def test_data_with_nothing_to_tell(vectors: Float64Array, metric: Metric) -> None:
     rng = np.random.default_rng(0)
-    vectors = vectors.astype(np.float32)
+    shorter = vectors.astype(np.float32)
     for positions in (rng.random((30, 2)), np.zeros((30, 2)), np.repeat(np.eye(2), 15, axis=0)):
         grid = on_grid(positions, rng.permutation(42)[:30], 6, 7)
         for labels in (None, ["a"] * 30, [str(i) for i in range(30)], ["a", "b"] * 15):
-            check(report_card(vectors, positions, grid, labels, metric=metric))
+            check(report_card(shorter, positions, grid, labels, metric=metric))
 
 
 def test_numbers_that_do_not_exist_are_left_out() -> None:

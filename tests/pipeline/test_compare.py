@@ -15,10 +15,12 @@ from scipy.spatial.distance import pdist
 import tbgrid
 from tbgrid import Comparison, ExportOptions, TbgridError, TsneOptions
 from tbgrid.check.run import check
+from tbgrid.choices import Metric
 from tbgrid.cli import main
 from tbgrid.layouts.procrustes import consensus
 from tbgrid.pipeline import compare as compare_module
-from tbgrid.types import Float32Array, Float64Array
+from tbgrid.pipeline.write_run import write_run
+from tbgrid.types import Embedder, Float32Array, Float64Array
 from tests.support.embedders import MeanColour
 from tests.support.event_files import events
 from tests.support.photos import draw_photos
@@ -31,7 +33,7 @@ class Brightness:
     model_id: str = "bright/ness v1"
     blind: tuple[int, int, int] | None = None
     input_size: ClassVar[tuple[int, int]] = (16, 16)
-    metric: ClassVar[str] = "cosine"
+    metric: ClassVar[Metric] = "cosine"
     notes: ClassVar[Sequence[str]] = ()
 
     def __call__(self, images: Float32Array) -> Float32Array:
@@ -40,7 +42,7 @@ class Brightness:
         if self.blind is not None:
             corner = images[:, 0, -1] * 255
             vectors[np.abs(corner - self.blind).max(axis=1) < 40] = np.nan
-        return vectors
+        return np.asarray(vectors)
 
 
 BLUE = (30, 60, 220)
@@ -79,9 +81,10 @@ def test_each_model_has_a_run_with_the_same_rows(compared: Comparison) -> None:
 def test_the_maps_are_those_of_the_models_alone_but_turned(
     compared: Comparison, photos: Path, tmp_path: Path
 ) -> None:
+    models: list[Embedder] = [MeanColour(), Brightness()]
     alone = [
         tbgrid.export(photos, tmp_path / str(number), embedder=model)
-        for number, model in enumerate((MeanColour(), Brightness()))
+        for number, model in enumerate(models)
     ]
     first, second = compared.results
     assert np.array_equal(first.layout.positions, alone[0].layout.positions)
@@ -125,7 +128,8 @@ def test_what_one_model_rejects_is_left_out_of_all_runs(
 ) -> None:
     photos = draw_photos(tmp_path / "photos", each=6)
     (photos / "red" / "text.jpg").write_text("no picture")
-    models = [Brightness("a", BLUE), MeanColour(), Brightness("b")][::order]
+    models: list[Embedder] = [Brightness("a", BLUE), MeanColour(), Brightness("b")]
+    models = models[::order]
     options = ExportOptions(cache=tmp_path / "cache", use_cache=cached)
     done = tbgrid.compare(photos, tmp_path / "runs", models, options)
     shown = [names_of(result) for result in done.results]
@@ -231,7 +235,7 @@ def test_embedded_photos_are_refused(
 def test_a_run_that_cannot_be_written_leaves_those_before_it(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = compare_module.write_run
+    write = write_run
     calls = iter(range(9))
 
     def failing(*arguments, **options):  # type: ignore[no-untyped-def]

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from tbgrid.writers.mosaic import scatter_photos
 from tests.support.embedders import MeanColour
 from tests.support.event_files import events
 from tests.support.photos import COLOURS, draw_photos
+from tests.support.values import present
 
 COLOUR_MODEL = MeanColour()
 
@@ -53,7 +55,7 @@ def test_the_run_holds_what_the_stages_gave(exported: tbgrid.ExportResult) -> No
         exported.export.name
     )
     told = b"".join(files(exported.directory).values())
-    assert str(exported.images.photos[0].path.parent.parent.parent).encode() not in told
+    assert str(present(exported.images.photos[0].path).parents[2]).encode() not in told
 
 
 def test_look_alikes_lie_side_by_side(exported: tbgrid.ExportResult) -> None:
@@ -222,11 +224,11 @@ def test_a_kill_while_publishing_leaves_one_whole_export(
     calls = iter(range(100))
     rename, replace = Path.rename, Path.replace
 
-    def dying(original):  # type: ignore[no-untyped-def]
+    def dying(original: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
         def step(self: Path, target: Path) -> Path:
             if next(calls) >= broken:
                 raise KilledError
-            return original(self, target)  # type: ignore[no-any-return]
+            return original(self, target)
 
         return step
 
@@ -295,7 +297,7 @@ def test_few_photos_are_computed_on_one_thread(photos: Path, tmp_path: Path) -> 
     def threads() -> set[int]:
         return {pool["num_threads"] for pool in threadpool_info()}
 
-    def look(stage: str, *_: object) -> None:
+    def look(stage: str, done: int, total: int | None) -> None:  # noqa: ARG001
         seen[stage] = threads()
 
     before = threads()

@@ -171,7 +171,7 @@ def test_a_kill_before_each_step_of_publication_leaves_one_whole_export(
         for step in range(1000):
             copy = tmp_path / f"killed before {step}"
             shutil.copytree(directory, copy)
-            inside = [copy / path.relative_to(directory) for path in (staging, events)]
+            inside = (copy / staging.relative_to(directory), copy / events.relative_to(directory))
             left.append(copy)
             if not killed_at(step, partial(publish, copy, *inside, list(names), thumbnail)):
                 break

@@ -196,7 +196,7 @@ def test_a_network_gives_the_same_vectors_in_rays_workers(thirty: Path, tmp_path
 @on_ray
 def test_interrupting_ends_cleanly_and_keeps_shards(thirty: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
+    arguments: list[str | Path] = [thirty, "--out", out, "--model", "pixels", "--shard", "1"]
     process = tbgrid(*arguments, "--runner", "ray", "--workers", "2", start_new_session=True)
     while not list(out.glob("shard-*")):
         time.sleep(0.02)
@@ -231,7 +231,15 @@ def test_a_cluster_gives_the_same_shards(cluster: str, thirty: Path, tmp_path: P
 
 @on_ray
 def test_a_cluster_that_is_not_there_is_one_line(thirty: Path, tmp_path: Path) -> None:
-    arguments = [thirty, "--out", tmp_path / "out", "--model", "pixels", "--runner", "ray"]
+    arguments: list[str | Path] = [
+        thirty,
+        "--out",
+        tmp_path / "out",
+        "--model",
+        "pixels",
+        "--runner",
+        "ray",
+    ]
     process = tbgrid(*arguments, env={**os.environ, "RAY_ADDRESS": "127.0.0.1:1"})
     (line,) = process.communicate(timeout=300)[1].splitlines()
     assert process.returncode == 1

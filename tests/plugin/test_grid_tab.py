@@ -9,6 +9,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 import tbgrid
 from tbgrid.photos import Photo, Source
@@ -41,6 +42,7 @@ from tests.support.grid_page import (
 from tests.support.preloaded import Preloaded
 from tests.support.screenshots import picture
 from tests.support.tensorboard_process import plugins, tensorboard
+from tests.support.values import present
 
 WHITE = (255, 255, 255)
 SELECTED = (26, 115, 232)  # around what is selected
@@ -286,7 +288,12 @@ def test_the_first_picture_is_a_small_overview(page: Page, address: str, large: 
             return fetch_(url, ...more);
         };"""
     page.add_init_script(hold)
-    page.on("request", lambda it: "/tile?" in it.url and tiles.append(it.url))
+
+    def note(request: Request) -> None:
+        if "/tile?" in request.url:
+            tiles.append(request.url)
+
+    page.on("request", note)
     tab = Tab.alone(page, address, run=large.run)
     overview = tab.frame.locator("img.overview")
     expect(overview).to_be_visible()
@@ -321,18 +328,19 @@ def test_the_wheel_zooms_down_to_the_preview(tab: Tab, large: Known, source: Sou
 
     for _ in range(5):
         tab.wheel(at, -600)
-    side = 0.96 * min(whole.width, whole.height)
-    view = whole.zoomed(at, side / whole.scale)
+    across = 0.96 * min(whole.width, whole.height)
+    view = whole.zoomed(at, across / whole.scale)
     assert_at(tab, view)
     # The pixels of the screen that show the photo, but for its edge, and those that it has there.
-    low, high = np.rint(view.on_screen(large.centres[row]) + np.array([[-0.49], [0.49]]) * side)
-    stored = Image.fromarray(source.photos[row].pixels).resize((int(side), int(side)), 2)
+    low, high = np.rint(view.on_screen(large.centres[row]) + np.array([[-0.49], [0.49]]) * across)
+    stored = Image.fromarray(present(source.photos[row].pixels))
+    stored = stored.resize((int(across), int(across)), Image.Resampling.BILINEAR)
     given = np.pad(np.asarray(stored, int), ((900, 900), (900, 900), (0, 0)))
     shown = tab.seen().astype(int)
     (left, top), (right, bottom) = (
         np.clip(edge, 0, (view.width, view.height)).astype(int) for edge in (low, high)
     )
-    x, y = np.rint(900 + side / 2 - view.on_screen(large.centres[row])).astype(int)
+    x, y = np.rint(900 + across / 2 - view.on_screen(large.centres[row])).astype(int)
     given = given[y + top : y + bottom, x + left : x + right]
     shown = shown[top:bottom, left:right]
     assert min(shown.shape[:2]) > 600
@@ -433,7 +441,11 @@ def test_a_link_shows_a_colleague_the_same(
         other = (Tab.found(again) if inside else Tab(again, again.main_frame)).settle()
         assert other.linked == linked
         expect(other.hits).to_have_text("341 of 1,024")
-        until(again, lambda tab=other: np.abs(tab.seen() - shown).mean() < 0.5)
+        until(again, partial(looks_as, other, shown))
+
+
+def looks_as(tab: Tab, shown: NDArray[np.int64]) -> bool:
+    return bool(np.abs(tab.seen() - shown).mean() < 0.5)
 
 
 # ---- 2: the snap
@@ -802,7 +814,7 @@ def test_two_runs_side_by_side(
         next(row for row in range(1024) if large.centres[row, 0] < 6 and (row % 8 == 0) == there)
         for there in (True, False)
     )
-    row = common // 8
+    other = common // 8
     before = tab.seen(1).astype(int)
     tab.point(tab.whole(large).on_screen(large.centres[common]))
     tab.settle()
@@ -812,14 +824,14 @@ def test_two_runs_side_by_side(
     # Its middle, by where it ends: how many of its smoothed pixels count differs from side to side.
     ends = np.argwhere(ring)
     assert (ends.min(axis=0) + ends.max(axis=0))[::-1] / 2 == pytest.approx(
-        view.on_screen(right.centres[row]), abs=2
+        view.on_screen(right.centres[other]), abs=2
     )
     tab.point(tab.whole(large).on_screen(large.centres[alone]))
     tab.settle()
     assert (np.abs(tab.seen(1) - before).max(axis=2) > 5).sum() == 0, "it is not in the other run"
 
     # And back: what is pinned in the other run is found in this one.
-    tab.click(view.on_screen(right.centres[row]), 1)
+    tab.click(view.on_screen(right.centres[other]), 1)
     expect(tab.panel.locator("h2")).to_have_text(f"{common:04}.jpg")
     tab.marks.nth(1).press("Escape")
     tab.frame.get_by_role("combobox", name=re.compile("beside")).select_option("")

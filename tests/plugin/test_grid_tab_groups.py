@@ -98,7 +98,7 @@ def corners(tab: Tab, known: Known, side: int) -> UInt8Array:
     half = view.scale / 2
     return np.stack(
         [
-            shown.resize((side // 2, side // 2), box=(x, y - half, x + half, y))
+            np.asarray(shown.resize((side // 2, side // 2), box=(x, y - half, x + half, y)))
             for x, y in view.on_screen(known.centres)
         ]
     )

@@ -161,7 +161,10 @@ def test_what_never_changes_is_kept_and_the_rest_is_asked_for_again(served: Serv
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         is_manifest = f"name={run_format.MANIFEST}" in answer.request.url
         assert answer.headers["Cache-Control"] == ("no-cache" if is_manifest else FOREVER)
-        query = {**answer.request.args, "headers": {"If-None-Match": answer.headers["ETag"]}}
+        query: dict[str, Any] = {
+            **answer.request.args,
+            "headers": {"If-None-Match": answer.headers["ETag"]},
+        }
         again = served.backend.get(answer.request.path.rpartition("/")[2], **query)
         assert (again.status_code, again.data) == (304, b"")
         for header in ("ETag", "Content-Type", "Cache-Control"):
@@ -925,7 +928,8 @@ def test_a_pyramid_has_the_tiles_of_deep_zoom(shape: tuple[int, int], cell: int)
     changes = {"photos": 1, "neighbours": 0, "columns": MANIFEST["columns"][1:], "key": 0}
     told = {**MANIFEST, **changes, "grid": [rows, columns], "cell": cell}
     found = manifest.parse(json.dumps(told).encode())
-    width, height, expected = columns * cell, rows * cell, []
+    expected: list[tuple[int, int]] = []
+    width, height = columns * cell, rows * cell
     while True:
         expected.insert(0, (-(-width // 512), -(-height // 512)))
         if width == height == 1:

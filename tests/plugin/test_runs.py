@@ -15,7 +15,7 @@ from tensorboard.plugins import base_plugin
 
 from tbgrid import run_format
 from tbgrid.plugin import GridLoader, files, runs
-from tbgrid.plugin.runs import Runs, Search, roots
+from tbgrid.plugin.runs import Runs, Search, logdir_roots
 from tests.support.plugin_backend import Backend
 from tests.support.tab_runs import write_run
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer:Deprecation
 
 def found_in(logdir: Path | str, spec: str | None = None) -> tuple[list[str], str]:
     """The names of the runs, and what was searched."""
-    found, searched = Runs(roots(str(logdir), spec)).search()
+    found, searched = Runs(logdir_roots(str(logdir), spec)).search()
     return [run.name for run in found], searched
 
 
@@ -145,7 +145,7 @@ def test_a_deep_tree_has_an_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("logdir", "reason"),
     [
-        ("{}/none/yet", "not there yet"),
+        ("{}/none/yet", "does not exist yet"),
         ("{}/file", "not a folder"),
         ("{}/file/below", "not a folder"),
         ("gs://bucket/runs", "not searched: this tab reads local folders only"),
@@ -177,7 +177,7 @@ def test_a_logdir_is_read_as_tensorboard_reads_it(
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     assert found_in("~/runs") == (["a"], "~/runs")
     monkeypatch.chdir(tmp_path / "home")
-    relative = Runs(roots("runs/", None))
+    relative = Runs(logdir_roots("runs/", None))
     monkeypatch.chdir(tmp_path)
     assert [run.name for run in relative.search()[0]] == ["a"], "of the directory at the start"
     assert found_in(f"file://{tmp_path}/home")[0] == ["runs/a"]
@@ -188,7 +188,7 @@ def test_a_logdir_may_come_later(tmp_path: Path) -> None:
     backend = Backend(tmp_path / "later")
     assert backend.runs() == []
     folder = write_run(tmp_path / "later" / "run")
-    asked = {"run": "run", "export": folder.name, "row": 0}
+    asked: dict[str, Any] = {"run": "run", "export": folder.name, "row": 0}
     deadline = time.monotonic() + 10
     while backend.get("preview", **asked).status_code != 200:
         assert time.monotonic() < deadline
@@ -317,7 +317,7 @@ def test_guessed_names_take_a_small_part_of_the_time(
         return iter(())
 
     monkeypatch.setattr(Search, "__iter__", slow)
-    found = Runs(roots(str(tmp_path), None))
+    found = Runs(logdir_roots(str(tmp_path), None))
     assert all(found.get(str(number)) is None for number in range(100))
     assert len(searched) == 1
 

@@ -16,7 +16,7 @@ from tests.serve.test_kill import listed, stopped, worker_of
 from tests.support.serve_process import ServerProcess, picture, running_server
 
 CLIENTS, PICTURES = 200, 10_000
-FEW_CLIENTS, FEW_PICTURES = 20, 100
+FEW_CLIENTS, FEW_PICTURES = 20, 60
 ASKED = 40  # times for a median
 SLOWER = 3  # times at most, while a job runs
 

@@ -128,10 +128,22 @@ def damaged_member(path: Path) -> None:
     path.write_bytes(bytes(content))
 
 
+def saved_and_cut(
+    save: Callable[..., None], *arrays: Any, **named: Any
+) -> Callable[[Path], object]:
+    """What writes arrays to a file, and cuts it."""
+
+    def write(path: Path) -> None:
+        save(path, *arrays, **named)
+        cut(path)
+
+    return write
+
+
 REFUSED: list[tuple[str, Callable[[Path], object], str]] = [
     ("a.npy", lambda p: p.touch(), "cannot read"),
     ("a.npy", lambda p: p.write_bytes(b"no array " * 9), "cannot read"),
-    ("a.npy", lambda p: (np.save(p, GREY), cut(p)), "cannot read"),
+    ("a.npy", saved_and_cut(np.save, GREY), "cannot read"),
     ("a.npy", lambda p: np.save(p, GREY.astype(float)), r"holds float64\[12, 9, 7\]: expected"),
     ("a.npy", lambda p: np.save(p, GREY[0]), r"holds uint8\[9, 7\]"),
     ("a.npy", lambda p: np.save(p, RGB[..., :2]), r"holds uint8\[12, 9, 7, 2\]"),
@@ -139,7 +151,7 @@ REFUSED: list[tuple[str, Callable[[Path], object], str]] = [
     ("a.npy", lambda p: np.save(p, GREY[:0]), "holds no pictures|cannot read"),
     ("a.npz", lambda p: np.savez(p, x_train=GREY), "holds x_train: expected .*'images'"),
     ("a.npz", lambda p: np.savez(p), "holds nothing"),
-    ("a.npz", lambda p: (np.savez(p, images=GREY), cut(p)), "cannot read"),
+    ("a.npz", saved_and_cut(np.savez, images=GREY), "cannot read"),
     ("a.npz", damaged_member, "cannot read 'images' of "),
     ("a.npz", lambda p: save_y(p, range(11)), r"12 pictures and labels of shape \[11\]"),
     ("a.npz", lambda p: save_y(p, np.eye(12)), r"labels of shape \[12, 12\]"),
@@ -185,7 +197,8 @@ def test_pickles_are_never_loaded(how: str, tmp_path: Path) -> None:
     elif how == "pickle":
         path.write_bytes(pickle.dumps(trap))
     else:
-        np.savez(path, **{"images": GREY, how: holding})
+        members: dict[str, Any] = {"images": GREY, how: holding}
+        np.savez(path, **members)
     for read in (read_images, read_vectors):
         with pytest.raises(TbgridError):
             read(path)
@@ -221,7 +234,7 @@ def test_vectors_too_large_are_infinite(tmp_path: Path) -> None:
         (lambda p: np.save(p, VECTORS > 0), r"holds bool\[6, 4\]"),
         (lambda p: np.save(p, VECTORS.astype(str)), "holds <U"),
         (lambda p: np.save(p, VECTORS + 1j), "holds complex128"),
-        (lambda p: (np.save(p, VECTORS), cut(p)), "cannot read"),
+        (saved_and_cut(np.save, VECTORS), "cannot read"),
         (lambda p: p.mkdir(), "cannot read"),
         (lambda _: None, r"cannot read .*\(No such file"),
     ],

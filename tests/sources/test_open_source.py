@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tbgrid.options import SourceOptions
 from tbgrid.photos import Source
 from tbgrid.run_format import printable
 from tbgrid.sources.folders import find_photos
+from tests.support.values import present
 
 posix = pytest.mark.skipif(os.name != "posix", reason="what only POSIX file systems hold")
 NOBODY = 65534
@@ -53,7 +55,7 @@ def test_photos_are_sorted_by_folder_and_labelled_by_the_first(tmp_path: Path) -
     ]
     assert found.name == tmp_path.name
     assert found.skipped == ()
-    assert all(photo.path.is_file() for photo in found.photos)
+    assert all(present(photo.path).is_file() for photo in found.photos)
 
 
 def test_files_without_folders_have_no_labels(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_what_cannot_be_read_is_left_out(unprivileged: Path) -> None:
         # A file that cannot be opened is found out by the decoder.
         assert names(found) == ["a/1.jpg", "a/closed.jpg"]
         with pytest.raises(ImageError, match=r"^cannot be read: Permission denied$"):
-            decode(found.photos[1].path, [(8, 8)])
+            decode(present(found.photos[1].path), [(8, 8)])
     assert reasons(found) == {
         "closed": "folder cannot be read: Permission denied",
         "listed/3.jpg": "cannot be reached: Permission denied",
@@ -205,7 +207,7 @@ def test_names_are_kept_and_shown_as_valid_text(tmp_path: Path) -> None:
     for photo in found.photos:
         assert photo.label == "a & b"
         assert photo.name.encode("utf-8")
-        assert photo.path.read_bytes() == b"-"
+        assert present(photo.path).read_bytes() == b"-"
 
 
 def test_printable_has_slashes() -> None:
@@ -378,5 +380,6 @@ def test_a_pipe_beside_the_photos_is_refused_and_not_waited_for(
 ) -> None:
     pipe = tmp_path / "pipe.csv"
     os.mkfifo(pipe)
+    given: dict[str, Any] = {option: pipe}
     with pytest.raises(TbgridError, match="is not a regular file"):
-        open_source(photos, SourceOptions(**{option: pipe}))
+        open_source(photos, SourceOptions(**given))

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -83,13 +90,18 @@ class Visitor:
         opened.set_viewport_size(size)
         opened.set_default_timeout(PATIENCE)
         opened.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        opened.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
+        opened.on("console", self._hear)
         opened.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
-        opened.on(
-            "response",
-            lambda it: it.status >= 400 and self.complaints.append(f"{it.status} {it.url}"),
-        )
+        opened.on("response", self._see)
         return opened
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _see(self, response: Response) -> None:
+        if response.status >= 400:
+            self.complaints.append(f"{response.status} {response.url}")
 
     def _context(self, **options: Any) -> BrowserContext:
         context = self.browser.new_context(**options)

@@ -23,7 +23,7 @@ class MeanColour:
 
     def __call__(self, images: Float32Array) -> Float32Array:
         blocks = images.reshape(len(images), 4, 8, 4, 8, 3).mean(axis=(2, 4))
-        return blocks.reshape(len(images), -1).astype(np.float32)
+        return np.asarray(blocks.reshape(len(images), -1), np.float32)
 
 
 @dataclass(frozen=True)

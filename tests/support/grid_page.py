@@ -16,6 +16,7 @@ import tbgrid
 from tbgrid.photos import Photo, Source
 from tbgrid.types import Float64Array, UInt8Array
 from tests.support.screenshots import picture
+from tests.support.values import present
 
 LABELS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
 SIDE = 256  # px of a photo, and of its preview: four times its side in the mosaic
@@ -98,7 +99,7 @@ class Known:
     @classmethod
     def of(cls, run: str, result: tbgrid.ExportResult) -> Known:
         grid = result.grid
-        colours = [photo.pixels.mean(axis=(0, 1)) for photo in result.images.photos]
+        colours = [present(photo.pixels).mean(axis=(0, 1)) for photo in result.images.photos]
         return cls(
             run,
             grid.rows,
@@ -118,7 +119,7 @@ class Known:
     def around(self, row: int) -> NDArray[np.int64]:
         """int64[m, 3]: the colours of a photo and of those beside it."""
         apart = np.abs(self.centres - self.centres[row]).max(axis=1)
-        return self.colours[apart <= 1]
+        return np.asarray(self.colours[apart <= 1])
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ class View:
     x: float
     y: float
     scale: float
-    width: int
-    height: int
+    width: float
+    height: float
 
     def on_screen(self, points: Float64Array) -> Float64Array:
         """(x, y) in pixels of the map of (x, y) in cells."""
@@ -258,7 +259,7 @@ class Tab:
         self.page.mouse.down()
         self.page.mouse.up()
 
-    def drag(self, *places: Sequence[float]) -> None:
+    def drag(self, *places: Sequence[float] | Float64Array) -> None:
         """Draw from place to place with the mouse."""
         self.point(np.array(places[0]))
         self.page.mouse.down()
@@ -295,7 +296,7 @@ def sampled(shown: UInt8Array, places: Float64Array, reach: int = 1) -> Float64A
 def extent(shown: UInt8Array, place: Float64Array, colour: NDArray[np.int64]) -> tuple[int, int]:
     """Width and height of what has this colour around a place of a screenshot."""
     x, y = np.floor(place).astype(int)
-    near = (np.abs(shown.astype(int) - colour) < 30).all(axis=2)
+    near = np.asarray((np.abs(shown.astype(int) - colour) < 30).all(axis=2))
 
     def length(line: NDArray[np.bool_], at: int) -> int:
         ends = np.flatnonzero(~line)

@@ -188,7 +188,7 @@ def keras_saved(folder: Path) -> Reference:
 
 def keras_2_saved(folder: Path) -> Reference:
     """What most TF2 models of TF-Hub are."""
-    import tf_keras
+    import tf_keras  # type: ignore[import-untyped]
 
     tf_keras.utils.set_random_seed(0)
     model = tf_keras.Sequential(
@@ -207,12 +207,12 @@ def training_argument(folder: Path) -> Reference:
     """What TF-Hub's TF2 models are: one traced function for training and one for use."""
     import tensorflow as tf
 
-    class Network(tf.Module):
+    class Network(tf.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.weights = tf.Variable(WEIGHTS)
 
-        @tf.function
+        @tf.function  # type: ignore[untyped-decorator]
         def __call__(self, images: Any, training: bool = False) -> Any:
             return _network(images, self.weights) * (0.0 if training else 1.0)
 
@@ -227,12 +227,12 @@ def training_without_default(folder: Path) -> Reference:
     """The same, with an argument that the caller must give."""
     import tensorflow as tf
 
-    class Network(tf.Module):
+    class Network(tf.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.weights = tf.Variable(WEIGHTS)
 
-        @tf.function
+        @tf.function  # type: ignore[untyped-decorator]
         def __call__(self, images: Any, training: bool) -> Any:
             return _network(images, self.weights) * (0.0 if training else 1.0)
 

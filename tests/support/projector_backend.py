@@ -51,6 +51,9 @@ STATE_KEYS = {
 }
 
 
+bytes_ = bytes  # a method has its name
+
+
 class Backend:
     """TensorBoard's Projector plugin over a logdir, without a network."""
 
@@ -65,10 +68,11 @@ class Backend:
         plugin = ProjectorPlugin(context)
         self.client = Client(application.TensorBoardWSGI([plugin], data_provider=provider))
 
-    def bytes(self, route: str, **query: str) -> bytes:
+    def bytes(self, route: str, **query: str) -> bytes_:
         answer = self.client.get(f"/data/plugin/projector/{route}", query_string=query)
         assert answer.status_code == 200, answer.text
-        return answer.data
+        data: bytes_ = answer.data
+        return data
 
     def json(self, route: str, **query: str) -> Any:
         return json.loads(self.bytes(route, **query))
@@ -79,7 +83,9 @@ class Backend:
 
     def tensor(self, run: str, name: str) -> NDArray[np.float32]:
         shape = self.tensors(run)[name]["tensorShape"]
-        return np.frombuffer(self.bytes("tensor", run=run, name=name), np.float32).reshape(shape)
+        return np.asarray(
+            np.frombuffer(self.bytes("tensor", run=run, name=name), np.float32).reshape(shape)
+        )
 
     def sprite(self, run: str, name: str) -> UInt8Array:
         picture = Image.open(io.BytesIO(self.bytes("sprite_image", run=run, name=name)))

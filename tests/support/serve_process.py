@@ -163,7 +163,7 @@ class ServerProcess:
         deadline = time.monotonic() + ENDS_WITHIN
         while (output := self.get(id))["status"]["description"] in ("pending", "running"):
             assert time.monotonic() < deadline, (output, self.logs())
-            time.sleep(0.1)
+            time.sleep(0.25)
         return output
 
     def running(self, id: str, stage: str = "") -> Any:
@@ -176,7 +176,7 @@ class ServerProcess:
                 return output
             assert status in ("pending", "running"), output
             assert time.monotonic() < deadline, self.logs()
-            time.sleep(0.01)
+            time.sleep(0.03)
 
     def logs(self) -> str:
         """What server and workers have written."""

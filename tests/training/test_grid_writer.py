@@ -49,7 +49,7 @@ def numbers(events: EventAccumulator, tag: str) -> list[float]:
 
 def pictures(events: EventAccumulator) -> list[Image.Image]:
     found = [event.tensor_proto.string_val for event in events.Tensors("tbgrid/mosaic")]
-    opened = [Image.open(io.BytesIO(encoded)) for _, _, encoded in found]
+    opened: list[Image.Image] = [Image.open(io.BytesIO(encoded)) for _, _, encoded in found]
     sizes = [(int(width), int(height)) for width, height, _ in found]
     assert [picture.size for picture in opened] == sizes
     return opened
@@ -78,8 +78,8 @@ def test_each_step_is_there_as_soon_as_it_is_written(
     shown = np.asarray(
         last.convert("L").crop((32 * column, 32 * row, 32 * column + 32, 32 * row + 32))
     )
-    expected = np.asarray(Image.fromarray(digits[0][7]).resize((32, 32), Image.Resampling.LANCZOS))
-    assert np.abs(shown.astype(int) - expected).mean() < 6
+    small = np.asarray(Image.fromarray(digits[0][7]).resize((32, 32), Image.Resampling.LANCZOS))
+    assert np.abs(shown.astype(int) - small).mean() < 6
 
 
 def test_pictures_stay_where_they_can(
@@ -103,7 +103,7 @@ def test_pictures_stay_where_they_can(
     assert moved(chained) < 0.75 * moved(alone)
     logged = numbers(read(tmp_path / "grid"), "tbgrid/moved_cells")
     assert np.mean(logged) == pytest.approx(moved(chained), rel=1e-5)
-    kept = [np.mean([one.card.neighbors_kept for one in maps]) for maps in (chained, alone)]
+    kept = [float(np.mean([one.card.neighbors_kept for one in maps])) for maps in (chained, alone)]
     assert kept[0] > kept[1] - 0.02
 
 

@@ -221,7 +221,8 @@ def test_a_model_within_the_model_can_be_mapped() -> None:
 def test_what_is_mapped(kind: str) -> None:
     images, _ = shown()
     model = network(built=kind != "lazy")
-    layer: str | int | None = {"layer": "digits", "index": 0}.get(kind)
+    layers_by_kind: dict[str, str | int] = {"layer": "digits", "index": 0}
+    layer = layers_by_kind.get(kind)
     if kind == "frozen":  # what the head is given never changes
         for one in model.layers[:4]:
             one.trainable = False

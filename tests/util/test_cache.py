@@ -71,9 +71,12 @@ def test_a_file_is_not_read_again_while_size_and_time_stay(
         expected = cache.digests([old])[0]
         cache.digests([new])[0]
         read: list[object] = []
-        monkeypatch.setattr(
-            "tbgrid.util.cache.digest_of", lambda path: read.append(path) or b"again"
-        )
+
+        def digest(path: object) -> bytes:
+            read.append(path)
+            return b"again"
+
+        monkeypatch.setattr("tbgrid.util.cache.digest_of", digest)
         assert cache.digests([old])[0] == expected
         assert cache.digests([new])[0] == b"again", "too young to be trusted by its time"
     assert read == [new]

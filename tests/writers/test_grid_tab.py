@@ -52,7 +52,7 @@ class Files:
         (number,) = [i for i, c in enumerate(self.manifest["columns"]) if c["name"] == name]
         told, stem = self.manifest["columns"][number], f"column-{number}"
         if told["kind"] == "number":
-            return self.numbers(f"{stem}.f64", "<f8", self.count).tolist()
+            return list(self.numbers(f"{stem}.f64", "<f8", self.count).tolist())
         places = self.numbers(f"{stem}.u32", "<u4")
         if told["kind"] == "category":
             values = json.loads((self.folder / f"{stem}.json").read_bytes())
@@ -161,7 +161,7 @@ def test_neighbours_of_equal_vectors_are_in_the_order_of_rows(most: int) -> None
     vectors = np.repeat(np.eye(3, 5, dtype=np.float32) * 0.7, 4, axis=0)
     vectors[4:8] = 0  # which has no direction
     for metric in ("cosine", "euclidean"):
-        found = find_neighbors(vectors, 5, metric, max_work=most)  # type: ignore[arg-type]
+        found = find_neighbors(vectors, 5, metric, max_work=most)
         others = [[other for other in range(12) if other // 4 == row // 4] for row in range(12)]
         for row, own in enumerate(others):
             own.remove(row)

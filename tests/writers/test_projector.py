@@ -362,7 +362,9 @@ def test_a_png_is_lossless(size: tuple[int, int]) -> None:
 
 def test_thumbnails_shrink_to_keep_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projector, "MAX_SPRITE_SIDE", 40)
-    thumbnails = np.repeat(np.arange(10, 255, 24, np.uint8), 16 * 16 * 3).reshape(-1, 16, 16, 3)
+    thumbnails = np.repeat(np.arange(10, 255, 24, dtype=np.uint8), 16 * 16 * 3).reshape(
+        -1, 16, 16, 3
+    )
     sheet = projector.sprite(thumbnails[:10])
     side = projector.sprite_side(10, 16)
     assert (side, sheet.shape) == (10, (40, 40, 3))
@@ -412,7 +414,7 @@ def test_a_sample_is_shown_of_very_many_photos(
     photos = draw_photos(tmp_path / "photos", each=4)  # of three labels
     found = small_export(photos, tmp_path / "logs")
     assert len(found.images.photos) == 12
-    assert [finding for finding in check(found.directory) if finding.level != "info"] == []
+    assert check(found.directory) == []
     note = "the Projector shows a sample of 8 of the 12 photos, from each label in proportion"
     assert [told for told in found.notes if told.startswith(note)]
 
@@ -487,11 +489,11 @@ def test_a_new_export_is_seen_by_the_same_backend(tmp_path: Path) -> None:
 def test_a_new_export_s_vectors_replace_those_that_were_shown(tmp_path: Path) -> None:
     # TensorBoard keeps the last tensor by run and name (projector_plugin.py, tensor_cache).
     def shown() -> np.ndarray:
-        (name,) = (n for n, entry in backend.tensors("again").items() if "bookmarksPath" in entry)
-        return backend.tensor("again", name)
+        (name,) = (n for n, entry in served.tensors("again").items() if "bookmarksPath" in entry)
+        return served.tensor("again", name)
 
     first = small_export(draw_photos(tmp_path / "one", each=2), tmp_path / "logs")
-    backend = Backend(tmp_path / "logs")
+    served = Backend(tmp_path / "logs")
     assert np.array_equal(shown(), first.images.vectors)
     second = small_export(draw_photos(tmp_path / "two", each=2, seed=1), tmp_path / "logs")
     assert np.array_equal(shown(), second.images.vectors)

@@ -156,7 +156,7 @@ def test_a_click_shows_the_grid(
     projector.until(PROJECTION, form)
     places = projector.places()
     cells = np.column_stack([grid.cells % grid.columns, grid.cells // grid.columns])
-    assert_laid_out_as(places, cells)
+    assert_laid_out_as(places, cells.astype(np.float64))
     width, height = np.ptp(places, axis=0)
     assert width == pytest.approx(height, abs=2)  # square cells
     tints = assert_coloured(projector, result, look)
