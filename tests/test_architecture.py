@@ -11,22 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.layers import LAYERS
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "tbgrid"
-# From the bottom up. A module imports from its own package and from the layers below it.
-LAYERS = {
-    "ground": {"version", "errors", "choices", "progress", "run_format"},
-    "vocabulary": {"types", "options", "option_paths", "photos"},
-    "tools": {"util", "vectors"},
-    "stages": {"sources", "embedding", "grid"},
-    "maps": {"layouts", "metrics", "grouping"},
-    "mapping": {"mapping"},
-    "files": {"writers"},
-    "jobs": {"pipeline", "training"},
-    "service": {"serve"},
-    "command line": {"cli", "__main__"},
-}
 # They read finished runs, TensorBoard's process among them, and know no more than the format.
 READERS = {"plugin", "check"}
 READABLE = {"run_format", "types", "errors"}
