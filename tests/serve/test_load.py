@@ -12,8 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serve.test_kill import listed, stopped, worker_of
-from tests.support.serve_process import ServerProcess, picture, running_server
+from tests.support.serve_process import (
+    ServerProcess,
+    listed,
+    picture,
+    running_server,
+    stopped,
+    worker_of,
+)
 
 CLIENTS, PICTURES = 200, 10_000
 FEW_CLIENTS, FEW_PICTURES = 20, 60
