@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import resource
 import subprocess
 import sys
@@ -10,22 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.layers import LAYERS
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "tbgrid"
-# From the bottom up. A module imports from its own package and from the layers below it.
-LAYERS = {
-    "ground": {"version", "errors", "choices", "progress", "run_format"},
-    "vocabulary": {"types", "options", "option_paths", "photos"},
-    "tools": {"util", "vectors"},
-    "stages": {"sources", "embedding", "grid"},
-    "maps": {"layouts", "metrics", "grouping"},
-    "mapping": {"mapping"},
-    "files": {"writers"},
-    "jobs": {"pipeline", "training"},
-    "service": {"serve"},
-    "command line": {"cli", "__main__"},
-}
 # They read finished runs, TensorBoard's process among them, and know no more than the format.
 READERS = {"plugin", "check"}
 READABLE = {"run_format", "types", "errors"}
@@ -63,6 +52,11 @@ def imported(tree: ast.AST) -> set[str]:
     return names
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def modules() -> list[Path]:
     return [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
 
@@ -86,7 +80,7 @@ def test_imports_point_downwards(path: Path) -> None:
     allowed = importable(path.relative_to(PACKAGE).parts[0].removesuffix(".py"))
     if path.name == "__main__.py":
         allowed |= {"cli"}
-    for name in imported(ast.parse(path.read_text())):
+    for name in imported(parsed(path)):
         parts = name.split(".")
         if parts[0] == "tbgrid" and len(parts) > 1:
             assert parts[1] in allowed, f"{path.relative_to(PACKAGE)} must not import {name}"
@@ -94,7 +88,7 @@ def test_imports_point_downwards(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_tensorflow_is_imported_in_functions_of_few_modules(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     roots = {name.split(".")[0] for name in imported(tree)}
     allowed = TENSORFLOW.get(path.relative_to(PACKAGE).as_posix(), set())
     assert roots & {"tensorflow", "tensorflow_hub", "keras"} <= allowed
@@ -105,6 +99,17 @@ def test_tensorflow_is_imported_in_functions_of_few_modules(path: Path) -> None:
         for name in imported(node)
     }
     assert not at_top & {"tensorflow", "tensorflow_hub", "sklearn", "matplotlib"}
+
+
+def test_tests_share_what_stands_in_support() -> None:
+    """Neither fixtures nor other tests are imported, and no path is added to find them."""
+    tests = ROOT / "tests"
+    for path in tests.rglob("*.py"):
+        for name in imported(parsed(path)):
+            last = name.split(".")[-1]
+            shared = not name.startswith("tests.") or not last.startswith(("test_", "conftest"))
+            assert shared, f"{path.relative_to(tests)} must not import {name}"
+        assert "sys.path." not in path.read_text("utf-8") or path == Path(__file__), path
 
 
 def loaded_by(program: str) -> set[str]:
@@ -120,7 +125,7 @@ def loaded_by(program: str) -> set[str]:
 def test_the_tab_needs_nothing_but_tensorboard() -> None:
     """It runs in TensorBoard's process, which may have no other part of tbgrid's needs."""
     for path in (PACKAGE / "plugin").rglob("*.py"):
-        roots = {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
+        roots = {name.split(".")[0] for name in imported(parsed(path))}
         known = sys.stdlib_module_names | {"tensorboard", "werkzeug", "tbgrid"}
         assert roots <= known, f"{path.name} must not import {roots - known}"
 
@@ -158,7 +163,7 @@ def test_the_tab_is_loaded_quickly() -> None:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
         return float(done.stdout)
 
-    assert min(seconds() for _ in range(3)) < 0.05
+    assert any(seconds() < 0.05 for _ in range(3))
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -181,6 +186,11 @@ with tempfile.TemporaryDirectory() as logdir:
     writer.add(1, numpy.eye(5))
 """
     assert "tensorflow" not in loaded_by(program)
+
+
+@pytest.mark.slow
+def test_the_callback_loads_tensorflow() -> None:
+    """So that the check above can fail."""
     assert "tensorflow" in loaded_by("import tbgrid\ntbgrid.GridCallback")
 
 
@@ -193,4 +203,4 @@ def test_help_is_quick() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < 0.3
+    assert any(seconds() < 0.3 for _ in range(3))

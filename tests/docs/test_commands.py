@@ -27,9 +27,9 @@ import tbgrid
 from tbgrid.cli.main import main
 from tbgrid.cli.parser import command_parser
 from tests.docs.pages import PAGES, blocks, commands, text_of
+from tests.support.layers import LAYERS
 from tests.support.paths import ROOT
 from tests.support.photos import draw_photos
-from tests.test_architecture import LAYERS
 
 README = ROOT / "README.md"
 MOST_WORDS = 900  # of the README: the rest is in the manual

@@ -251,6 +251,7 @@ def test_networks_find_look_alikes_better_than_pixels(data: Path) -> None:
     assert builtin > 0.6
 
 
+@pytest.mark.slow
 def test_a_published_network_embeds(data: Path) -> None:
     network = DATA / "models" / "mobilenet_v2_035_224"
     if not network.is_dir():
@@ -279,6 +280,7 @@ def test_builtin_takes_any_size(side: int) -> None:
     assert np.isfinite(vectors).all()
 
 
+@pytest.mark.slow
 def test_builtin_is_as_good_as_pixels_on_glyphs() -> None:
     bunch = load_digits()
     pictures = [

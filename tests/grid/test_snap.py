@@ -118,7 +118,14 @@ def test_solvers_agree(solver: Solver, count: int, shape: tuple[int, int]) -> No
 
 
 @pytest.mark.parametrize(
-    ("count", "shape"), [(2500, (50, 50)), (2401, (49, 49)), (1800, (50, 50)), (2450, (47, 55))]
+    ("count", "shape"),
+    [
+        (2500, (50, 50)),
+        *(
+            pytest.param(*it, marks=pytest.mark.slow)
+            for it in ((2401, (49, 49)), (1800, (50, 50)), (2450, (47, 55)))
+        ),
+    ],
 )
 def test_the_optimum_and_what_is_proven_of_windows(count: int, shape: tuple[int, int]) -> None:
     where = clustered(count)
@@ -156,6 +163,7 @@ def layouts(draw: st.DrawFn, most: int = 200) -> Float64Array:
     return where
 
 
+@pytest.mark.slow
 @examples(150)
 @given(layouts(), st.integers(0, 200), st.floats(0.2, 5))
 def test_from_coarse_to_fine_each_step_is_better(
@@ -196,7 +204,15 @@ def test_the_optimum_is_found_from_any_start(where: Float64Array, spare: int, se
     assert least == pytest.approx(cost, abs=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["clustered", "uniform", "same", "twins", "diagonal", "holes"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "clustered",
+        "twins",
+        "holes",
+        *(pytest.param(it, marks=pytest.mark.slow) for it in ("uniform", "same", "diagonal")),
+    ],
+)
 def test_many_points_are_snapped_at_the_least_cost(kind: str) -> None:
     where = clustered(2000) if kind in ("clustered", "holes") else np.empty((2000, 2))
     rng = np.random.default_rng(0)

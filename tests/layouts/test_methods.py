@@ -143,6 +143,7 @@ def test_the_run_names_its_layout_and_tensorboard_accepts_it(
     assert json.loads((done.export / "map/manifest.json").read_text())["layout"] == name
 
 
+@pytest.mark.slow
 def test_best_is_never_below_a_candidate(digits: tuple[Float32Array, list[str]]) -> None:
     vectors, labels = digits
     found = arrange(vectors, labels, "euclidean", ExportOptions(layout="best"), Cache(None))

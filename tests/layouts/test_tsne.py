@@ -47,7 +47,12 @@ def test_labelled_clusters_stay_neighbours(digits: tuple[Float32Array, np.ndarra
 
 
 @pytest.mark.parametrize(
-    ("points", "summed"), [(100, 200), (100, 0), (350, 200)], ids=["pairs", "tree", "mesh"]
+    ("points", "summed"),
+    [
+        pytest.param(100, 200, id="pairs"),
+        pytest.param(100, 0, id="tree"),
+        pytest.param(350, 200, id="mesh", marks=pytest.mark.slow),
+    ],
 )
 def test_equal_seeds_give_equal_layouts(
     digits: tuple[Float32Array, np.ndarray],

@@ -136,6 +136,7 @@ def test_the_same_photos_in_any_order_keep_their_very_cells(old: MapResult) -> N
     assert made.card.cost == pytest.approx(old.card.cost)
 
 
+@pytest.mark.slow
 def test_photos_move_less_than_a_cell_when_one_in_a_hundred_is_new() -> None:
     """The median of five sets, whose grids gain a row by it."""
     every = load_digits(return_X_y=True)[0].astype(np.float32)

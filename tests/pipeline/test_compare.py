@@ -121,8 +121,15 @@ def test_the_table_stands_in_every_run(compared: Comparison) -> None:
     assert "bright-ness-v1" in compared._repr_html_()
 
 
-@pytest.mark.parametrize("order", [1, -1], ids=["first", "last"])
-@pytest.mark.parametrize("cached", [False, True], ids=["anew", "cached"])
+@pytest.mark.parametrize(
+    ("order", "cached"),
+    [
+        pytest.param(1, False, id="anew-first"),
+        pytest.param(-1, True, id="cached-last"),
+        pytest.param(-1, False, id="anew-last", marks=pytest.mark.slow),
+        pytest.param(1, True, id="cached-first", marks=pytest.mark.slow),
+    ],
+)
 def test_what_one_model_rejects_is_left_out_of_all_runs(
     order: int, cached: bool, tmp_path: Path
 ) -> None:
@@ -130,7 +137,7 @@ def test_what_one_model_rejects_is_left_out_of_all_runs(
     (photos / "red" / "text.jpg").write_text("no picture")
     models: list[Embedder] = [Brightness("a", BLUE), MeanColour(), Brightness("b")]
     models = models[::order]
-    options = ExportOptions(cache=tmp_path / "cache", use_cache=cached)
+    options = ExportOptions(cache=tmp_path / "cache", use_cache=cached, refine=None)
     done = tbgrid.compare(photos, tmp_path / "runs", models, options)
     shown = [names_of(result) for result in done.results]
     assert shown[0] == shown[1] == shown[2]
@@ -257,6 +264,7 @@ def test_the_command_prints_the_table_or_json(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["export", str(photos), "--logdir", str(tmp_path), "--model", "pixels"]
+    command.append("--no-refine")
     assert main.main([*command, "--model", "builtin", "--run", "both"]) == 0
     told = capsys.readouterr()
     lines = told.out.splitlines()

@@ -46,12 +46,14 @@ def test_behaviour(path: Path) -> None:
     assert "# tests 0" not in report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("project", [ROOT, TESTS], ids=["front-end", "tests"])
 def test_types(project: Path) -> None:
     tool("node")  # which runs tsc
     run(tool("tsc"), "--project", project)
 
 
+@pytest.mark.slow
 def test_lint() -> None:
     tool("node")  # which runs ESLint
     run(tool("eslint"), "--max-warnings", "0", ROOT)

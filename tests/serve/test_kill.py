@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import random
@@ -10,28 +9,28 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tbgrid.check.run import check
-from tests.support.serve_process import ENDS_WITHIN, ServerProcess, picture, running_server
+from tests.support.serve_process import (
+    ENDS_WITHIN,
+    ServerProcess,
+    listed,
+    picture,
+    running_server,
+    stopped,
+    until,
+    worker_of,
+)
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="workers are found by /proc"
 )
 MOMENTS = 20
 RETRIES = 200
-
-
-def until(true: object, what: str) -> None:
-    deadline = time.monotonic() + 60
-    assert callable(true)
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -51,33 +50,6 @@ def server(server: ServerProcess) -> ServerProcess:
 
     until(idle, "jobs of other tests")
     return server
-
-
-def worker_of(server: ServerProcess) -> int:
-    """Its only worker, once that is a program of its own: the server waits for so long, and would
-    wait for ever for one that is stopped before."""
-
-    def begun() -> bool:
-        ids = server.worker_ids()
-        if len(ids) != 1:
-            return False
-        with contextlib.suppress(OSError):
-            return b"tbgrid.serve.worker" in Path(f"/proc/{ids[0]}/cmdline").read_bytes()
-        return False
-
-    until(begun, "no worker")
-    return server.worker_ids()[0]
-
-
-@contextlib.contextmanager
-def stopped(process: int) -> Iterator[None]:
-    """A process that does nothing meanwhile."""
-    os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGCONT)
 
 
 def runs(server: ServerProcess) -> set[str]:
@@ -222,23 +194,6 @@ class Adding(threading.Thread):
                 self.ids.add(answer.json()["inputs"][0]["id"])
                 self.digests.add(hashlib.sha256(data).hexdigest())
                 break
-
-
-def listed(server: ServerProcess, application: str = "default") -> list[dict[str, str]]:
-    """All inputs of an application, page by page."""
-    found: list[dict[str, str]] = []
-    after = None
-    while True:
-        params = {
-            "application": application,
-            "limit": "1000",
-            **({"after": after} if after else {}),
-        }
-        page = server.client.get("/v2/inputs", params=params).json()
-        found += page["inputs"]
-        after = page.get("next")
-        if after is None:
-            return found
 
 
 @pytest.mark.slow

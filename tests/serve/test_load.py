@@ -12,8 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.serve.test_kill import listed, stopped, worker_of
-from tests.support.serve_process import ServerProcess, picture, running_server
+from tests.support.serve_process import (
+    ServerProcess,
+    listed,
+    picture,
+    running_server,
+    stopped,
+    worker_of,
+)
 
 CLIENTS, PICTURES = 200, 10_000
 FEW_CLIENTS, FEW_PICTURES = 20, 60
@@ -29,7 +35,7 @@ def add_by(server: ServerProcess, clients: int, count: int) -> tuple[Counter[int
     datas = [picture(20_000 + number, side=16) for number in range(count)]
 
     def add(own: int) -> None:
-        with httpx.Client(base_url=server.address, timeout=300) as client:
+        with httpx.Client(base_url=server.address, timeout=300, verify=False) as client:
             for number in range(own, count, clients):
                 answer = client.post(
                     "/v2/inputs",

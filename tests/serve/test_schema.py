@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.test_kill import stopped, worker_of
-from tests.support.serve_process import running_server
+from tests.support.serve_process import running_server, stopped, worker_of
 
 pytest.importorskip("schemathesis")
 CHECKS = (

@@ -90,7 +90,8 @@ class ServerProcess:
     def client_of(self, key: str) -> httpx.Client:
         """Another client, with a key of its own or without one."""
         headers = {"Authorization": f"Key {key}"} if key else {}
-        return httpx.Client(base_url=self.address, headers=headers, timeout=120)
+        # Without certificates, which take time to load and are not needed on loopback.
+        return httpx.Client(base_url=self.address, headers=headers, timeout=120, verify=False)
 
     def kill(self) -> None:
         """As by `kill -9`."""
@@ -233,3 +234,55 @@ def nothing_stored(server: ServerProcess) -> Iterator[None]:
     yield
     assert _stored(server) == before
     assert before[1] == 0
+
+
+def until(true: object, what: str) -> None:
+    deadline = time.monotonic() + 60
+    assert callable(true)
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def worker_of(server: ServerProcess) -> int:
+    """Its only worker, once that is a program of its own: the server waits for so long, and would
+    wait for ever for one that is stopped before."""
+
+    def begun() -> bool:
+        ids = server.worker_ids()
+        if len(ids) != 1:
+            return False
+        with contextlib.suppress(OSError):
+            return b"tbgrid.serve.worker" in Path(f"/proc/{ids[0]}/cmdline").read_bytes()
+        return False
+
+    until(begun, "no worker")
+    return server.worker_ids()[0]
+
+
+@contextlib.contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """A process that does nothing meanwhile."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+
+
+def listed(server: ServerProcess, application: str = "default") -> list[dict[str, str]]:
+    """All inputs of an application, page by page."""
+    found: list[dict[str, str]] = []
+    after = None
+    while True:
+        params = {
+            "application": application,
+            "limit": "1000",
+            **({"after": after} if after else {}),
+        }
+        page = server.client.get("/v2/inputs", params=params).json()
+        found += page["inputs"]
+        after = page.get("next")
+        if after is None:
+            return found

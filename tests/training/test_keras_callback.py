@@ -160,6 +160,7 @@ def test_a_training_that_is_stopped_ends_with_a_map(first: bool, tmp_path: Path)
     assert steps(tmp_path) == [-1, 2]
 
 
+@pytest.mark.slow
 def test_a_resumed_training_goes_on(tmp_path: Path) -> None:
     model = network()
     ours = tbgrid.GridCallback(tmp_path, *shown())
