@@ -16,7 +16,7 @@ A run is a directory below TensorBoard's logdir:
 | plugins/tbgrid/<fingerprint>/map/    | what the Grid tab reads, see below                       |
 
 The folder `map`. All numbers are little-endian. Row i is the same photo in every file. `n` photos
-lie on a grid of `rows` x `columns` cells; each has `k` nearest neighbours. A later export may read
+lie on a grid of `rows` x `columns` cells; each has `k` nearest neighbors. A later export may read
 positions and pictures to start from this one.
 
 | file                            | content                                                       |
@@ -115,21 +115,21 @@ def column_file(number: int, extension: str) -> str:
 
 
 def array_sizes(
-    photos: int, neighbours: int, kinds: Sequence[ColumnKind], preview: int
+    photos: int, neighbors: int, kinds: Sequence[ColumnKind], preview: int
 ) -> dict[str, int]:
     """Name and size in bytes of each file whose size follows from the manifest.
 
     Args:
         photos: their number n.
-        neighbours: of each photo, k.
+        neighbors: of each photo, k.
         kinds: of the metadata columns, in their order.
         preview: side of the previews in pixels, 0 for none.
     """
     sizes = {
         PLACES: 8 * photos,
         CELLS: 4 * photos,
-        NEIGHBORS: 4 * photos * neighbours,
-        DISTANCES: 4 * photos * neighbours,
+        NEIGHBORS: 4 * photos * neighbors,
+        DISTANCES: 4 * photos * neighbors,
         HARMONY: 4 * photos,
     }
     for number, kind in enumerate(kinds):

@@ -52,7 +52,12 @@ class _CallSignature:
 
 @dataclass(frozen=True, kw_only=True)
 class HubEmbedder:
-    """A SavedModel or TF1 hub module that maps images to vectors; `load` makes one."""
+    """A SavedModel or TF1 hub module that maps images to vectors; `load` makes one.
+
+    Attributes:
+        model_id, input_size, notes, metric: see `tbgrid.Embedder`.
+        input_range: the range of pixel values that the model expects.
+    """
 
     model_id: str
     input_size: tuple[int, int]

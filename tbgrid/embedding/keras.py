@@ -44,7 +44,11 @@ _INPUT_SIDES = {
 
 @dataclass(frozen=True, kw_only=True)
 class KerasEmbedder:
-    """A network of keras.applications without its classifier, averaged over the image."""
+    """A network of keras.applications without its classifier, averaged over the image.
+
+    Attributes:
+        model_id, input_size, fingerprint, notes, metric: see `tbgrid.Embedder`.
+    """
 
     model_id: str
     input_size: tuple[int, int]

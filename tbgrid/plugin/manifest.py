@@ -15,7 +15,7 @@ from tbgrid import run_format
 from tbgrid.plugin.files import BrokenError
 from tbgrid.run_format import ColumnKind
 
-_MAX_NEIGHBOURS = 1000
+_MAX_NEIGHBORS = 1000
 _MAX_LINES = 1000  # of the report, the notes and the summary, each
 _MAX_CHARACTERS = 4000  # of a text that is displayed
 _MAX_SAFE = 1 << 53  # up to which JavaScript represents every integer
@@ -32,7 +32,7 @@ class Manifest:
         photos: their number.
         rows: of the grid.
         columns: of the grid.
-        neighbours: of each photo.
+        neighbors: of each photo.
         kinds: of the metadata columns.
         values: number of distinct values of each column, 0 unless it is a category.
         cell: side of a photo in the pyramid's last level, in pixels.
@@ -44,7 +44,7 @@ class Manifest:
     photos: int
     rows: int
     columns: int
-    neighbours: int
+    neighbors: int
     kinds: tuple[ColumnKind, ...]
     values: tuple[int, ...]
     cell: int
@@ -53,7 +53,7 @@ class Manifest:
 
     def sizes(self) -> dict[str, int]:
         """Size in bytes of each file whose size follows from the manifest."""
-        return run_format.array_sizes(self.photos, self.neighbours, self.kinds, self.preview)
+        return run_format.array_sizes(self.photos, self.neighbors, self.kinds, self.preview)
 
     def tiles(self, level: int) -> tuple[int, int]:
         """Columns and rows of tiles at a level of the pyramid; (0, 0) if it has no such level."""
@@ -73,7 +73,7 @@ def parse(data: bytes) -> Manifest:
         raise _wrong("grid", f"room for {photos} photos")
     if rows * columns > run_format.MAX_CELLS:
         raise _wrong("grid", f"at most {run_format.MAX_CELLS:,} cells")
-    neighbours = _whole(found, "neighbours", 0, min(_MAX_NEIGHBOURS, photos - 1))
+    neighbors = _whole(found, "neighbours", 0, min(_MAX_NEIGHBORS, photos - 1))
     metadata = _list(found, "columns", run_format.MAX_COLUMNS, lambda item: _column(item, photos))
     low, high = run_format.CELLS_SIDE
     cell = found.get("cell")
@@ -92,7 +92,7 @@ def parse(data: bytes) -> Manifest:
         "model": _text(found, "model"),
         "layout": _text({"layout": "t-SNE", **found}, "layout"),  # early versions wrote none
         "metric": _one_of(found, "metric", run_format.METRICS),
-        "neighbours": neighbours,
+        "neighbours": neighbors,
         "neighbours_exact": _flag(found, "neighbours_exact"),
         "columns": metadata,
         "key": _whole(found, "key", 0, len(metadata) - 1),
@@ -109,7 +109,7 @@ def parse(data: bytes) -> Manifest:
         photos=photos,
         rows=rows,
         columns=columns,
-        neighbours=neighbours,
+        neighbors=neighbors,
         kinds=tuple(column["kind"] for column in metadata),
         values=tuple(column.get("values", 0) for column in metadata),
         cell=cell,

@@ -193,7 +193,7 @@ def test_export_takes_what_was_embedded_with(embedded: Path, tmp_path: Path) -> 
     assert not len(done.images.previews)
     with pytest.raises(UsageError, match="tile 65"):
         export(embedded, tmp_path / "c", ExportOptions(tile=65))
-    with pytest.raises(UsageError, match="embedded already: leave it out"):
+    with pytest.raises(UsageError, match="embedder for embedded photos: leave it out"):
         export(embedded, tmp_path / "c", embedder=MODEL)
     with pytest.raises(UsageError, match="has vectors already: use it with tbgrid export"):
         embed_shards(embedded, tmp_path / "d", embedder=MODEL)

@@ -47,11 +47,10 @@ def test_a_visualization_is_a_run(server: ServerProcess) -> None:
 def test_a_second_map_embeds_nothing(server: ServerProcess) -> None:
     server.add_application("twice")
     server.add(5, start=100, application="twice")
-    options = {"model": "builtin", "application": "twice"}
-    assert server.ended(server.ask(**options))["data"]["embedded"] == 5
-    assert server.ended(server.ask(**options, perplexity=1.2))["data"]["embedded"] == 0
+    assert server.ended(server.ask("twice"))["data"]["embedded"] == 5
+    assert server.ended(server.ask("twice", perplexity=1.2))["data"]["embedded"] == 0
     server.add(1, start=200, application="twice")
-    assert server.ended(server.ask(**options))["data"]["embedded"] == 1
+    assert server.ended(server.ask("twice"))["data"]["embedded"] == 1
 
 
 def test_a_map_begins_at_an_earlier_one(server: ServerProcess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ DROP = """(target, files) => {
         target.dispatchEvent(new DragEvent(kind, how));
     }
 }"""
+COUNT = re.compile(r"\d+ photos?")
 WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -101,11 +103,13 @@ def test_photos_are_dropped_and_the_mosaic_comes(
 def test_what_is_not_a_photo_is_listed(browser: Browser, server: ServerProcess) -> None:
     page = browser.new_page()  # on which the browser itself complains of the refusal
     page.goto(server.address)
+    expect(page.locator("#count")).to_have_text(COUNT)
     drop(page, [("broken.jpg", b"no picture")])
     expect(page.locator("#refused summary")).to_have_text("1 rejected")
     refused = page.locator("#refused li")
     expect(refused).to_be_visible()
     expect(refused).to_contain_text("broken.jpg is not a supported image")
+    expect(page.locator("#count")).to_have_text(COUNT)  # when the upload has ended
     drop(page, [("a.txt", b"no picture")])
     expect(page.locator("#count")).to_contain_text("no photos found")
     expect(page.locator("#refused")).to_be_hidden()

@@ -20,6 +20,7 @@ from PIL import Image
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 import tbgrid
+from tbgrid import run_format
 from tbgrid.check.run import check
 from tbgrid.types import Float64Array, UInt8Array
 from tbgrid.writers import projector
@@ -410,12 +411,12 @@ def test_a_checkpoint_of_one_dimension_has_two_columns(tmp_path: Path) -> None:
 def test_a_sample_is_shown_of_very_many_photos(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projector, "MOST", 8)
+    monkeypatch.setattr(run_format, "MAX_POINTS", 8)
     photos = draw_photos(tmp_path / "photos", each=4)  # of three labels
     found = small_export(photos, tmp_path / "logs")
     assert len(found.images.photos) == 12
     assert check(found.directory) == []
-    note = "the Projector shows a sample of 8 of the 12 photos, from each label in proportion"
+    note = "the Projector shows a sample of 8 of the 12 photos, stratified by label"
     assert [told for told in found.notes if told.startswith(note)]
 
     backend = Backend(tmp_path / "logs")
