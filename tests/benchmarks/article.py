@@ -105,7 +105,9 @@ def cpu_seconds(program: str, *arguments: object) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.article", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--model", type=Path, help="a SavedModel that takes 224 px")
     parser.add_argument("--runs", type=int, default=3)

@@ -112,7 +112,9 @@ def large_photos(photos: Path, folder: Path) -> Path:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.export", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()

@@ -100,7 +100,9 @@ def measured(
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.grid", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--most", type=int, default=1_000_000, help="leave out larger layouts")
     given = parser.parse_args()

@@ -153,7 +153,9 @@ def large(browser: Browser, base: str, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.grid_tab", description=__doc__
+    )
     parser.add_argument("--runs", type=int, default=5)
     times = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as scratch:

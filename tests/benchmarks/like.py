@@ -82,7 +82,9 @@ def compared(vectors: Float32Array, metric: Metric, change: int, seed: int) -> F
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.like", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("photos")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--count", type=int)

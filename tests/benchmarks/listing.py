@@ -96,7 +96,9 @@ def wait_until_idle(process: subprocess.Popen[bytes]) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.listing", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--requests", type=int, default=1500)
     given = parser.parse_args()

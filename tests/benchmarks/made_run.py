@@ -142,7 +142,9 @@ def pyramid_picture(tiles: UInt8Array, grid: Grid) -> bytes:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.made_run", description=__doc__
+    )
     parser.add_argument("logdir", type=Path)
     parser.add_argument("photos", type=int, nargs="+")
     chosen = parser.parse_args()

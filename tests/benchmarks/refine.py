@@ -113,7 +113,9 @@ def growth(vectors: Float32Array, metric: Metric, counts: list[int]) -> None:
 
 def main() -> None:
     """Compare, or time."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.refine", description=__doc__.split("\n", 1)[0]
+    )
     parser.add_argument("source", metavar="PHOTOS", help="a folder, an array, or colours")
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--seeds", type=int, default=5)

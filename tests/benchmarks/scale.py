@@ -200,7 +200,9 @@ def photos(scratch: Path, count: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.scale", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("what", choices=("tsne", "digits", "photos"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int)

@@ -88,7 +88,9 @@ def told(maps: list[MapResult]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.training", description=__doc__
+    )
     parser.add_argument("mnist", type=Path)
     parser.add_argument("--epochs", type=int, default=5)
     given = parser.parse_args()

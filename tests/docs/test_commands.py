@@ -111,8 +111,9 @@ def test_command(
         declared = (ROOT / "pyproject.toml").read_text("utf-8")
         assert all(f"\n{extra} = [" in declared for extra in extras)
     elif program == "python":
+        script = arguments[:2] if arguments[0] == "-m" else [ROOT / arguments[0]]
         done = subprocess.run(
-            [sys.executable, "-W", "error", ROOT / arguments[0], *arguments[1:], "--help"],
+            [sys.executable, "-W", "error", *script, *arguments[len(script) :], "--help"],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,

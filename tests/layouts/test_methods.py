@@ -40,7 +40,7 @@ def _installed(request: pytest.FixtureRequest) -> None:
     method = getattr(request.node, "callspec", None) and request.node.callspec.params.get("method")
     module = {"umap": "umap", "flas": "vc_flas"}.get(method or "")
     if module and importlib.util.find_spec(module) is None:
-        pytest.skip(f"no {module}: pip install 'tbgrid[{method}]'")
+        pytest.skip(f"needs {module}: pip install -e '.[test-all]'")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_few_or_equal_vectors_get_places(method: Method, vectors: np.ndarray) ->
 def test_flas_chooses_the_cells_and_the_snap_has_nothing_to_do(
     shape: tuple[int, int] | None, digits: tuple[Float32Array, list[str]]
 ) -> None:
-    pytest.importorskip("vc_flas")
+    pytest.importorskip("vc_flas", reason="needs vc-flas, which has no wheels for this Python")
     found = arrange(
         digits[0],
         None,
@@ -284,7 +284,7 @@ def test_options_that_cannot_be_meant_end_in_one_line(
 
 
 def test_flas_needs_two_rows(digits: tuple[Float32Array, list[str]]) -> None:
-    pytest.importorskip("vc_flas")
+    pytest.importorskip("vc_flas", reason="needs vc-flas, which has no wheels for this Python")
     row = GridOptions(shape=(1, 300))
     with pytest.raises(UsageError, match="it needs two rows and two columns"):
         arrange(*digits, "euclidean", ExportOptions(layout="flas", grid=row), Cache(None))

@@ -29,7 +29,9 @@ from tests.support.files import files
 from tests.support.paths import ROOT
 from tests.support.photos import draw_photos
 
-NO_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")
+NO_RAY = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="needs Ray: pip install -e '.[test-all]'"
+)
 SHARD, SHARDS = 5, 6
 OPTIONS = ExportOptions(tile=24, preview=80, batch=2)
 

@@ -12,7 +12,9 @@ from tests.support.serve_process import running_server
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")
+@pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="needs Ray: pip install -e '.[test-all]'"
+)
 def test_ray_embeds_and_only_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with running_server(tmp_path / "root", "--runner", "ray") as server:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.serve_process import running_server, stopped, worker_of
 
-pytest.importorskip("schemathesis")
+pytest.importorskip("schemathesis", reason="needs Schemathesis: pip install -e '.[test-all]'")
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
