@@ -252,7 +252,10 @@ def _cache(given: argparse.Namespace, _: Console) -> int:
             cache.clear()
         usage = cache.usage()
         if cache.failure:
-            raise TbgridError(cache.failure, "remove that file, or give another --cache")
+            raise TbgridError(
+                f"the cache {cache.path} is not used ({cache.failure})",
+                "remove that file, or give another --cache",
+            )
         print_cache(cache, usage, given.json)
     return 0
 

@@ -106,7 +106,7 @@ def _collect_contents(
             *map_result.notes,
             *groups.notes,
             *run_directory.name_notes(directory),
-            *([cache.failure] if cache.failure else []),
+            *([f"the cache is not used ({cache.failure})"] if cache.failure else []),
             *sample_notes,
         ),
         seconds=embedded.times.seconds,

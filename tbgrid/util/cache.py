@@ -119,7 +119,7 @@ class Cache:
     """An open cache.
 
     If the cache fails later on (a full disk, a damaged file), it behaves as if it were empty, and
-    `failure` says why.
+    `failure` says why, without the path, which must not get into a run.
 
     Args:
         directory: where its file lies; None for a cache that keeps nothing.
@@ -269,7 +269,7 @@ class Cache:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            self.failure = f"the cache {self.path} is not used ({error})"
+            self.failure = (isinstance(error, OSError) and error.strerror) or str(error)
             if self._connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.close()

@@ -440,8 +440,10 @@ def test_a_cache_that_cannot_be_used_is_told_and_no_more(nobodys: Path, tbgrid: 
             nobodys / "photos", nobodys / "home" / "run", "--cache", nobodys / "closed" / "cache"
         )
     assert done.code == 0, done.err
-    assert "is not used" in done.err
+    assert "the cache is not used (" in done.err
     assert "9 photos shown" in done.out
+    for file in (nobodys / "home" / "run").rglob("*"):
+        assert not file.is_file() or os.fsencode(nobodys) not in file.read_bytes(), file
 
 
 def test_a_manifest_with_faults_shows_the_rest(few: Path, tmp_path: Path, tbgrid: Command) -> None:
