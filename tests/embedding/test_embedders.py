@@ -144,7 +144,7 @@ def test_a_path_that_is_no_model_is_refused(tmp_path: Path) -> None:
     assert_refused(str(tmp_path), TbgridError, "it has no saved_model.pb")
     for name in ("missing", "mobilenet", str(tmp_path / "cut" / "saved_model.pb")):
         text = assert_refused(name, UsageError, "no such model: ")
-        assert "a directory that holds a SavedModel, a URL" in text
+        assert "a directory with a SavedModel, a URL" in text
 
 
 @pytest.fixture

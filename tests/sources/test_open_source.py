@@ -229,7 +229,7 @@ def test_a_source_without_photos_is_refused(tmp_path: Path) -> None:
     assert_refused(tmp_path / "file.jpg", "file.jpg is a file: use the folder")
     assert_refused(tmp_path / "file.jpg" / "in", "cannot be reached|no such folder")
     assert_refused(tmp_path / "empty", "no photos in .*empty: use a folder with at least 3")
-    assert_refused(tmp_path / "hidden", r"no photos in .*hidden \(.a: hidden file\): give")
+    assert_refused(tmp_path / "hidden", r"no photos in .*hidden \(.a: hidden file\): use")
     assert_refused(tmp_path / ("x" * 5000), "cannot be reached|no such folder")
     assert_refused("nul\0byte", "cannot be reached")
 
@@ -284,7 +284,7 @@ def test_a_pattern_takes_each_file_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("{d}/*.png", r"no files match .*\*.png: give"),
+        ("{d}/*.png", r"no files match .*\*.png: use"),
         ("{d}/*", r"only folders: end it in /\*\* for the files in them"),
         ("{d}/\0*", "no files match|cannot be reached"),
         ("{d}/\0/*", "no files match|cannot be reached"),
