@@ -102,9 +102,9 @@ def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel: Path) -> None
     assert names == expected
     assert {
         "tbgrid/py.typed",
-        "tbgrid/embedders/builtin/saved_model.pb",
-        "tbgrid/embedders/builtin/variables/variables.index",
-        "tbgrid/embedders/builtin/variables/variables.data-00000-of-00001",
+        "tbgrid/embedding/builtin/saved_model.pb",
+        "tbgrid/embedding/builtin/variables/variables.index",
+        "tbgrid/embedding/builtin/variables/variables.data-00000-of-00001",
         "tbgrid/plugin/static/index.js",
     } <= names
     assert wheel.stat().st_size < LARGEST

@@ -484,7 +484,7 @@ def test_rows_of_vectors_that_are_not_finite_leave_with_their_photo(
     vectors = np.random.default_rng(0).normal(size=(9, 5))
     vectors[2, 1], vectors[7, 0] = np.nan, np.inf
     np.save(tmp_path / "v.npy", vectors)
-    done = tbgrid.export(few, tmp_path / "run", "--vectors", tmp_path / "v.npy")
+    done = tbgrid.export(few, tmp_path / "run", "--refine", "--vectors", tmp_path / "v.npy")
     assert done.code == 0, done.err
     assert set(ledger(tmp_path / "run")) == {"blue/002.jpg", "red/001.jpg"}
     assert all("not finite" in reason for reason in ledger(tmp_path / "run").values())
@@ -495,14 +495,16 @@ def test_rows_of_vectors_that_are_not_finite_leave_with_their_photo(
 @pytest.mark.parametrize("dtype", ["f2", "f8", ">f4", "i8", "u1"])
 def test_vectors_of_any_number_type(dtype: str, few: Path, tmp_path: Path, tbgrid: Command) -> None:
     np.save(tmp_path / "v.npy", np.arange(36).reshape(9, 4).astype(dtype))
-    assert tbgrid.export(few, tmp_path / "run", "--vectors", tmp_path / "v.npy").code == 0
+    assert (
+        tbgrid.export(few, tmp_path / "run", "--refine", "--vectors", tmp_path / "v.npy").code == 0
+    )
 
 
 def test_vectors_that_are_all_equal_make_a_map_and_a_note(
     few: Path, tmp_path: Path, tbgrid: Command
 ) -> None:
     np.save(tmp_path / "v.npy", np.ones((9, 4), np.float32))
-    done = tbgrid.export(few, tmp_path / "run", "--vectors", tmp_path / "v.npy")
+    done = tbgrid.export(few, tmp_path / "run", "--refine", "--vectors", tmp_path / "v.npy")
     assert done.code == 0, done.err
     assert "note: all vectors are equal" in done.err
     assert_accepted(tmp_path / "run")

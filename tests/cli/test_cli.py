@@ -59,12 +59,18 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    mixed: Path, tmp_path_factory: pytest.TempPathFactory, tbgrid: Command
-) -> tuple[Path, list[str], str]:
-    """An export of `mixed`: the logdir, the lines of stdout, stderr."""
+def finished(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
+    """An export of `mixed`: the logdir, the lines of stdout, stderr.
+
+    In a process of its own, since libraries print when they are imported.
+    """
     logdir = tmp_path_factory.mktemp("out") / "a run"
-    done = tbgrid("export", mixed, "--logdir", logdir)
+    done = subprocess.run(
+        [sys.executable, "-m", "tbgrid", "export", mixed, "--logdir", logdir],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return logdir, done.stdout.splitlines(), done.stderr
 

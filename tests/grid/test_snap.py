@@ -240,6 +240,7 @@ def test_exact_goes_on_where_auto_would_stop(monkeypatch: pytest.MonkeyPatch) ->
     assert near.gap is not None
     assert 0 < near.gap < 0.05
     assert format_gap(near.gap).startswith("within ")
+    assert format_gap(near.gap).endswith(" of optimal (proven)")
     assert best.gap == 0
     assert near.cost * (1 - near.gap) <= best.cost <= near.cost
 

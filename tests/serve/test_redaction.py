@@ -55,6 +55,7 @@ def test_no_answer_names_the_disk(strict_server: ServerProcess) -> None:
     texts = [client.get("/openapi.json").text]
     texts.append(client.post("/v2/visualizations", json={"model": "x"}).text)
     texts.append(client.get("/v2/visualizations", params={"application": name}).text)
+    texts.append(client.get("/v2/inputs", params={"application": name}).text)
     for path in ("applications", "inputs", "visualizations", "models", "nothing"):
         texts.append(client.get(f"/v2/{path}").text)
     for output in (failed, lost, done):
