@@ -200,4 +200,4 @@ def _note_skipped(skipped: Sequence[SkippedFile], where: str, console: Console) 
         console.note(f"skipped: {item.name} ({item.reason})")
     more = len(skipped) - MAX_SHOWN
     if more > 0:
-        console.note(f"skipped {more} more files ({where})")
+        console.note(f"skipped: {more} more ({where})")

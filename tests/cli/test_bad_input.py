@@ -720,7 +720,7 @@ def test_a_stdout_that_cannot_be_written() -> None:
             )
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
-        assert line.startswith("tbgrid: stdout cannot be written (No space left on device)")
+        assert line.startswith("tbgrid: cannot write to stdout (No space left on device)")
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
