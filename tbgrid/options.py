@@ -66,7 +66,7 @@ class TsneOptions:
             if not 1 <= self.perplexity <= MAX_PERPLEXITY:
                 raise UsageError(
                     f"{name} {self.perplexity:g}",
-                    f"it is a number of neighbors: give one from 1 to {MAX_PERPLEXITY}",
+                    f"it is a number of neighbours: give one from 1 to {MAX_PERPLEXITY}",
                 )
         _require_seed("tsne.seed", self.seed)
         _require_choice("tsne.engine", self.engine, Engine)
@@ -301,7 +301,7 @@ class ExportOptions:
             raise UsageError(
                 f"{option('grid.aspect')} for a map that keeps the grid of an earlier one",
                 f"leave out {option('grid.aspect')} or {option('like')}, "
-                f"or give {option('grid.shape')}",
+                f"or give {option('grid.shape')} instead",
             )
 
 

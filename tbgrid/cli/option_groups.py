@@ -57,7 +57,9 @@ def add_source_options(command: argparse.ArgumentParser) -> argparse._ArgumentGr
     )
     add_option(source, "source.limit", type=int, metavar="N", help="use the first N photos")
     source.add_argument(
-        "--strict", action="store_true", help="exit 1 if a photo was skipped, after writing the run"
+        "--strict",
+        action="store_true",
+        help="exit 1 if a photo was skipped, after writing everything",
     )
     return source
 
@@ -169,7 +171,7 @@ def _add_layout(layout: argparse._ArgumentGroup) -> None:
         "tsne.perplexity",
         type=float,
         metavar="P",
-        help="t-SNE's effective number of neighbors (default: 25, less for few photos)",
+        help="t-SNE's effective number of neighbours (default: 25, less for few photos)",
     )
     add_option(
         layout,
@@ -196,7 +198,7 @@ def _add_grid(layout: argparse._ArgumentGroup) -> None:
     add_option(
         layout,
         "grid.assignment_cost",
-        help="cost minimized by the grid assignment: the sum of squared (default) or of euclidean "
+        help="cost minimised by the grid assignment: the sum of squared (default) or of euclidean "
         "distances",
     )
     add_option(
@@ -214,7 +216,7 @@ def _add_grid(layout: argparse._ArgumentGroup) -> None:
         layout,
         "refine",
         action=argparse.BooleanOptionalAction,
-        help="exchange photos after the assignment until neighbors resemble each other more "
+        help="exchange photos after the assignment until neighbours resemble each other more "
         "(default)",
     )
     add_option(

@@ -168,7 +168,7 @@ def print_embedded(result: EmbedResult, given: argparse.Namespace, console: Cons
     kept = index.count - result.new_shards
     print_line(
         f"{len(source.photos):,} photos embedded by {index.model.model_id}, "
-        f"{len(source.skipped):,} skipped; {index.count:,} shards"
+        f"{len(source.skipped):,} skipped; {index.count:,} shard{'s' if index.count != 1 else ''}"
         f"{f' ({kept:,} of them already there)' if kept else ''}, "
         f"{size / 1e6:.1f} MB in {printable(result.directory)}"
     )

@@ -75,7 +75,7 @@ def test_the_run_is_that_of_the_photos_by_the_command_line(
     monkeypatch.chdir(tmp_path)
     assert main(["embed", str(photos), "--out", "an embedding"]) == 0
     *_, summary, command = capsys.readouterr().out.splitlines()
-    assert summary.startswith("60 photos embedded by builtin, 0 skipped; 1 shards, ")
+    assert summary.startswith("60 photos embedded by builtin, 0 skipped; 1 shard, ")
     says, _, typed = command.partition(": ")
     assert says == "To export them, run"
     assert typed == f"tbgrid export 'an embedding' --logdir runs/{photos.name}"

@@ -591,7 +591,11 @@ def test_runs_that_cannot_be_begun_at_are_refused_in_one_line(folder: Path) -> N
         (["--like", "nowhere"], 1, "no such directory: nowhere"),
         (["--like", "x" * 5000], 1, "(File name too long): give --like the directory of a run"),
         (["--like", "run", "--engine", "sklearn"], 2, "leave out --engine or --like"),
-        (["--like", "run", "--aspect", "2:1"], 2, "leave out --aspect or --like, or give --grid"),
+        (
+            ["--like", "run", "--aspect", "2:1"],
+            2,
+            "leave out --aspect or --like, or give --grid instead",
+        ),
     ],
 )
 def test_mistakes_end_in_one_line(
