@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,7 +51,7 @@ class ModelInfo:
         return cls(**{**values, "input_size": (height, width), "notes": tuple(values["notes"])})
 
 
-class EmbedderWrapper:
+class EmbedderWrapper(ABC):
     """Base class of embedders that have the facts of another one, which need not be loaded."""
 
     def __init__(self, described_by: Embedder | ModelInfo) -> None:
@@ -68,7 +69,7 @@ class EmbedderWrapper:
 
     @property
     def metric(self) -> Metric:
-        """The distance under which its vectors are compared."""
+        """The metric by which its vectors are compared."""
         return self._described_by.metric
 
     @property
@@ -81,6 +82,6 @@ class EmbedderWrapper:
         """What the user should know about how the model is used."""
         return tuple(self._described_by.notes)
 
+    @abstractmethod
     def __call__(self, images: Float32Array) -> Float32Array:
         """Embed float32[b, h, w, 3] in [0, 1] as float32[b, d]."""
-        raise NotImplementedError
