@@ -200,10 +200,10 @@ def test_every_path_on_a_page_is_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/development.md"])
 def test_a_single_test_that_a_page_names_is_there(page: str) -> None:
-    found = re.findall(r"pytest (tests/\S+\.py) -k (\w+)", text_of(ROOT / page))
+    found = re.findall(r"pytest (tests/\S+\.py)::(\w+)", text_of(ROOT / page))
     assert found
-    for path, word in found:
-        assert re.search(rf"^def test_\w*{word}", text_of(ROOT / path), re.M), (path, word)
+    for path, name in found:
+        assert re.search(rf"^def {name}\b", text_of(ROOT / path), re.M), (path, name)
 
 
 def test_every_package_in_the_picture_is_there() -> None:
