@@ -163,6 +163,7 @@ def test_turning_towards_a_consensus_is_nearest_to_all() -> None:
     assert np.isfinite(consensus([np.ones((4, 2))])).all()
 
 
+@pytest.mark.slow
 def test_several_models_and_several_layouts_work_together(photos: Path, tmp_path: Path) -> None:
     options = ExportOptions(layout="best", budget=1.0, tsne=TsneOptions(5.0))
     done = tbgrid.compare(photos, tmp_path, [MeanColour(), Brightness()], options, run_name="a")

@@ -157,6 +157,7 @@ OPERATIONS = (
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.slow
 def test_a_kill_before_each_step_of_publication_leaves_one_whole_export(
     kinds: tuple[Kind, Kind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

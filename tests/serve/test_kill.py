@@ -129,6 +129,7 @@ def test_a_job_whose_workers_die_has_failed(server: ServerProcess) -> None:
     assert not list((server.root / "service").glob("job-*.lock"))
 
 
+@pytest.mark.slow
 def test_what_ends_a_server_or_a_worker_ends_no_job(server: ServerProcess) -> None:
     """Two jobs of embedded photos, behind two that were deleted, through a killed server, one that
     is interrupted, another that is killed, and a worker that dies."""

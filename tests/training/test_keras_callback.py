@@ -179,6 +179,7 @@ def test_a_resumed_training_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15
+@pytest.mark.slow
 def test_steps_are_those_of_keras_own_callback(tmp_path: Path) -> None:
     images, labels = some()
     theirs = keras.callbacks.TensorBoard(tmp_path)
