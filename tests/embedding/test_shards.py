@@ -66,6 +66,7 @@ def test_the_run_is_that_of_the_photos(odd_photos: Path, embedded: Path, tmp_pat
     assert not list((tmp_path / "shards").rglob("staging*"))
 
 
+@pytest.mark.slow
 def test_the_run_is_that_of_the_photos_by_the_command_line(
     photos: Path,
     tmp_path: Path,

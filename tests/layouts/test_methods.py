@@ -222,6 +222,7 @@ def test_perplexities_that_are_tried_fit_the_photos() -> None:
     assert [o.perplexity for m, o in only if m == "tsne"] == [7.0]
 
 
+@pytest.mark.slow
 def test_best_stands_in_the_report_and_the_text_tab(photos: Path, tmp_path: Path) -> None:
     options = ExportOptions(layout="best", budget=3.0)
     done = tbgrid.export(photos, tmp_path, options, embedder=MeanColour())

@@ -250,7 +250,10 @@ def assert_at(tab: Tab, view: View) -> None:
 # ---- 1: deep zoom
 
 
-@pytest.mark.parametrize("name", ["three", "large", pytest.param("huge", marks=pytest.mark.slow)])
+LARGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("large", "huge")]
+
+
+@pytest.mark.parametrize("name", ["three", *LARGER])
 def test_photos_lie_in_their_cells_and_at_their_tsne_places(
     name: str, page: Page, address: str, request: pytest.FixtureRequest
 ) -> None:
@@ -382,6 +385,7 @@ def test_drag_double_click_and_keys(tab: Tab, large: Known) -> None:
     check(whole.zoomed(middle, 1.5).moved(-60, 0).zoomed(middle, 1 / 1.5))
 
 
+@pytest.mark.slow
 def test_two_fingers_zoom_and_move(visitor: Visitor, address: str, large: Known) -> None:
     page = visitor.page(has_touch=True)
     tab = Tab.alone(page, address, run=large.run).settle()
@@ -922,6 +926,7 @@ def test_dark_and_light(visitor: Visitor, address: str, large: Known) -> None:
     assert tuple(tab.seen()[2, 2]) == WHITE
 
 
+@pytest.mark.slow
 def test_tensorboards_own_dark_mode(page: Page, address: str, large: Known) -> None:
     tab = Tab.inside(page, address, run=large.run).settle()
     assert tuple(tab.seen()[2, 2]) == WHITE

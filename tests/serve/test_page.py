@@ -139,6 +139,7 @@ def test_pages_fit_a_phone_and_the_dark_and_the_routes_are_shown(
         expect(route).to_contain_text('"base64?": "string or null"')
 
 
+@pytest.mark.slow
 def test_a_key_is_asked_for(browser: Browser, strict_server: ServerProcess) -> None:
     server = strict_server
     key = add_key(server.root, server.add_application("page"))

@@ -99,6 +99,7 @@ def numbers(logdir: Path, tag: str) -> list[float]:
     return [float(event.tensor_proto.float_val[0]) for event in read(logdir).Tensors(tag)]
 
 
+@pytest.mark.slow
 def test_a_network_that_learns_brings_like_digits_together(tmp_path: Path) -> None:
     """Labels count in the measure alone. From random pixels on: a dense network of the raw ones,
     whose first layer mixes them all."""
@@ -330,6 +331,7 @@ def test_images_that_the_model_cannot_take_are_no_training(tmp_path: Path) -> No
     assert not model.optimizer.iterations.numpy()
 
 
+@pytest.mark.slow
 def test_standardised_images_with_pictures_of_them(tmp_path: Path) -> None:
     images, labels = some()
     standard = (images - images.mean()) / images.std()

@@ -369,6 +369,7 @@ def digest(export: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_with_and_without_the_cache_the_files_are_the_same(tmp_path: Path) -> None:
     folder = draw_photos(tmp_path / "in", each=4)
     made = {}

@@ -153,7 +153,7 @@ def test_a_click_shows_the_tsne_layout(
 
 
 @pytest.mark.parametrize("look", ["by label", "photos"])
-@pytest.mark.parametrize("run", ["colours", "large"])
+@pytest.mark.parametrize("run", ["colours", pytest.param("large", marks=pytest.mark.slow)])
 def test_a_click_shows_the_grid(
     projector: Projector,
     exported: tbgrid.ExportResult,
