@@ -196,6 +196,7 @@ def test_a_keras_network_that_is_none_lists_the_choices() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.slow
 def test_weights_that_cannot_be_had_name_the_ways_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -297,6 +297,7 @@ def test_each_stage_works_alone(photos: Path) -> None:
     assert projector.sprite_side(100_000, 64) == 25
 
 
+@pytest.mark.slow
 def test_few_photos_are_computed_on_one_thread(photos: Path, tmp_path: Path) -> None:
     seen: dict[str, set[int]] = {}
 

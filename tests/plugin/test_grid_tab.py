@@ -417,6 +417,7 @@ def test_two_fingers_zoom_and_move(visitor: Visitor, address: str, large: Known)
 
 
 @pytest.mark.parametrize("inside", PLACES)
+@pytest.mark.slow
 def test_a_link_shows_a_colleague_the_same(
     inside: bool, visitor: Visitor, address: str, large: Known, source: Source
 ) -> None:

@@ -138,6 +138,7 @@ def test_copies_can_be_searched(visitor: Visitor, address: str, shown: tbgrid.Ex
     expect(tab.hits).to_have_text(f"{COUNT - len(COPIES)} of {total}")
 
 
+@pytest.mark.slow
 def test_clusters_have_colours_and_what_is_in_none_is_grey(
     visitor: Visitor, address: str, stacked: tbgrid.ExportResult
 ) -> None:

@@ -105,6 +105,7 @@ def test_deleting_what_runs(server: ServerProcess) -> None:
     assert not deleted & runs(server)
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_listen_is_killed(server: ServerProcess) -> None:
     worker = worker_of(server)
     with stopped(worker):

@@ -82,6 +82,7 @@ def test_each_step_is_there_as_soon_as_it_is_written(
     assert np.abs(shown.astype(int) - small).mean() < 6
 
 
+@pytest.mark.slow
 def test_pictures_stay_where_they_can(
     digits: tuple[UInt8Array, np.ndarray], tmp_path: Path
 ) -> None:
