@@ -25,7 +25,10 @@ from tests.support.projector_page import PATIENCE, Projector
 from tests.support.screenshots import picture
 from tests.support.tensorboard_process import tensorboard
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+pytestmark = [
+    pytest.mark.slow,  # the Projector takes long to load; test_projector.py asks its back end
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
+]
 
 PROJECTION = "p => p.projection.projectionType"
 RUNNING = "p => p.dataSet.hasTSNERun || p.dataSet.hasUmapRun || p.dataSet.tSNEIteration > 0"
